@@ -1,0 +1,37 @@
+"""migkit: predict, measure and plan live migrations of running virtual machines.
+
+Importing migkit loads none of numba, pandas, scipy and plotly; each public name
+is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from migkit.scenario import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "DirtyClass": "migkit.scenario",
+    "Guest": "migkit.scenario",
+    "Host": "migkit.scenario",
+    "Link": "migkit.scenario",
+    "Policy": "migkit.scenario",
+    "Scenario": "migkit.scenario",
+    "Strategy": "migkit.scenario",
+}
+
+__all__ = ["DirtyClass", "Guest", "Host", "Link", "Policy", "Scenario", "Strategy", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'migkit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

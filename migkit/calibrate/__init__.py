@@ -1,0 +1,1 @@
+"""Constants of an installation, fitted to traces, with their errors."""

@@ -1,0 +1,1 @@
+"""Models: a scenario in, a frozen result out."""

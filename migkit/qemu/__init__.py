@@ -1,0 +1,1 @@
+"""The hypervisor lab: real virtual machines under QEMU."""

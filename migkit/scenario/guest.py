@@ -1,0 +1,85 @@
+"""The virtual machine, or the harness's guest process, that is moved."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from migkit.errors import UsageError
+from migkit.scenario._fields import bounded, check
+from migkit.scenario.dirty import DirtyClass
+from migkit.units import format_size
+
+__all__ = ["FILLS", "Guest"]
+
+FILLS = ("random", "constant", "zero")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """Memory and its writers.
+
+    In address order: the regions of ``dirty`` in the order given, then pages that are
+    written once (non-zero, never dirtied), then ``zero_bytes`` of zero pages to the end.
+
+    Attributes
+    ----------
+    memory_bytes
+        RAM of the guest [B].
+    zero_bytes
+        RAM that is zero at the start [B]; outside every dirty region.
+    dirty
+        Page classes, laid out one behind the other.
+    fill
+        Content of the non-zero pages: ``random`` (incompressible), ``constant`` (one non-zero word,
+        compresses well) or ``zero`` (regions start as zero pages).
+    capacity_writes_per_s
+        What the guest could write flat out; None: it already runs flat out. A throttle of p slows a
+        guest only when its demand exceeds (1 - p) x capacity.
+
+    Examples
+    --------
+    >>> guest = Guest(memory_bytes=512 * 2**20, zero_bytes=192 * 2**20,
+    ...               dirty=(DirtyClass(region_bytes=64 * 2**20, writes_per_s=10_000),))
+    >>> guest.memory_pages, guest.writes_per_s
+    (131072, 10000.0)
+    """
+
+    memory_bytes: int = bounded(low=4096)
+    zero_bytes: int = bounded(0)
+    dirty: tuple[DirtyClass, ...] = ()
+    fill: str = bounded("random", choices=FILLS)
+    capacity_writes_per_s: float | None = bounded(None, above=True)
+
+    def __post_init__(self) -> None:
+        check(self)
+        for name in ("memory_bytes", "zero_bytes"):
+            if getattr(self, name) % 4096:
+                raise UsageError(
+                    f"guest.{name}: {getattr(self, name)} B is no whole number of pages; use a multiple of 4 KiB"
+                )
+        regions = sum(c.region_bytes for c in self.dirty)
+        if regions + self.zero_bytes > self.memory_bytes:
+            raise UsageError(
+                f"guest: dirty regions ({format_size(regions)}) and zero pages ({format_size(self.zero_bytes)}) "
+                f"exceed the memory ({format_size(self.memory_bytes)}); shrink a region or add memory"
+            )
+        if self.capacity_writes_per_s is not None and self.writes_per_s > self.capacity_writes_per_s * (1 + 1e-9):
+            raise UsageError(
+                f"guest.capacity_writes_per_s: {self.capacity_writes_per_s:g} is below the demand of its classes, "
+                f"{self.writes_per_s:g} writes/s; raise it or leave it out"
+            )
+
+    @property
+    def memory_pages(self) -> int:
+        """Pages of 4 KiB."""
+        return self.memory_bytes // 4096
+
+    @property
+    def zero_pages(self) -> int:
+        """Pages that are zero when the migration begins."""
+        return self.zero_bytes // 4096
+
+    @property
+    def writes_per_s(self) -> float:
+        """Demand of all page classes at intensity 1 [writes/s]."""
+        return float(sum(c.writes_per_s for c in self.dirty))

@@ -1,0 +1,1 @@
+"""Readers of logs that other tools write; each returns ``(frame, meta)``."""

@@ -1,0 +1,116 @@
+"""One immutable, self-describing record of one real run: the contract between measuring and fitting."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from migkit.errors import TraceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from migkit.scenario import Scenario
+
+__all__ = ["PHASES", "ROUND_COLUMNS", "SAMPLE_COLUMNS", "SCHEMA_VERSION", "VERDICTS", "Outcome", "Trace"]
+
+SCHEMA_VERSION: Final = 1
+VERDICTS: Final = ("converges", "does_not_converge", "aborted", "timed_out")
+PHASES: Final = ("setup", "precopy", "stopcopy", "postcopy", "done")
+
+SAMPLE_COLUMNS: Final[Mapping[str, str]] = {
+    "monotonic_ns": "int64",  # clock of the source host
+    "phase": "string",  # one of PHASES
+    "iteration": "int32",  # bitmap syncs so far
+    "sent_bytes": "int64",  # on the wire since the request
+    "remaining_bytes": "int64",  # page bytes, as the policy saw them
+    "dirtied_pages": "int64",  # marked by all syncs so far, the first one left out
+    "guest_operations": "int64",  # page writes that the guest has done; -1: not known
+}
+
+ROUND_COLUMNS: Final[Mapping[str, str]] = {
+    "iteration": "int32",
+    "start_s": "float64",  # of the sync, since the request
+    "duration_s": "float64",  # to the next sync or to the end
+    "sync_s": "float64",  # cost of the sync
+    "guest_running_s": "float64",  # running time of the guest within the round
+    "marked_pages": "int64",  # pages that the sync marked
+    "normal_pages": "int64",  # sent in full (or encoded)
+    "zero_pages": "int64",  # sent as zero pages
+    "sent_bytes": "int64",  # on the wire within the round
+    "remaining_bytes": "int64",  # page bytes to send directly after the sync
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes
+    ----------
+    verdict
+        ``converges``, ``does_not_converge``, ``aborted`` or ``timed_out``.
+    total_time_s
+        Request to source released [s].
+    downtime_s
+        Guest stopped to guest running [s]; 0 when it never stopped.
+    transferred_bytes
+        Bytes on the wire, framing included.
+    iterations
+        Bitmap syncs, the first one included.
+    remaining_at_switchover_bytes
+        Page bytes that the last sync before the stop left [B].
+    downtime_parts_s
+        The parts of the downtime by name, e.g. ``quiesce_s``, ``final_sync_s``, ``final_copy_s``,
+        ``load_s``, ``resume_s`` [s].
+    guest_operations
+        Page writes done by the guest when it stopped at the source; -1: not known.
+    verified
+        True: the memory at the destination was proven equal to that of an unmigrated guest.
+    reason
+        Why it ended, in words.
+    """
+
+    verdict: str
+    total_time_s: float
+    downtime_s: float
+    transferred_bytes: int
+    iterations: int
+    remaining_at_switchover_bytes: int
+    downtime_parts_s: Mapping[str, float]
+    guest_operations: int
+    verified: bool
+    reason: str
+
+    def __post_init__(self) -> None:
+        if self.verdict not in VERDICTS:
+            raise TraceError(f"trace: verdict {self.verdict!r} is not one of {', '.join(VERDICTS)}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One run.
+
+    Attributes
+    ----------
+    scenario
+        What was moved, over what, by which rule.
+    kind
+        Where it was measured: ``harness`` or ``qemu``.
+    machine
+        Facts of the machine and software, e.g. kernel, processor, versions, tracker.
+    samples
+        Table with SAMPLE_COLUMNS, in order of time; one row a window and one at each event.
+    rounds
+        Table with ROUND_COLUMNS, one row a bitmap sync; the last one is the final copy.
+    outcome
+        What it came to.
+    """
+
+    scenario: Scenario
+    kind: str
+    machine: Mapping[str, Any]
+    samples: pa.Table
+    rounds: pa.Table
+    outcome: Outcome

@@ -1,0 +1,239 @@
+"""The only place where units are parsed, converted and formatted.
+
+Inside migkit everything is bytes, pages, seconds and bytes per second. Text such as
+``"10 Gbit/s"`` is parsed at the edges (commands, widgets, files) by :func:`size`,
+:func:`rate` and :func:`duration`; a bare number is refused there, naming the units
+that would do. Decimal and binary prefixes are never confused: 1 Mbit = 1e6 bit,
+1 MB = 1e6 B, 1 MiB = 2**20 B.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final, NamedTuple
+
+from migkit.errors import UsageError
+
+__all__ = [
+    "GIB",
+    "KIB",
+    "MIB",
+    "PAGE_BYTES",
+    "duration",
+    "format_duration",
+    "format_rate",
+    "format_size",
+    "pages",
+    "rate",
+    "size",
+]
+
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+GIB: Final = 1 << 30
+PAGE_BYTES: Final = 4096
+
+_SIZES: Final[dict[str, float]] = {
+    "B": 1,
+    **{f"{p}B": 10.0 ** (3 * i) for i, p in enumerate(("k", "M", "G", "T", "P"), 1)},
+    **{f"{p}iB": 2.0 ** (10 * i) for i, p in enumerate(("K", "M", "G", "T", "P"), 1)},
+}
+_RATES: Final[dict[str, float]] = {
+    **{f"{unit}/s": factor for unit, factor in _SIZES.items()},
+    "bit/s": 1 / 8,
+    **{f"{p}bit/s": 10.0 ** (3 * i) / 8 for i, p in enumerate(("k", "M", "G", "T"), 1)},
+}
+_DURATIONS: Final[dict[str, float]] = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600}
+
+
+class _Kind(NamedTuple):
+    noun: str
+    units: dict[str, float]
+    examples: str
+
+
+_SIZE = _Kind("size", _SIZES, "B, kB, MB, GB, TB, KiB, MiB, GiB or TiB")
+_RATE = _Kind("rate", _RATES, "bit/s, kbit/s, Mbit/s, Gbit/s, B/s, kB/s, MB/s, GB/s, KiB/s, MiB/s or GiB/s")
+_DURATION = _Kind("time", _DURATIONS, "ns, us, ms, s, min or h")
+
+_QUANTITY: Final = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*?)?\s*")
+
+
+def size(text: str, name: str = "size") -> int:
+    """Return the bytes that ``text`` says.
+
+    Parameters
+    ----------
+    text
+        A number and a unit: B, kB, MB, GB, TB, PB (powers of 1000) or KiB, MiB, GiB,
+        TiB, PiB (powers of 1024).
+    name
+        What the value is, for the message of an error.
+
+    Raises
+    ------
+    UsageError
+        No unit, an unknown unit, a negative value, or not a whole number of bytes.
+
+    Examples
+    --------
+    >>> size("512 MiB")
+    536870912
+    >>> size("1.5GB")
+    1500000000
+    >>> size("64")
+    Traceback (most recent call last):
+    migkit.errors.UsageError: size: "64" has no unit; write it with one of B, kB, MB, GB, TB, KiB, MiB, GiB or TiB
+    """
+    value = _parse(text, name, _SIZE)
+    if abs(value - round(value)) > 1e-6 * max(1.0, value):
+        raise UsageError(f'{name}: "{text.strip()}" is not a whole number of bytes')
+    return round(value)
+
+
+def rate(text: str, name: str = "rate") -> float:
+    """Return the bytes per second that ``text`` says.
+
+    Parameters
+    ----------
+    text
+        A number and a unit: bit/s, kbit/s, Mbit/s, Gbit/s, Tbit/s, or any size unit with ``/s``.
+    name
+        What the value is, for the message of an error.
+
+    Raises
+    ------
+    UsageError
+        No unit, an unknown unit, or a negative value.
+
+    Examples
+    --------
+    >>> rate("10 Gbit/s")
+    1250000000.0
+    >>> rate("125 MB/s") == rate("1 Gbit/s")
+    True
+    """
+    return _parse(text, name, _RATE)
+
+
+def duration(text: str, name: str = "time") -> float:
+    """Return the seconds that ``text`` says.
+
+    Parameters
+    ----------
+    text
+        A number and a unit: ns, us, ms, s, min or h.
+    name
+        What the value is, for the message of an error.
+
+    Raises
+    ------
+    UsageError
+        No unit, an unknown unit, or a negative value.
+
+    Examples
+    --------
+    >>> duration("300 ms")
+    0.3
+    >>> duration("2 min")
+    120.0
+    """
+    return _parse(text, name, _DURATION)
+
+
+def pages(memory_bytes: int, page_bytes: int = PAGE_BYTES) -> int:
+    """Return how many pages hold ``memory_bytes``.
+
+    Examples
+    --------
+    >>> pages(8193)
+    3
+    """
+    return -(-memory_bytes // page_bytes)
+
+
+def format_size(value_bytes: float) -> str:
+    """Return bytes as a person reads them, in binary units.
+
+    Examples
+    --------
+    >>> format_size(412 * MIB), format_size(1500), format_size(12)
+    ('412 MiB', '1.46 KiB', '12 B')
+    """
+    return _scaled(
+        value_bytes, [(2.0 ** (10 * i), u) for i, u in enumerate(("B", "KiB", "MiB", "GiB", "TiB", "PiB"))]
+    )
+
+
+def format_rate(value_bytes_per_s: float) -> str:
+    """Return bytes per second as network people read them, in bits.
+
+    Examples
+    --------
+    >>> format_rate(125e6), format_rate(1.25e9)
+    ('1 Gbit/s', '10 Gbit/s')
+    """
+    return _scaled(
+        value_bytes_per_s * 8,
+        [(10.0 ** (3 * i), u) for i, u in enumerate(("bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"))],
+    )
+
+
+def format_duration(value_s: float) -> str:
+    """Return seconds as a person reads them.
+
+    Examples
+    --------
+    >>> format_duration(0.0123), format_duration(5.5), format_duration(754)
+    ('12.3 ms', '5.5 s', '12.6 min')
+    """
+    return _scaled(value_s, [(1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1.0, "s"), (120.0, "min"), (7200.0, "h")])
+
+
+def _parse(text: object, name: str, kind: _Kind) -> float:
+    if isinstance(text, bool) or not isinstance(text, str):
+        raise UsageError(f"{name}: {text!r} has no unit; write it as text with one of {kind.examples}")
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise UsageError(f'{name}: "{text}" is not a {kind.noun}; write a number and one of {kind.examples}')
+    number, unit = match.groups()
+    if unit is None:
+        raise UsageError(f'{name}: "{text.strip()}" has no unit; write it with one of {kind.examples}')
+    factor = kind.units.get(unit)
+    if factor is None:
+        raise UsageError(
+            f'{name}: "{unit}" is not a unit of {kind.noun}; use one of {kind.examples}{_hint(unit, kind)}'
+        )
+    value = float(number) * factor
+    if not math.isfinite(value):
+        raise UsageError(f'{name}: "{text.strip()}" is too large')
+    if value < 0:
+        raise UsageError(f'{name}: "{text.strip()}" is negative; it must be 0 or more')
+    return value
+
+
+def _hint(unit: str, kind: _Kind) -> str:
+    """Say what a misspelt unit may have meant, never guessing between bits and bytes."""
+    candidates = [known for known in kind.units if known.lower() == unit.lower()]
+    if not candidates and kind is _RATE:
+        plain = re.sub(r"ps$|/sec$|/second$", "/s", unit)
+        candidates = [k for k in kind.units if k.lower() == plain.lower() or k.replace("bit", "b") == plain]
+    return f' (did you mean "{candidates[0]}"?)' if len(candidates) == 1 else ""
+
+
+def _scaled(value: float, steps: list[tuple[float, str]]) -> str:
+    if not math.isfinite(value):
+        return "never" if math.isinf(value) and steps[0][1] == "ns" else str(value)
+    factor, unit = steps[0]
+    for factor_, unit_ in steps:
+        if abs(value) >= factor_ * (1 - 5e-4):
+            factor, unit = factor_, unit_
+    divisor = {"min": 60.0, "h": 3600.0}.get(unit, factor)
+    return f"{_three_digits(value / divisor)} {unit}"
+
+
+def _three_digits(value: float) -> str:
+    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

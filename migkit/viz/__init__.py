@@ -1,0 +1,1 @@
+"""A result or a frame in, a plotly figure out."""

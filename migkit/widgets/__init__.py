@@ -1,0 +1,1 @@
+"""A function in, a tree of widgets out."""
