@@ -11,9 +11,9 @@ import math
 from typing import Any
 
 from migkit.errors import UsageError
-from migkit.units import format_duration, format_rate, format_size
+from migkit.units import PAGE_BYTES, format_duration, format_rate, format_size
 
-__all__ = ["bounded", "check", "file_key", "show", "unit_kind"]
+__all__ = ["bounded", "check", "check_pages", "check_steps", "file_key", "show", "unit_kind"]
 
 
 def bounded(
@@ -22,7 +22,7 @@ def bounded(
     low: float = 0.0,
     high: float = math.inf,
     above: bool = False,
-    choices: tuple[str, ...] | None = None,
+    choices: tuple[str | int, ...] | None = None,
 ) -> Any:
     """Return a dataclass field whose value :func:`check` holds within bounds.
 
@@ -35,7 +35,7 @@ def bounded(
     above
         The value must be above ``low``, not equal to it.
     choices
-        The texts allowed.
+        The only values allowed.
     """
     metadata = {"low": low, "high": high, "above": above, "choices": choices}
     return dataclasses.field(default=default, metadata=metadata)
@@ -92,23 +92,64 @@ def show(name: str, value: Any) -> str:
             return f"{value:g}"
 
 
-def check(record: Any) -> None:
-    """Raise :class:`UsageError` unless every bounded field of a dataclass record is within its bounds."""
+def check(record: Any, path: str) -> None:
+    """Raise :class:`UsageError` unless every bounded field of a dataclass record is within its bounds.
+
+    Parameters
+    ----------
+    record
+        A dataclass whose module postpones annotations, so that ``field.type`` is text such as ``"int | None"``.
+    path
+        The table that the record is, e.g. ``"guest.dirty"``, for messages.
+    """
     for field in dataclasses.fields(record):
-        rule = field.metadata
-        if rule:
-            _check_one(f"{type(record).__name__.lower()}.{field.name}", field.name, getattr(record, field.name), rule)
+        value = getattr(record, field.name)
+        where = f"{path}.{field.name}"
+        if value is None and str(field.type).endswith("| None"):
+            continue
+        if field.type == "bool" and not isinstance(value, bool):
+            raise UsageError(f"{where}: {value!r} is not a switch; it must be true or false")
+        if field.metadata:
+            _check_one(where, field, value)
 
 
-def _check_one(path: str, name: str, value: Any, rule: Any) -> None:
-    if value is None:
-        return
+def check_steps(steps: Any, where: str) -> None:
+    """Raise :class:`UsageError` unless ``steps`` are pairs of a time above 0 and a finite share of at least 0."""
+    if not isinstance(steps, tuple):
+        raise UsageError(f"{where}: {steps!r} is not a tuple of steps; write each as (seconds, share)")
+    for step in steps:
+        if not (isinstance(step, tuple) and len(step) == 2 and all(_is_number(v) for v in step)):
+            raise UsageError(f"{where}: {step!r} is not a step; write it as (seconds, share)")
+        duration_s, share = step
+        if not (0 < duration_s < math.inf and 0 <= share < math.inf):
+            raise UsageError(
+                f"{where}: ({duration_s:g} s, {share:g}) is not a step; the time must be above 0 s "
+                "and the share at least 0"
+            )
+
+
+def check_pages(record: Any, names: tuple[str, ...], path: str) -> None:
+    """Raise :class:`UsageError` unless each named size is a whole number of pages of 4 KiB."""
+    for name in names:
+        value = getattr(record, name)
+        if value % PAGE_BYTES:
+            raise UsageError(f"{path}.{name}: {value} B is no whole number of pages; use a multiple of 4 KiB")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _check_one(path: str, field: dataclasses.Field[Any], value: Any) -> None:
+    rule, name = field.metadata, field.name
     if rule["choices"] is not None:
         if value not in rule["choices"]:
-            raise UsageError(f"{path}: {value!r} is not known; use one of {', '.join(rule['choices'])}")
+            raise UsageError(f"{path}: {value!r} is not known; use one of {', '.join(map(str, rule['choices']))}")
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if not _is_number(value):
         raise UsageError(f"{path}: {value!r} is not a number; give a number in the unit that the name says")
+    if str(field.type).startswith("int") and not isinstance(value, int):
+        raise UsageError(f"{path}: {value!r} is not a whole number; give one without a fraction")
     low, high = rule["low"], rule["high"]
     if value < low or (rule["above"] and value == low):
         bound = "above" if rule["above"] else "at least"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from migkit.errors import UsageError
-from migkit.scenario._fields import bounded, check
+from migkit.scenario._fields import bounded, check, check_pages, check_steps
+from migkit.units import PAGE_BYTES
 
 __all__ = ["KINDS", "DirtyClass"]
 
@@ -24,6 +24,11 @@ class DirtyClass:
         Writes a second of guest running time at intensity 1; each goes to one page of the region.
     kind
         ``random``: every write picks a page uniformly; ``sweep``: writes go through the region in order and wrap.
+    reads_per_s
+        Reads a second of guest running time at intensity 1, in the manner of the writes. They dirty nothing;
+        after a switch to post-copy they fault like writes.
+    rewrite_bytes
+        Bytes of a page that one write changes [B]; delta encoding sends these instead of the page.
     phases
         Repeating steps ``(duration_s, intensity)``; empty means intensity 1 for ever.
     phase_offset_s
@@ -35,26 +40,20 @@ class DirtyClass:
     16384
     """
 
-    region_bytes: int = bounded(low=4096)
-    writes_per_s: float = bounded(low=0)
+    region_bytes: int = bounded(low=PAGE_BYTES)
+    writes_per_s: float = bounded()
     kind: str = bounded("random", choices=KINDS)
+    reads_per_s: float = bounded(0.0)
+    rewrite_bytes: int = bounded(8, low=1, high=PAGE_BYTES)
     phases: tuple[tuple[float, float], ...] = ()
     phase_offset_s: float = bounded(0.0)
 
     def __post_init__(self) -> None:
-        check(self)
-        if self.region_bytes % 4096:
-            raise UsageError(
-                f"dirtyclass.region_bytes: {self.region_bytes} B is no whole number of pages; use a multiple of 4 KiB"
-            )
-        for duration_s, intensity in self.phases:
-            if not (duration_s > 0 and intensity >= 0):
-                raise UsageError(
-                    f"dirtyclass.phases: ({duration_s:g} s, {intensity:g}) is not a step; "
-                    "the time must be above 0 and the intensity at least 0"
-                )
+        check(self, "guest.dirty")
+        check_pages(self, ("region_bytes",), "guest.dirty")
+        check_steps(self.phases, "guest.dirty.phases")
 
     @property
     def region_pages(self) -> int:
         """Pages of 4 KiB in the region."""
-        return self.region_bytes // 4096
+        return self.region_bytes // PAGE_BYTES

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 from migkit.errors import UsageError
-from migkit.scenario._fields import bounded, check
+from migkit.scenario._fields import bounded, check, check_pages
 from migkit.scenario.dirty import DirtyClass
-from migkit.units import format_size
+from migkit.units import KIB, MIB, PAGE_BYTES, format_size
 
-__all__ = ["FILLS", "Guest"]
+__all__ = ["FILLS", "TRACKING_BYTES", "Guest"]
 
 FILLS = ("random", "constant", "zero")
+TRACKING_BYTES = (4 * KIB, 64 * KIB, 2 * MIB)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +33,14 @@ class Guest:
     fill
         Content of the non-zero pages: ``random`` (incompressible), ``constant`` (one non-zero word,
         compresses well) or ``zero`` (regions start as zero pages).
+    compression_ratio
+        Size of the non-zero pages over their compressed size; 1: incompressible. Counts when the
+        strategy compresses. See :func:`migkit.models.dirty.compression_ratio` for a value from entropy.
+    tracking_bytes
+        What one bit of dirty tracking covers [B]: 4 KiB, 64 KiB or 2 MiB; a write marks all of it.
     capacity_writes_per_s
-        What the guest could write flat out; None: it already runs flat out. A throttle of p slows a
-        guest only when its demand exceeds (1 - p) x capacity.
+        What the guest could write flat out [writes/s]; None: it already runs flat out. A throttle of p
+        slows a guest only when its demand exceeds (1 - p) x capacity.
 
     Examples
     --------
@@ -44,40 +50,43 @@ class Guest:
     (131072, 10000.0)
     """
 
-    memory_bytes: int = bounded(low=4096)
+    memory_bytes: int = bounded(low=PAGE_BYTES)
     zero_bytes: int = bounded(0)
     dirty: tuple[DirtyClass, ...] = ()
     fill: str = bounded("random", choices=FILLS)
+    compression_ratio: float = bounded(1.0, low=1.0, high=float(PAGE_BYTES))
+    tracking_bytes: int = bounded(PAGE_BYTES, choices=TRACKING_BYTES)
     capacity_writes_per_s: float | None = bounded(None, above=True)
 
     def __post_init__(self) -> None:
-        check(self)
-        for name in ("memory_bytes", "zero_bytes"):
-            if getattr(self, name) % 4096:
-                raise UsageError(
-                    f"guest.{name}: {getattr(self, name)} B is no whole number of pages; use a multiple of 4 KiB"
-                )
-        regions = sum(c.region_bytes for c in self.dirty)
-        if regions + self.zero_bytes > self.memory_bytes:
-            raise UsageError(
-                f"guest: dirty regions ({format_size(regions)}) and zero pages ({format_size(self.zero_bytes)}) "
-                f"exceed the memory ({format_size(self.memory_bytes)}); shrink a region or add memory"
-            )
+        check(self, "guest")
+        check_pages(self, ("memory_bytes", "zero_bytes"), "guest")
+        self._check_layout()
         if self.capacity_writes_per_s is not None and self.writes_per_s > self.capacity_writes_per_s * (1 + 1e-9):
             raise UsageError(
                 f"guest.capacity_writes_per_s: {self.capacity_writes_per_s:g} is below the demand of its classes, "
                 f"{self.writes_per_s:g} writes/s; raise it or leave it out"
             )
 
+    def _check_layout(self) -> None:
+        if not isinstance(self.dirty, tuple) or not all(isinstance(c, DirtyClass) for c in self.dirty):
+            raise UsageError(f"guest.dirty: {self.dirty!r} is not a tuple of DirtyClass; write (DirtyClass(...),)")
+        regions = sum(c.region_bytes for c in self.dirty)
+        if regions + self.zero_bytes > self.memory_bytes:
+            raise UsageError(
+                f"guest: dirty regions ({format_size(regions)}) and zero pages ({format_size(self.zero_bytes)}) "
+                f"exceed the memory ({format_size(self.memory_bytes)}); shrink a region or add memory"
+            )
+
     @property
     def memory_pages(self) -> int:
         """Pages of 4 KiB."""
-        return self.memory_bytes // 4096
+        return self.memory_bytes // PAGE_BYTES
 
     @property
     def zero_pages(self) -> int:
         """Pages that are zero when the migration begins."""
-        return self.zero_bytes // 4096
+        return self.zero_bytes // PAGE_BYTES
 
     @property
     def writes_per_s(self) -> float:

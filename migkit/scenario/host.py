@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from migkit.scenario._fields import bounded, check
 
@@ -16,13 +17,21 @@ class Host:
     Attributes
     ----------
     goodput_bytes_per_s
-        What the sending software reaches when neither cap nor link binds [B/s].
-    page_header_bytes, zero_page_bytes
-        Bytes on the wire beside a full page, and for a zero page [B]; 8 and 9 are QEMU's.
-    page_cpu_s, zero_page_cpu_s
-        Processor time to read and send a full page, and to find a zero page [s].
-    sync_base_s, sync_per_page_s
-        A bitmap sync costs ``sync_base_s + sync_per_page_s x guest pages`` [s].
+        What one stream of the sending software reaches when neither cap nor link binds [B/s].
+    receive_bytes_per_s
+        What the receiving software takes in, all streams together [B/s].
+    page_header_bytes
+        Bytes on the wire beside a full page [B]; QEMU's are 8.
+    zero_page_bytes
+        Bytes on the wire for a zero page [B]; QEMU's are 9.
+    page_cpu_s
+        Processor time to read and send a full page [s].
+    zero_page_cpu_s
+        Processor time to find a zero page [s].
+    sync_base_s
+        Fixed cost of a bitmap sync [s].
+    sync_per_page_s
+        Cost of a bitmap sync for each page of the guest [s].
     setup_s
         From the request to the first byte [s].
     quiesce_s
@@ -33,9 +42,36 @@ class Host:
         From ready to running [s].
     write_fault_s
         What tracking adds to the first write to a page after a sync [s]; it slows the guest.
+    fault_service_s
+        What a demand fault of post-copy costs beside the round trip and the page's time on the wire [s].
+    register_per_page_s
+        Cost of marking one page as absent before the guest resumes in post-copy [s]; part of the downtime.
+    tls_bytes_per_s
+        What one stream encrypts [B/s]; counts when the strategy uses TLS.
+    zlib_bytes_per_s
+        Page bytes that one stream compresses with zlib [B/s].
+    zstd_bytes_per_s
+        Page bytes that one stream compresses with zstd [B/s].
+    lz4_bytes_per_s
+        Page bytes that one stream compresses with lz4 [B/s].
+    xbzrle_bytes_per_s
+        Page bytes that delta encoding compares and encodes [B/s].
+    disk_bytes_per_s
+        What a checkpoint is written at [B/s].
+    source_free_cores
+        Processors free at the source; as many streams make progress at once.
+    destination_free_cores
+        Processors free at the destination; as many streams make progress at once.
+    source_free_memory_bytes
+        Memory free at the source for caches of the migration [B].
+    destination_free_memory_bytes
+        Memory free at the destination [B]; a guest that does not fit is not admitted.
+    failures_per_h
+        Failures an hour of either host or the path; times the exposure it is the risk of post-copy.
     """
 
     goodput_bytes_per_s: float = bounded(1.5e9, above=True)
+    receive_bytes_per_s: float = bounded(math.inf, above=True)
     page_header_bytes: float = bounded(8.0)
     zero_page_bytes: float = bounded(9.0)
     page_cpu_s: float = bounded(0.0)
@@ -47,6 +83,19 @@ class Host:
     load_s: float = bounded(0.0)
     resume_s: float = bounded(0.0)
     write_fault_s: float = bounded(0.0)
+    fault_service_s: float = bounded(0.0)
+    register_per_page_s: float = bounded(0.0)
+    tls_bytes_per_s: float = bounded(6.25e8, above=True)
+    zlib_bytes_per_s: float = bounded(1.0e8, above=True)
+    zstd_bytes_per_s: float = bounded(3.2e8, above=True)
+    lz4_bytes_per_s: float = bounded(7.0e8, above=True)
+    xbzrle_bytes_per_s: float = bounded(2.0e9, above=True)
+    disk_bytes_per_s: float = bounded(1.0e9, above=True)
+    source_free_cores: float = bounded(math.inf, above=True)
+    destination_free_cores: float = bounded(math.inf, above=True)
+    source_free_memory_bytes: float = bounded(math.inf)
+    destination_free_memory_bytes: float = bounded(math.inf)
+    failures_per_h: float = bounded(0.0)
 
     def __post_init__(self) -> None:
-        check(self)
+        check(self, "host")

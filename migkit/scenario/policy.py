@@ -32,4 +32,4 @@ class Policy:
     time_limit_s: float = bounded(math.inf, above=True)
 
     def __post_init__(self) -> None:
-        check(self)
+        check(self, "policy")

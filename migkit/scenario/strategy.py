@@ -3,26 +3,96 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
-from migkit.scenario._fields import bounded, check
+from migkit.errors import UsageError
+from migkit.scenario._fields import bounded, check, file_key
+from migkit.units import MIB, PAGE_BYTES
 
-__all__ = ["STRATEGIES", "Strategy"]
+__all__ = ["COMPRESSIONS", "STRATEGIES", "Strategy"]
 
-STRATEGIES = ("precopy", "stopcopy", "postcopy")
+STRATEGIES = ("precopy", "stopcopy", "postcopy", "hybrid")
+COMPRESSIONS = ("none", "zlib", "zstd", "lz4")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """A strategy.
+    """A strategy; every switch is off by default.
 
     Attributes
     ----------
     name
         ``precopy``: copy while the guest runs at the source, repeat what it dirties; ``stopcopy``: stop,
-        copy, resume; ``postcopy``: resume at the destination at once and bring pages on demand and by push.
+        copy, resume; ``postcopy``: resume at the destination at once and bring pages on demand and by push;
+        ``hybrid``: pre-copy first, then post-copy.
+    postcopy_after_s
+        ``hybrid`` goes post-copy at this time since the request [s].
+    postcopy_after_rounds
+        ``hybrid`` goes post-copy at the end of this round, unless the time above came first.
+        With neither of the two given it does so after the first round.
+    prefetch_pages
+        Neighbours that post-copy sends behind each page that faulted.
+    preempt
+        Post-copy sends demanded pages over a channel of their own, past the background push.
+    auto_converge
+        Throttle a guest that dirties faster than the link drains, by the policy's steps.
+    dirty_limit_bytes_per_s
+        Limit on what the guest may dirty [B/s] while it does not converge; its readers run on.
+    xbzrle
+        Send a page that was sent before as its difference from the copy in a cache.
+    xbzrle_cache_bytes
+        Size of that cache [B].
+    compression
+        ``none``, ``zlib``, ``zstd`` or ``lz4``, on each stream.
+    streams
+        Parallel connections.
+    tls
+        Encrypt each stream.
+    storage_bytes
+        Disks that are copied along over the same path [B]; 0: storage is shared.
+    storage_dirty_bytes_per_s
+        What the guest writes to those disks meanwhile [B/s]; it is sent as well.
+    checkpoint_bytes
+        Checkpoint written to disk before the first byte is sent [B]; 0: none.
+
+    Examples
+    --------
+    >>> Strategy(name="hybrid", postcopy_after_s=2.0).streams
+    1
     """
 
     name: str = bounded("precopy", choices=STRATEGIES)
+    postcopy_after_s: float | None = bounded(None)
+    postcopy_after_rounds: int | None = bounded(None, low=1)
+    prefetch_pages: int = bounded(0)
+    preempt: bool = False
+    auto_converge: bool = False
+    dirty_limit_bytes_per_s: float = bounded(math.inf, above=True)
+    xbzrle: bool = False
+    xbzrle_cache_bytes: int = bounded(64 * MIB, low=PAGE_BYTES)
+    compression: str = bounded("none", choices=COMPRESSIONS)
+    streams: int = bounded(1, low=1, high=256)
+    tls: bool = False
+    storage_bytes: int = bounded(0)
+    storage_dirty_bytes_per_s: float = bounded(0.0)
+    checkpoint_bytes: int = bounded(0)
 
     def __post_init__(self) -> None:
-        check(self)
+        check(self, "strategy")
+        self._only_with("hybrid", "postcopy_after_s", "postcopy_after_rounds")
+        if self.name not in ("postcopy", "hybrid"):
+            self._only_with("postcopy or hybrid", "prefetch_pages", "preempt")
+        if self.storage_dirty_bytes_per_s and not self.storage_bytes:
+            raise UsageError(
+                "strategy.storage_dirty_bytes_per_s: no storage is copied along; give storage_bytes or leave it out"
+            )
+
+    def _only_with(self, names: str, *fields: str) -> None:
+        """Refuse a field that has no meaning under this strategy."""
+        if self.name in names.split(" or "):
+            return
+        for field in fields:
+            value = getattr(self, field)
+            if value is not None and value is not False and value != 0:
+                where = f"strategy.{file_key(field)}"
+                raise UsageError(f'{where}: has no meaning for "{self.name}"; use it with {names} or leave it out')
