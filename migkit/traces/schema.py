@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from migkit.errors import TraceError
+from migkit.traces.provenance import provenance
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from migkit.scenario import Scenario
 
-__all__ = ["PHASES", "ROUND_COLUMNS", "SAMPLE_COLUMNS", "SCHEMA_VERSION", "VERDICTS", "Outcome", "Trace"]
+__all__ = ["KINDS", "PHASES", "ROUND_COLUMNS", "SAMPLE_COLUMNS", "SCHEMA_VERSION", "VERDICTS", "Outcome", "Trace"]
 
 SCHEMA_VERSION: Final = 1
 VERDICTS: Final = ("converges", "does_not_converge", "aborted", "timed_out")
+KINDS: Final = ("harness", "qemu", "computed")
 PHASES: Final = ("setup", "precopy", "stopcopy", "postcopy", "done")
 
 SAMPLE_COLUMNS: Final[Mapping[str, str]] = {
-    "monotonic_ns": "int64",  # clock of the source host
+    "monotonic_ns": "int64",  # clock of the source host; the first row is the request
     "phase": "string",  # one of PHASES
     "iteration": "int32",  # bitmap syncs so far
     "sent_bytes": "int64",  # on the wire since the request
@@ -38,7 +41,7 @@ ROUND_COLUMNS: Final[Mapping[str, str]] = {
     "marked_pages": "int64",  # pages that the sync marked
     "normal_pages": "int64",  # sent in full (or encoded)
     "zero_pages": "int64",  # sent as zero pages
-    "sent_bytes": "int64",  # on the wire within the round
+    "sent_bytes": "int64",  # on the wire within the round; what comes before the first sync counts in the first round
     "remaining_bytes": "int64",  # page bytes to send directly after the sync
 }
 
@@ -86,26 +89,49 @@ class Outcome:
     def __post_init__(self) -> None:
         if self.verdict not in VERDICTS:
             raise TraceError(f"trace: verdict {self.verdict!r} is not one of {', '.join(VERDICTS)}")
+        for name in (
+            "total_time_s",
+            "downtime_s",
+            "transferred_bytes",
+            "iterations",
+            "remaining_at_switchover_bytes",
+        ):
+            _check_amount(name, getattr(self, name))
+        for name, value in self.downtime_parts_s.items():
+            _check_amount(f"downtime_parts_s[{name}]", value)
+
+
+def _check_amount(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value >= 0):
+        raise TraceError(f"trace: outcome {name} is {value!r}; it must be a finite number of at least 0")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """One run.
+    """One run; checked when it is built, so that every trace is consistent in itself.
 
     Attributes
     ----------
     scenario
         What was moved, over what, by which rule.
     kind
-        Where it was measured: ``harness`` or ``qemu``.
+        Where it was measured: ``harness`` or ``qemu``; ``computed``: by a model.
     machine
         Facts of the machine and software, e.g. kernel, processor, versions, tracker.
     samples
         Table with SAMPLE_COLUMNS, in order of time; one row a window and one at each event.
     rounds
-        Table with ROUND_COLUMNS, one row a bitmap sync; the last one is the final copy.
+        Table with ROUND_COLUMNS, one row a bitmap sync; the last one is the final copy. Their sent bytes
+        add up to those of the outcome.
     outcome
         What it came to.
+    provenance
+        migkit version, creation time, python, kernel, command and seed; see :mod:`migkit.traces.provenance`.
+
+    Raises
+    ------
+    TraceError
+        Columns, types, order of time or sums are not as above.
     """
 
     scenario: Scenario
@@ -114,3 +140,9 @@ class Trace:
     samples: pa.Table
     rounds: pa.Table
     outcome: Outcome
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=provenance)
+
+    def __post_init__(self) -> None:
+        from migkit.traces.validate import check_trace
+
+        check_trace(self)

@@ -1,0 +1,142 @@
+"""The data that ships with migkit, found in a source tree and in an installed wheel alike."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from migkit.errors import TraceError
+
+__all__ = [
+    "data_path",
+    "published_measurements",
+    "reference_runs",
+    "reference_timelines",
+    "shipped_traces",
+    "verify",
+]
+
+Row = dict[str, Any]
+
+_PACKAGE: Final = Path(__file__).resolve().parents[1]
+_HOMES: Final = (_PACKAGE / "_share" / "data", _PACKAGE.parent / "data")
+_TEXT: Final = {
+    *("run", "case", "qemu_version", "accelerator", "fill", "capabilities", "status"),
+    *("id", "group", "ref", "hypervisor", "strategy", "workload", "dirty_rate_unit", "notes"),
+}
+
+
+def data_path(name: str = ".") -> Path:
+    """Return where a shipped data file or folder is.
+
+    Parameters
+    ----------
+    name
+        Its path below ``data/``.
+
+    Raises
+    ------
+    TraceError
+        It is neither in the installed package nor in the source tree around it.
+
+    Examples
+    --------
+    >>> data_path("qemu/reference_runs.csv").name
+    'reference_runs.csv'
+    """
+    for home in _HOMES:
+        if (home / name).exists():
+            return home / name
+    raise TraceError(f"data {name}: not shipped with this installation; install migkit anew or use a source tree")
+
+
+def reference_runs() -> tuple[Row, ...]:
+    """Return the real QEMU migrations of ``data/qemu/README.md``, one typed row a run.
+
+    Names carry units; ``classes`` is a list of page classes; a field that a run does not have is None.
+
+    Examples
+    --------
+    >>> runs = reference_runs()
+    >>> len(runs), runs[0]["total_time_s"], runs[0]["classes"][0]["region_bytes"]
+    (63, 5.513, 33554432)
+    """
+    return tuple(_typed(row) for row in _read("qemu/reference_runs.csv"))
+
+
+def reference_timelines() -> dict[str, tuple[Row, ...]]:
+    """Return the ``query-migrate`` readings of the reference runs, by run, in order of time.
+
+    Examples
+    --------
+    >>> [reading["dirty_sync_count"] for reading in reference_timelines()["a1-q7-0"][:2]]
+    [1, 1]
+    """
+    lines: dict[str, list[Row]] = {}
+    for row in _read("qemu/reference_timelines.csv.gz"):
+        lines.setdefault(row.pop("run"), []).append(_typed(row))
+    return {run: tuple(rows) for run, rows in lines.items()}
+
+
+def published_measurements() -> tuple[Row, ...]:
+    """Return migrations that others measured and published, each with its source in ``ref``.
+
+    Examples
+    --------
+    >>> rows = published_measurements()
+    >>> len(rows), all(row["ref"] for row in rows)
+    (83, True)
+    """
+    return tuple(_typed(row) for row in _read("published_measurements.csv"))
+
+
+def shipped_traces() -> tuple[Path, ...]:
+    """Return the traces that ship with migkit, by name."""
+    return tuple(sorted(data_path("traces").glob("*.parquet")))
+
+
+def verify() -> tuple[str, ...]:
+    """Return the names of the shipped files whose SHA-256 is that of ``data/manifest.json``.
+
+    Raises
+    ------
+    TraceError
+        A file is missing or altered.
+    """
+    wanted = json.loads(data_path("manifest.json").read_text(encoding="utf-8"))["sha256"]
+    for name, digest in wanted.items():
+        if hashlib.sha256(data_path(name).read_bytes()).hexdigest() != digest:
+            raise TraceError(f"data {name}: its SHA-256 is not that of data/manifest.json; install migkit anew")
+    return tuple(wanted)
+
+
+def _read(name: str) -> list[Row]:
+    raw = data_path(name).read_bytes()
+    text = (gzip.decompress(raw) if name.endswith(".gz") else raw).decode("utf-8")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def _typed(row: dict[str, str]) -> Row:
+    return {key: _value(key, text) for key, text in row.items()}
+
+
+def _value(key: str, text: str) -> Any:
+    if not text:
+        return None
+    if key == "classes":
+        return json.loads(text)
+    if key in _TEXT:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,110 @@
+"""What makes a trace consistent in itself: columns, types, the order of time, sums."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from migkit.errors import TraceError
+from migkit.traces import schema
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+__all__ = ["check_trace"]
+
+_GROWING = ("monotonic_ns", "iteration", "sent_bytes", "dirtied_pages")
+
+
+def check_trace(trace: schema.Trace) -> None:
+    """Raise :class:`TraceError` unless ``trace`` is consistent in itself."""
+    if trace.kind not in schema.KINDS:
+        raise TraceError(f"trace: kind {trace.kind!r} is not one of {', '.join(schema.KINDS)}")
+    outcome = dataclasses.asdict(trace.outcome)
+    for name, record in (("machine", trace.machine), ("provenance", trace.provenance), ("outcome", outcome)):
+        _check_json(name, record)
+    _check_columns("samples", trace.samples, schema.SAMPLE_COLUMNS)
+    _check_columns("rounds", trace.rounds, schema.ROUND_COLUMNS)
+    _check_samples(trace.samples)
+    _check_rounds(trace.rounds)
+    _check_sums(trace)
+
+
+def _check_json(name: str, record: Mapping[str, Any]) -> None:
+    try:
+        kept = json.loads(json.dumps(dict(record), allow_nan=False)) == dict(record)
+    except (TypeError, ValueError) as error:
+        raise TraceError(f"trace: {name} cannot be written as JSON ({error}); use plain text and numbers") from error
+    if not kept:
+        raise TraceError(f"trace: {name} does not survive JSON unchanged; use text as keys and lists, not tuples")
+
+
+def _check_columns(name: str, table: pa.Table, wanted: Mapping[str, str]) -> None:
+    found = {field.name: str(field.type).replace("double", "float64") for field in table.schema}
+    if found != dict(wanted) or table.column_names != list(wanted):
+        missing = [column for column in wanted if column not in found]
+        extra = [column for column in found if column not in wanted]
+        unlike = [f"{c} is {found[c]}, not {t}" for c, t in wanted.items() if c in found and found[c] != t]
+        words = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(extra)}"] * bool(extra)
+        what = "; ".join(words + unlike) or "not in the order of the schema"
+        raise TraceError(f"trace: columns of {name}: {what}; the columns are {', '.join(wanted)}")
+    for column in wanted:
+        if table[column].null_count:
+            raise TraceError(f"trace: {name}.{column} has empty cells; every cell must hold a value")
+
+
+def _check_samples(samples: pa.Table) -> None:
+    if samples.num_rows == 0:
+        raise TraceError("trace: samples are empty; the first row must be the request")
+    unknown = sorted(set(samples["phase"].to_pylist()) - set(schema.PHASES))
+    if unknown:
+        raise TraceError(f"trace: samples.phase {unknown[0]!r} is not one of {', '.join(schema.PHASES)}")
+    for column in _GROWING:
+        _check_growing(f"samples.{column}", _array(samples, column))
+    for column, low in (("remaining_bytes", 0), ("guest_operations", -1), ("sent_bytes", 0), ("iteration", 0)):
+        _check_low(f"samples.{column}", _array(samples, column), low)
+
+
+def _check_rounds(rounds: pa.Table) -> None:
+    if _array(rounds, "iteration").tolist() != list(range(1, rounds.num_rows + 1)):
+        raise TraceError("trace: rounds.iteration does not count 1, 2, 3, ...; every bitmap sync is one row")
+    _check_growing("rounds.start_s", _array(rounds, "start_s"))
+    for column in schema.ROUND_COLUMNS:
+        _check_low(f"rounds.{column}", _array(rounds, column), 0)
+
+
+def _check_sums(trace: schema.Trace) -> None:
+    rounds, outcome = trace.rounds, trace.outcome
+    if rounds.num_rows != outcome.iterations:
+        raise TraceError(f"trace: {rounds.num_rows} rounds, but the outcome says {outcome.iterations} iterations")
+    sent = int(_array(rounds, "sent_bytes").sum())
+    if rounds.num_rows and sent != outcome.transferred_bytes:
+        raise TraceError(
+            f"trace: the rounds sent {sent} B, but the outcome says {outcome.transferred_bytes} B; they must be equal"
+        )
+    last = int(_array(trace.samples, "sent_bytes")[-1])
+    if last > outcome.transferred_bytes:
+        raise TraceError(f"trace: the last sample says {last} B sent, the outcome {outcome.transferred_bytes} B")
+
+
+def _array(table: pa.Table, column: str) -> np.ndarray:
+    return table[column].to_numpy()  # type: ignore[no-any-return]
+
+
+def _check_growing(name: str, values: np.ndarray) -> None:
+    steps = values[1:] < values[:-1]
+    if steps.any():
+        row = int(steps.argmax()) + 1
+        raise TraceError(
+            f"trace: {name} falls from {values[row - 1]} to {values[row]} in row {row}; it must not fall"
+        )
+
+
+def _check_low(name: str, values: np.ndarray, low: int) -> None:
+    wrong = ~(values >= low) | (values == float("inf"))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise TraceError(f"trace: {name} is {values[row]} in row {row}; it must be finite and at least {low}")
