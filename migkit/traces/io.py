@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from migkit.errors import RunError, TraceError, UsageError
 from migkit.scenario.schema import from_record, to_record
+from migkit.traces.columns import make_table
 from migkit.traces.schema import ROUND_COLUMNS, SCHEMA_VERSION, Outcome, Trace
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _decode(raw: bytes) -> Trace:
 
     _check_whole(raw)
     try:
-        table = pq.read_table(io.BytesIO(raw), page_checksum_verification=True)
+        table = pq.ParquetFile(io.BytesIO(raw), page_checksum_verification=True).read()
         manifest = json.loads((table.schema.metadata or {})[_MANIFEST])
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise TraceError(f"trace: no readable manifest ({_first_line(error)}); capture it anew") from error
@@ -199,10 +200,7 @@ def _other_version(version: Any) -> str:
 
 
 def _build(table: Any, manifest: dict[str, Any]) -> Trace:
-    import pyarrow as pa
-
-    wanted = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in ROUND_COLUMNS.items()])
-    rounds = pa.table({name: pa.array(manifest["rounds"][name], wanted.field(name).type) for name in ROUND_COLUMNS})
+    rounds = make_table(ROUND_COLUMNS, manifest["rounds"])
     return Trace(
         scenario=from_record(manifest["scenario"]),
         kind=manifest["kind"],

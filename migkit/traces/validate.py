@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from migkit.errors import TraceError
 from migkit.traces import schema
+from migkit.traces.columns import column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,15 +46,15 @@ def _check_json(name: str, record: Mapping[str, Any]) -> None:
 def _check_columns(name: str, table: pa.Table, wanted: Mapping[str, str]) -> None:
     found = {field.name: str(field.type).replace("double", "float64") for field in table.schema}
     if found != dict(wanted) or table.column_names != list(wanted):
-        missing = [column for column in wanted if column not in found]
-        extra = [column for column in found if column not in wanted]
+        missing = [title for title in wanted if title not in found]
+        extra = [title for title in found if title not in wanted]
         unlike = [f"{c} is {found[c]}, not {t}" for c, t in wanted.items() if c in found and found[c] != t]
         words = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(extra)}"] * bool(extra)
         what = "; ".join(words + unlike) or "not in the order of the schema"
         raise TraceError(f"trace: columns of {name}: {what}; the columns are {', '.join(wanted)}")
-    for column in wanted:
-        if table[column].null_count:
-            raise TraceError(f"trace: {name}.{column} has empty cells; every cell must hold a value")
+    for title in wanted:
+        if table[title].null_count:
+            raise TraceError(f"trace: {name}.{title} has empty cells; every cell must hold a value")
 
 
 def _check_samples(samples: pa.Table) -> None:
@@ -62,36 +63,32 @@ def _check_samples(samples: pa.Table) -> None:
     unknown = sorted(set(samples["phase"].to_pylist()) - set(schema.PHASES))
     if unknown:
         raise TraceError(f"trace: samples.phase {unknown[0]!r} is not one of {', '.join(schema.PHASES)}")
-    for column in _GROWING:
-        _check_growing(f"samples.{column}", _array(samples, column))
-    for column, low in (("remaining_bytes", 0), ("guest_operations", -1), ("sent_bytes", 0), ("iteration", 0)):
-        _check_low(f"samples.{column}", _array(samples, column), low)
+    for name in _GROWING:
+        _check_growing(f"samples.{name}", column(samples, name))
+    for name, low in (("remaining_bytes", 0), ("guest_operations", -1), ("sent_bytes", 0), ("iteration", 0)):
+        _check_low(f"samples.{name}", column(samples, name), low)
 
 
 def _check_rounds(rounds: pa.Table) -> None:
-    if _array(rounds, "iteration").tolist() != list(range(1, rounds.num_rows + 1)):
+    if column(rounds, "iteration").tolist() != list(range(1, rounds.num_rows + 1)):
         raise TraceError("trace: rounds.iteration does not count 1, 2, 3, ...; every bitmap sync is one row")
-    _check_growing("rounds.start_s", _array(rounds, "start_s"))
-    for column in schema.ROUND_COLUMNS:
-        _check_low(f"rounds.{column}", _array(rounds, column), 0)
+    _check_growing("rounds.start_s", column(rounds, "start_s"))
+    for name in schema.ROUND_COLUMNS:
+        _check_low(f"rounds.{name}", column(rounds, name), 0)
 
 
 def _check_sums(trace: schema.Trace) -> None:
     rounds, outcome = trace.rounds, trace.outcome
     if rounds.num_rows != outcome.iterations:
         raise TraceError(f"trace: {rounds.num_rows} rounds, but the outcome says {outcome.iterations} iterations")
-    sent = int(_array(rounds, "sent_bytes").sum())
+    sent = int(column(rounds, "sent_bytes").sum())
     if rounds.num_rows and sent != outcome.transferred_bytes:
         raise TraceError(
             f"trace: the rounds sent {sent} B, but the outcome says {outcome.transferred_bytes} B; they must be equal"
         )
-    last = int(_array(trace.samples, "sent_bytes")[-1])
+    last = int(column(trace.samples, "sent_bytes")[-1])
     if last > outcome.transferred_bytes:
         raise TraceError(f"trace: the last sample says {last} B sent, the outcome {outcome.transferred_bytes} B")
-
-
-def _array(table: pa.Table, column: str) -> np.ndarray:
-    return table[column].to_numpy()  # type: ignore[no-any-return]
 
 
 def _check_growing(name: str, values: np.ndarray) -> None:

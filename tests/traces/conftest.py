@@ -5,11 +5,8 @@ import pyarrow as pa
 import pytest
 
 from migkit.scenario import DirtyClass, Guest, Link, Policy, Scenario
+from migkit.traces.columns import make_table
 from migkit.traces.schema import ROUND_COLUMNS, SAMPLE_COLUMNS, Outcome, Trace
-
-
-def table(columns, data):
-    return pa.table({name: pa.array(data[name], pa.type_for_alias(kind)) for name, kind in columns.items()})
 
 
 def _make_trace(seed=0, rounds=3, samples=5, scenario=None, **changes):
@@ -47,8 +44,8 @@ def _make_trace(seed=0, rounds=3, samples=5, scenario=None, **changes):
         "scenario": scenario,
         "kind": "harness",
         "machine": {"kernel": "6.18", "cpus": 2, "tracker": "write-protect", "versions": ["a", "b"]},
-        "samples": table(SAMPLE_COLUMNS, sample_data),
-        "rounds": table(ROUND_COLUMNS, round_data),
+        "samples": make_table(SAMPLE_COLUMNS, sample_data),
+        "rounds": make_table(ROUND_COLUMNS, round_data),
         "outcome": Outcome(
             verdict="converges",
             total_time_s=float(rng.random() + starts[-1]) if rounds else 1.0,
