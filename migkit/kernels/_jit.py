@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["Kernel", "compile_kernels", "jit"]
+from migkit.errors import UsageError
+
+__all__ = ["Kernel", "callback", "compile_kernels", "jit"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _waiting: list[Kernel] = []
 _compiling = False
+_callbacks: dict[Callable[[Any, Any], int], Any] = {}
 
 
 class Kernel:
@@ -60,6 +63,43 @@ def compile_kernels() -> None:
     for kernel in _waiting:
         kernel.function = compiled[id(kernel)]
     _waiting.clear()
+
+
+def callback(rule: Callable[[Any, Any], int] | None) -> Any:
+    """Return ``rule(state, parameters)`` as the argument that kernels take: None, the function itself, or compiled.
+
+    It is compiled to a C function of one fixed type, so that kernels which take it as an
+    argument are compiled once for all rules, and their cache holds in the next process.
+
+    Raises
+    ------
+    UsageError
+        The rule uses something that cannot be compiled.
+    """
+    if rule is None or not _compiling:
+        return rule
+    if rule not in _callbacks:
+        _callbacks[rule] = _compiled_callback(rule)
+    return _callbacks[rule]
+
+
+def _compiled_callback(rule: Callable[[Any, Any], int]) -> Any:
+    import numba
+    from numba.core import config
+    from numba.core.errors import NumbaError
+
+    if config.DISABLE_JIT:
+        return rule
+    names = getattr(rule, "__globals__", {})
+    names.update({name: value.function for name, value in names.items() if isinstance(value, Kernel)})
+    record = numba.types.float64[::1]
+    try:
+        return numba.cfunc(numba.types.int64(record, record), error_model="numpy")(rule)
+    except NumbaError as error:
+        raise UsageError(
+            f"policy rule {rule.__name__}: cannot be compiled ({str(error).strip().splitlines()[0]}); "
+            "use only numbers, arrays, math and functions marked with jit"
+        ) from error
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,72 +1,104 @@
 """Decision functions: when a migration continues, syncs, switches over, throttles or gives up.
 
-The simulator and the page-copy harness call the *same* functions over the same state
-record, a 1-D float64 array whose slots are the constants below. The caller writes the
+The simulators and the page-copy harness call the *same* functions over the same state
+record, a 1-D float64 array whose slots are the constants of
+:mod:`migkit.kernels.policies.record` (all importable from here). The caller writes the
 readings, calls :func:`decide`, and obeys the action returned and the orders that the
-policy wrote. The policy owns the slots from ``MEMORY`` on: it may keep there what it
-must remember; the caller only sets them to zero before the migration.
+policy wrote.
+
+Who owns which slots
+    * 0 to 15, readings: the caller;
+    * 16 to 23, orders: the policy writes, the caller obeys (THROTTLE after every call);
+    * 24 to 31, what the throttle rule remembers; 32 to 63, what the policy remembers. The
+      caller only sets them to zero before the migration.
 
 When the policy is asked
-    * at the end of every rate window (``EVENT = WINDOW``; QEMU: 100 ms),
-    * when nothing is left to send of what the last sync marked (``EVENT = EMPTY``),
-    * directly after a bitmap sync (``EVENT = SYNCED``), when ``REMAINING_BYTES`` is exact.
+    * directly after every bitmap sync, the first one included (``EVENT = SYNCED``), when
+      ``REMAINING_BYTES`` is exact. ``ROUND_SENT_BYTES`` and ``ROUND_START_S`` still describe the
+      round that this sync ends, for the first sync both are 0;
+    * at the end of every rate window (``EVENT = WINDOW``; QEMU: 100 ms);
+    * when nothing is left to send of what the last sync marked (``EVENT = EMPTY``).
 
-A caller may leave out calls that cannot matter: those in which ``REMAINING_BYTES`` is at
-least ``WAKE_REMAINING_BYTES`` and ``NOW_S`` is before ``WAKE_TIME_S``, as the last call
-left them.
+Calls with ``SYNCED`` and ``EMPTY`` must not be left out. A call with ``WINDOW`` may be when
+``REMAINING_BYTES`` is at least ``WAKE_REMAINING_BYTES`` and ``NOW_S`` is before ``WAKE_TIME_S``,
+as the last call left them: it would return CONTINUE and change nothing. What happens
+between rate windows waits for the end of the window, as in QEMU. So a jumping caller goes
+on to the first window end at which one of the two holds.
+
+What the actions mean
+    * CONTINUE: go on sending; at EMPTY: sync the bitmap, then ask again with SYNCED;
+    * SYNC: sync the bitmap now, then ask again with SYNCED;
+    * SWITCHOVER: stop the guest, sync, send the rest uncapped, resume at the destination;
+    * POSTCOPY: stop the guest, sync, resume it at the destination, then bring what is left;
+    * ABORT, TIME_OUT: the guest runs on at the source.
+
+Strategies stand in the parameter record, so the caller needs no rule of its own: stop-copy
+returns SWITCHOVER and post-copy returns POSTCOPY at the first sync, hybrid returns POSTCOPY when
+its time is reached or its rounds are complete, and auto-converge and dirty-limit move the
+order THROTTLE. A throttle of p slows a guest when its demand exceeds (1 - p) x capacity.
+
+A rule of one's own
+    is a function ``rule(state, parameters) -> action`` handed to :func:`decide` as its third
+    argument; see :func:`migkit.scenario.policy.register_policy`. Inside it,
+    :func:`under_limit` is QEMU's rule with any downtime limit.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
 
 import numpy as np
 
 from migkit.kernels._jit import jit
+from migkit.kernels.policies.hypervisors import (
+    cloud_hypervisor,
+    criu_go_phaul,
+    criu_phaul,
+    hyperv_like,
+    vmware_like,
+    xen,
+    xen_4_5,
+)
+from migkit.kernels.policies.kubevirt import kubevirt, kubevirt_ramp, kubevirt_stall
+from migkit.kernels.policies.managers import nova, ovirt, proxmox
+from migkit.kernels.policies.qemu import ordered_by_strategy, qemu, under_limit
+from migkit.kernels.policies.record import *  # noqa: F403
+from migkit.kernels.policies.record import (
+    CLOUD_HYPERVISOR,
+    CONTINUE,
+    CRIU_GO_PHAUL,
+    CRIU_PHAUL,
+    HYBRID,
+    HYPERV_LIKE,
+    KUBEVIRT,
+    KUBEVIRT_RAMP,
+    KUBEVIRT_STALL,
+    NO_THROTTLE,
+    NOVA,
+    NOW_S,
+    OVIRT,
+    PARAMETER_SLOTS,
+    POLICY,
+    POSTCOPY_AFTER_S,
+    PRECOPY,
+    PROXMOX,
+    QEMU,
+    STATE_SLOTS,
+    STRATEGY,
+    SYNC,
+    THROTTLE_RULE,
+    TIME_LIMIT_S,
+    TIME_OUT,
+    VMWARE_LIKE,
+    WAKE_TIME_S,
+    XEN,
+    XEN_4_5,
+)
+from migkit.kernels.policies.throttle import throttle, throttle_wake_s
 
-__all__ = ["decide", "new_parameters", "new_state"]
+__all__ = ["Rule", "decide", "new_parameters", "new_state", "qemu", "under_limit"]
 
-# Readings: written by the caller before each call.
-NOW_S: Final = 0  # since the request [s]
-EVENT: Final = 1  # WINDOW, EMPTY or SYNCED
-REMAINING_BYTES: Final = 2  # page bytes still to send: as of the last sync, less what was sent since
-BANDWIDTH: Final = 3  # bytes sent in the last complete window / its length [B/s]; 0 before the first
-SENT_BYTES: Final = 4  # on the wire since the request
-ITERATION: Final = 5  # bitmap syncs since the request, the first one included
-DIRTIED_PAGES: Final = 6  # pages marked by the last sync
-ROUND_SENT_BYTES: Final = 7  # on the wire since the last sync
-ROUND_START_S: Final = 8  # when the last sync was [s]
-GUEST_BYTES: Final = 9  # RAM of the guest
-
-# Orders: written by the policy, obeyed by the caller.
-DOWNTIME_LIMIT_S: Final = 16  # in force now [s]
-THROTTLE: Final = 17  # share of its time for which the guest must sleep, 0 to 0.99
-WAKE_REMAINING_BYTES: Final = 18  # ask again when less than this remains ...
-WAKE_TIME_S: Final = 19  # ... or when this time is reached [s]
-
-MEMORY: Final = 32
-STATE_SLOTS: Final = 64
-
-# Events
-WINDOW: Final = 0
-EMPTY: Final = 1
-SYNCED: Final = 2
-
-# Actions
-CONTINUE: Final = 0  # go on sending; at EMPTY: sync, then ask again
-SYNC: Final = 1  # sync the bitmap now, then ask again
-SWITCHOVER: Final = 2  # stop the guest, sync, send the rest, resume it at the destination
-POSTCOPY: Final = 3  # stop the guest, resume it at the destination, then bring what is left
-ABORT: Final = 4  # give up; the guest runs on at the source (verdict: aborted)
-TIME_OUT: Final = 5  # give up since the time limit is reached (verdict: timed_out)
-
-# Parameters: one record for all policies.
-POLICY: Final = 0
-LIMIT_S: Final = 1  # downtime limit at the start [s]
-TIME_LIMIT_S: Final = 2
-PARAMETER_SLOTS: Final = 32
-
-QEMU: Final = 0
+Rule = Callable[[np.ndarray, np.ndarray], int]
 
 
 def new_state() -> np.ndarray:
@@ -80,28 +112,69 @@ def new_parameters() -> np.ndarray:
 
 
 @jit
-def decide(state: np.ndarray, parameters: np.ndarray) -> int:
-    """Return the action that the policy named in ``parameters`` takes in ``state``."""
+def decide(state: np.ndarray, parameters: np.ndarray, rule: Rule | None = None) -> int:
+    """Return the action that ``parameters`` and the policy that they name take in ``state``.
+
+    ``rule`` takes the place of the named policy; strategy, throttle and time limit stay in force.
+    """
     if state[NOW_S] >= parameters[TIME_LIMIT_S]:
         return TIME_OUT
+    action = CONTINUE
+    if parameters[STRATEGY] != PRECOPY:
+        action = ordered_by_strategy(state, parameters)
+        if action != CONTINUE:
+            return action
+    if parameters[THROTTLE_RULE] != NO_THROTTLE:
+        action = throttle(state, parameters)
+    if rule is not None:
+        ruled = rule(state, parameters)
+    elif parameters[POLICY] == QEMU:
+        ruled = qemu(state, parameters)
+    else:
+        ruled = _named(state, parameters)
+    wake_s = min(state[WAKE_TIME_S], parameters[TIME_LIMIT_S])
+    if parameters[STRATEGY] == HYBRID and parameters[POSTCOPY_AFTER_S] > 0.0:
+        wake_s = min(wake_s, parameters[POSTCOPY_AFTER_S])
+    if parameters[THROTTLE_RULE] != NO_THROTTLE:
+        wake_s = min(wake_s, throttle_wake_s(state, parameters))
+    state[WAKE_TIME_S] = wake_s
+    return SYNC if ruled == CONTINUE and action == SYNC else ruled
+
+
+@jit
+def _named(state: np.ndarray, parameters: np.ndarray) -> int:
+    """Return what the named policy other than plain QEMU does."""
+    policy = parameters[POLICY]
+    if policy <= OVIRT:
+        return _named_manager(state, parameters)
+    if policy == PROXMOX:
+        return proxmox(state, parameters)
+    if policy == XEN:
+        return xen(state, parameters)
+    if policy == XEN_4_5:
+        return xen_4_5(state, parameters)
+    if policy == CLOUD_HYPERVISOR:
+        return cloud_hypervisor(state, parameters)
+    if policy == CRIU_PHAUL:
+        return criu_phaul(state, parameters)
+    if policy == CRIU_GO_PHAUL:
+        return criu_go_phaul(state, parameters)
+    if policy == VMWARE_LIKE:
+        return vmware_like(state, parameters)
+    if policy == HYPERV_LIKE:
+        return hyperv_like(state, parameters)
     return qemu(state, parameters)
 
 
 @jit
-def qemu(state: np.ndarray, parameters: np.ndarray) -> int:
-    """QEMU's rule (migration.c, 7.2 to 10.0).
-
-    With ``threshold = measured bandwidth x downtime limit``: when the estimate of what
-    remains falls under the threshold, sync the bitmap and look again; when the exact
-    value is under it too, or nothing remains, switch over. Before the first window is
-    complete the threshold is 0.
-    """
-    limit_s = parameters[LIMIT_S]
-    threshold_bytes = state[BANDWIDTH] * limit_s
-    remaining_bytes = state[REMAINING_BYTES]
-    state[DOWNTIME_LIMIT_S] = limit_s
-    state[WAKE_REMAINING_BYTES] = threshold_bytes
-    state[WAKE_TIME_S] = parameters[TIME_LIMIT_S]
-    if remaining_bytes > 0 and remaining_bytes >= threshold_bytes:
-        return CONTINUE
-    return SWITCHOVER if state[EVENT] == SYNCED else SYNC
+def _named_manager(state: np.ndarray, parameters: np.ndarray) -> int:
+    policy = parameters[POLICY]
+    if policy == NOVA:
+        return nova(state, parameters)
+    if policy == KUBEVIRT:
+        return kubevirt(state, parameters)
+    if policy == KUBEVIRT_RAMP:
+        return kubevirt_ramp(state, parameters)
+    if policy == KUBEVIRT_STALL:
+        return kubevirt_stall(state, parameters)
+    return ovirt(state, parameters)

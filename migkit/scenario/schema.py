@@ -108,12 +108,20 @@ def _build(cls: Any, mapping: Any, path: str) -> Any:
 def _value(name: str, hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return _build(hint, value, where)
+    if name == "settings":
+        return _settings(value, where)
     if typing.get_origin(hint) is tuple:
         return _sequence(hint, value, where)
     kind = unit_kind(name)
     if kind is not None:
         return _PARSERS[kind](value, where)
     return _plain(hint, value, where)
+
+
+def _settings(value: Any, where: str) -> tuple[tuple[str, float], ...]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: {value!r} is not a table; write {{ name = number }}, the name carries the unit")
+    return tuple((name, _plain(float, number, f"{where}.{name}")) for name, number in value.items())
 
 
 def _sequence(hint: Any, value: Any, where: str) -> tuple[Any, ...]:

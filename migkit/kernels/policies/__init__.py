@@ -1,0 +1,1 @@
+"""Decision functions, one module a family: QEMU, its managers, other hypervisors, throttling."""

@@ -1,0 +1,160 @@
+"""Switchover rules of hypervisors other than QEMU. They look at passes, not at time windows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from migkit.kernels._jit import jit
+from migkit.kernels.policies import record as r
+
+__all__ = ["cloud_hypervisor", "criu_go_phaul", "criu_phaul", "hyperv_like", "vmware_like", "xen", "xen_4_5"]
+
+_LAST = r.MEMORY  # xen: this pass is the last one
+_PAGES = r.MEMORY  # phaul: pages of the round before
+_SENT_BYTES = r.MEMORY + 1  # cloud-hypervisor: sent when the round began
+_START_S = r.MEMORY + 2  # ... and when that was
+_BANDWIDTH = r.MEMORY + 3  # ... and the bandwidth of the round before
+
+
+@jit
+def _by_passes(state: np.ndarray, parameters: np.ndarray) -> None:
+    """Write the orders of a rule that only looks at the ends of passes."""
+    state[r.DOWNTIME_LIMIT_S] = parameters[r.LIMIT_S]
+    state[r.WAKE_REMAINING_BYTES] = 0.0
+    state[r.WAKE_TIME_S] = math.inf
+
+
+@jit
+def xen(state: np.ndarray, parameters: np.ndarray) -> int:
+    """Return what Xen does since 4.6 (tools/libs/guest/xg_sr_save.c).
+
+    At most 5 passes while the guest runs; a pass of fewer than 50 dirty pages is sent
+    and is the last one. Then stop and copy. Settings: passes, pages.
+    """
+    _by_passes(state, parameters)
+    if state[r.EVENT] == r.SYNCED and state[r.ITERATION] > 1.0:
+        if state[r.DIRTIED_PAGES] < parameters[r.SETTINGS + 1]:
+            state[_LAST] = 1.0
+    elif state[r.EVENT] == r.EMPTY and (state[_LAST] > 0.0 or state[r.ITERATION] >= parameters[r.SETTINGS]):
+        return r.SWITCHOVER
+    return r.CONTINUE
+
+
+@jit
+def xen_4_5(state: np.ndarray, parameters: np.ndarray) -> int:
+    """Return what Xen did up to 4.5 (libxc, xc_domain_save.c).
+
+    After a pass, stop and copy if it was number 29 or later, if it had fewer than 50
+    pages, or if more than 3 times the guest's pages have been sent. That the old code
+    leaves out pages dirtied again before their turn is not part of this rule.
+    Settings: passes, pages, factor.
+    """
+    _by_passes(state, parameters)
+    if state[r.EVENT] != r.EMPTY:
+        return r.CONTINUE
+    iteration = state[r.ITERATION]
+    few = iteration > 1.0 and state[r.DIRTIED_PAGES] < parameters[r.SETTINGS + 1]
+    much = state[r.SENT_PAGES] * r.PAGE_BYTES > parameters[r.SETTINGS + 2] * state[r.GUEST_BYTES]
+    return r.SWITCHOVER if iteration >= parameters[r.SETTINGS] or few or much else r.CONTINUE
+
+
+@jit
+def cloud_hypervisor(state: np.ndarray, parameters: np.ndarray) -> int:
+    """Return what Cloud Hypervisor does.
+
+    After each sync ``estimate = bytes of the fresh dirty list / bandwidth of the round
+    before``; stop when it is at most the limit or nothing is dirty. When the pre-copy time
+    is over: give up, or stop now. Settings: that time [s], 1 to stop rather than give up.
+    """
+    _by_passes(state, parameters)
+    now_s = state[r.NOW_S]
+    if state[r.EVENT] == r.EMPTY:
+        if now_s > state[_START_S]:
+            state[_BANDWIDTH] = (state[r.SENT_BYTES] - state[_SENT_BYTES]) / (now_s - state[_START_S])
+        return r.CONTINUE
+    if state[r.EVENT] != r.SYNCED:
+        return r.CONTINUE
+    state[_SENT_BYTES] = state[r.SENT_BYTES]
+    state[_START_S] = now_s
+    if state[r.ITERATION] <= 1.0:
+        return r.CONTINUE
+    if state[r.REMAINING_BYTES] <= parameters[r.LIMIT_S] * state[_BANDWIDTH]:
+        return r.SWITCHOVER
+    if now_s >= parameters[r.SETTINGS] > 0.0:
+        return r.SWITCHOVER if parameters[r.SETTINGS + 1] > 0.0 else r.ABORT
+    return r.CONTINUE
+
+
+@jit
+def criu_phaul(state: np.ndarray, parameters: np.ndarray) -> int:
+    """Return what P.Haul does: stop at a round of few pages, at growth, or after some rounds.
+
+    Settings: rounds (8), pages (64, inclusive), growth in per cent of the round before (10).
+    """
+    pages = state[r.DIRTIED_PAGES]
+    growth = pages - state[_PAGES] * (1.0 + parameters[r.SETTINGS + 2] / 100.0)
+    return _phaul(state, parameters, pages <= parameters[r.SETTINGS + 1], growth > 0.0)
+
+
+@jit
+def criu_go_phaul(state: np.ndarray, parameters: np.ndarray) -> int:
+    """Return what go-criu's phaul does: as P.Haul, with fewer than 64 pages and growth counted in pages.
+
+    Settings: rounds (8), pages (64, exclusive), growth in pages (32).
+    """
+    pages = state[r.DIRTIED_PAGES]
+    growth = pages - state[_PAGES]
+    return _phaul(state, parameters, pages < parameters[r.SETTINGS + 1], growth >= parameters[r.SETTINGS + 2])
+
+
+@jit
+def _phaul(state: np.ndarray, parameters: np.ndarray, few: bool, grows: bool) -> int:
+    _by_passes(state, parameters)
+    if state[r.EVENT] != r.SYNCED or state[r.ITERATION] <= 1.0:
+        return r.CONTINUE
+    compared = state[_PAGES] > 0.0
+    state[_PAGES] = state[r.DIRTIED_PAGES]
+    if few or (compared and grows) or state[r.ITERATION] > parameters[r.SETTINGS]:
+        return r.SWITCHOVER
+    return r.CONTINUE
+
+
+@jit
+def vmware_like(state: np.ndarray, parameters: np.ndarray) -> int:
+    """Return what a rule like vSphere's does, as far as it is documented.
+
+    Switch over when what remains would take no longer than the limit. When a sync marks
+    more than the round before it sent, slow the guest so that it dirties ``headroom``
+    times what the link sends (Slowdown During Page Send, since 5.0), never faster again.
+    Settings: headroom (0.8; VMware's own constant is not published).
+    """
+    _by_passes(state, parameters)
+    bandwidth = state[r.BANDWIDTH]
+    if state[r.EVENT] != r.SYNCED or state[r.ITERATION] <= 1.0 or bandwidth <= 0.0:
+        return r.CONTINUE
+    if state[r.REMAINING_BYTES] <= bandwidth * parameters[r.LIMIT_S]:
+        return r.SWITCHOVER
+    marked_bytes = state[r.DIRTIED_PAGES] * r.PAGE_BYTES
+    round_bytes = state[r.SENT_BYTES] - state[_SENT_BYTES]
+    state[_SENT_BYTES] = state[r.SENT_BYTES]
+    allowed_bytes = parameters[r.SETTINGS] * round_bytes
+    if marked_bytes > allowed_bytes:
+        running = (1.0 - state[r.THROTTLE]) * allowed_bytes / marked_bytes
+        state[r.THROTTLE] = min(max(state[r.THROTTLE], 1.0 - running), 0.99)
+    return r.CONTINUE
+
+
+@jit
+def hyperv_like(state: np.ndarray, parameters: np.ndarray) -> int:
+    """Return what a rule like Hyper-V's does: at most 10 passes, sooner if nothing is dirty, then stop and copy.
+
+    Settings: passes.
+    """
+    _by_passes(state, parameters)
+    if state[r.EVENT] == r.EMPTY and state[r.ITERATION] >= parameters[r.SETTINGS]:
+        return r.SWITCHOVER
+    if state[r.EVENT] == r.SYNCED and state[r.REMAINING_BYTES] <= 0.0:
+        return r.SWITCHOVER
+    return r.CONTINUE
