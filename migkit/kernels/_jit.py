@@ -88,7 +88,7 @@ def _compiled_callback(rule: Callable[[Any, Any], int]) -> Any:
     from numba.core import config
     from numba.core.errors import NumbaError
 
-    if config.DISABLE_JIT:
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return rule
     names = getattr(rule, "__globals__", {})
     names.update({name: value.function for name, value in names.items() if isinstance(value, Kernel)})
