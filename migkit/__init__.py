@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from migkit.models.predict import predict
+    from migkit.models.result import Prediction
     from migkit.scenario import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy
 
 __version__ = "0.1.0"
@@ -21,10 +23,23 @@ _HOME = {
     "Link": "migkit.scenario",
     "Policy": "migkit.scenario",
     "Scenario": "migkit.scenario",
+    "Prediction": "migkit.models.result",
     "Strategy": "migkit.scenario",
+    "predict": "migkit.models.predict",
 }
 
-__all__ = ["DirtyClass", "Guest", "Host", "Link", "Policy", "Scenario", "Strategy", "__version__"]
+__all__ = [
+    "DirtyClass",
+    "Guest",
+    "Host",
+    "Link",
+    "Policy",
+    "Prediction",
+    "Scenario",
+    "Strategy",
+    "__version__",
+    "predict",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,8 +3,61 @@
 from __future__ import annotations
 
 import dataclasses
+import html
+import importlib
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-__all__ = ["Prediction"]
+from migkit.units import format_duration, format_size
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SCHEMA_VERSION", "Interval", "Point", "Prediction", "Round"]
+
+SCHEMA_VERSION: Final = 1
+
+
+class Round(NamedTuple):
+    """One pass between bitmap syncs; the last one is the final copy. Page counts are expectations."""
+
+    iteration: int
+    start_s: float  # of the sync, since the request
+    duration_s: float  # to the next sync or to the end
+    sync_s: float
+    marked_pages: float  # that the sync marked
+    remaining_bytes: float  # page bytes to send directly after the sync
+    normal_pages: float  # sent within the round
+    zero_pages: float
+    sent_bytes: float
+    throttle: float  # share of its time for which the guest slept
+
+
+class Point(NamedTuple):
+    """One point of the time line."""
+
+    t_s: float  # since the request
+    remaining_bytes: float
+    sent_bytes: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """Between which bounds a result lies at ``level``.
+
+    Attributes
+    ----------
+    level
+        Probability that a run lies within.
+    total_time_s, downtime_s, transferred_bytes
+        ``(low, high)``.
+    """
+
+    level: float
+    total_time_s: tuple[float, float]
+    downtime_s: tuple[float, float]
+    transferred_bytes: tuple[float, float]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,16 +70,37 @@ class Prediction:
         ``converges``, ``does_not_converge``, ``aborted`` or ``timed_out``.
     reasons
         Why, in words, with numbers and what would change it.
-    total_time_s, downtime_s
-        Request to source released; guest stopped to guest running [s].
+    total_time_s
+        Request to source released [s]; infinite when it never ends.
+    downtime_s
+        Guest stopped to guest running [s]; 0 when it never stops.
     transferred_bytes
-        Bytes on the wire.
+        Bytes on the wire; infinite when it never ends.
     iterations
         Bitmap syncs, the first one included.
     remaining_at_switchover_bytes
         Page bytes left by the last sync before the stop [B].
     natural_downtime_s
         Where pre-copy settles on this link: the fixed point of ``v = page U(v/B)`` divided by B [s].
+    guest_slowdown
+        Share of its progress that the guest lost between request and end: throttling, write faults of
+        tracking, stalls of post-copy; downtime is apart.
+    postcopy_faults
+        Demand faults.
+    blocktime_s
+        Time for which the guest waited for demanded pages [s].
+    degraded_s
+        Time from the request to the end in which the guest ran throttled or without all of its memory [s].
+    exposure_s
+        Time in which a failure of either host loses the guest: the push of post-copy [s].
+    risk
+        Probability of losing it: exposure times ``host.failures_per_h``.
+    rounds
+        One row a bitmap sync.
+    timeline
+        What remained and was sent, at the moments that matter.
+    interval
+        Bounds at a level of probability; None when it was not asked for.
     """
 
     verdict: str
@@ -37,3 +111,67 @@ class Prediction:
     iterations: int
     remaining_at_switchover_bytes: float
     natural_downtime_s: float
+    guest_slowdown: float
+    postcopy_faults: float
+    blocktime_s: float
+    degraded_s: float
+    exposure_s: float
+    risk: float
+    rounds: tuple[Round, ...]
+    timeline: tuple[Point, ...]
+    interval: Interval | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; what is infinite is None.
+
+        Examples
+        --------
+        >>> from migkit import Guest, predict
+        >>> predict(guest=Guest(memory_bytes=2**28)).to_dict()["verdict"]
+        'converges'
+        """
+        from migkit import __version__
+
+        record = {"schema_version": SCHEMA_VERSION, "migkit_version": __version__}
+        record |= {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        return record
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the rounds as a table, one row a bitmap sync."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.rounds), columns=list(Round._fields))
+
+    def plot(self) -> Any:
+        """Return a figure of what remains over time, drawn by :mod:`migkit.viz`."""
+        return importlib.import_module("migkit.viz").prediction(self)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in self._summary())
+        return f'<table class="migkit-prediction">{rows}</table>'
+
+    def _summary(self) -> list[tuple[str, str]]:
+        return [
+            ("verdict", self.verdict.replace("_", " ")),
+            ("why", " ".join(self.reasons)),
+            ("total time", format_duration(self.total_time_s)),
+            ("downtime", format_duration(self.downtime_s)),
+            ("sent", format_size(self.transferred_bytes)),
+            ("iterations", str(self.iterations)),
+            ("guest slowdown", f"{100 * self.guest_slowdown:.1f} %"),
+        ]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Round | Point):
+        return {name: _plain(item) for name, item in value._asdict().items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

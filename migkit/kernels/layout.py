@@ -1,0 +1,101 @@
+"""Slots of the records that a packed scenario consists of: what the engines and the harness read.
+
+One scenario is three 1-D float64 arrays: the *record* (scalars, then ``CLASS_SLOTS`` for
+each page class), the *steps* (phases of all classes and the link's schedule, as pairs), and
+the policy's parameters (:mod:`migkit.kernels.policy`). :func:`migkit.scenario.pack.pack`
+fills them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Guest
+NORMAL_PAGES: Final = 0  # written once, never dirtied
+ZERO_PAGES: Final = 1
+CLASSES: Final = 2
+CAPACITY: Final = 3  # writes/s flat out; 0: the guest runs flat out already
+GRAIN_PAGES: Final = 4  # pages that one bit of tracking covers
+FILL_ZERO: Final = 5  # 1: regions start as zero pages
+
+# Path and hosts
+GOODPUT: Final = 8  # nothing but the cap limits it further [B/s]
+CAP: Final = 9  # [B/s]
+PAGE_WIRE_BYTES: Final = 10  # a full page on the wire
+ZERO_WIRE_BYTES: Final = 11
+PAGE_CPU_S: Final = 12
+ZERO_CPU_S: Final = 13
+SYNC_S: Final = 14
+SETUP_S: Final = 15
+QUIESCE_S: Final = 16
+LOAD_S: Final = 17
+RESUME_S: Final = 18
+WRITE_FAULT_S: Final = 19
+STEP_FIRST: Final = 20  # of the link's schedule in steps
+STEP_COUNT: Final = 21
+RTT_S: Final = 22
+FAULT_SERVICE_S: Final = 23
+REGISTER_PER_PAGE_S: Final = 24
+LEAD_S: Final = 25  # before the first byte of memory: checkpoint, storage, ramp of TCP
+DEVICE_BYTES: Final = 26  # state beside memory, sent while the guest is stopped
+
+# The sender's windows
+WINDOW_S: Final = 32
+WINDOW_EXTRA_S: Final = 33  # what a real window lasts longer
+POLL_S: Final = 34  # how often the rule is looked at when the cap does not bind
+QUANTUM_PAGES: Final = 35  # a window sends whole multiples of it, the last beyond the quota; 0: exact
+
+# Strategy
+POSTCOPY_AFTER_S: Final = 40  # inf: never
+POSTCOPY_AFTER_ROUNDS: Final = 41  # inf: never
+PREFETCH_PAGES: Final = 42
+PREEMPT: Final = 43
+POSTCOPY_GOODPUT: Final = 44
+STRATEGY: Final = 47  # PRECOPY (hybrid too), STOPCOPY or POSTCOPY
+XBZRLE_PAGES: Final = 45  # pages that the cache holds; 0: off
+XBZRLE_PAGE_S: Final = 46
+
+# Strategies
+PRECOPY: Final = 0
+STOPCOPY: Final = 1
+POSTCOPY: Final = 2
+
+CLASS_BASE: Final = 56
+# Per class
+KIND: Final = 0
+PAGES: Final = 1
+WRITES_PER_S: Final = 2
+PHASE_FIRST: Final = 3
+PHASE_COUNT: Final = 4
+PHASE_OFFSET_S: Final = 5
+READS_PER_S: Final = 6
+REWRITE_BYTES: Final = 7
+CLASS_SLOTS: Final = 8
+
+# Result of an engine
+ACTION: Final = 0  # of the policy that ended it; SETTLED: it never would
+TOTAL_S: Final = 1
+DOWNTIME_S: Final = 2
+SENT: Final = 3  # bytes on the wire
+ITERATIONS: Final = 4
+SWITCHOVER_PAGES: Final = 5  # left by the last sync before the stop
+FINAL_PAGES: Final = 6  # sent, or brought, after the stop
+SENT_NORMAL: Final = 7  # pages
+SENT_ZERO: Final = 8
+MARKED: Final = 9  # pages marked by all syncs, the first included
+LEFT_PAGES: Final = 10  # pending when it ended
+LOST_S: Final = 11  # guest progress lost to throttling
+STOP_S: Final = 12  # when the guest stopped
+FAULTS: Final = 13
+BLOCKTIME_S: Final = 14
+ROUNDS: Final = 15  # rows written to the table of rounds
+POINTS: Final = 16  # rows written to the time line
+EXPOSURE_S: Final = 17  # push of post-copy
+DEGRADED_S: Final = 18  # throttled, or running without all of its memory
+RESULT_SLOTS: Final = 24
+
+SETTLED: Final = 9
+
+# Rows of the optional tables
+ROUND_SLOTS: Final = 8  # start_s, sync_s, marked, remaining_pages, sent bytes, normal, zero, throttle
+POINT_SLOTS: Final = 3  # t_s, remaining_bytes, sent_bytes

@@ -1,0 +1,162 @@
+"""Post-copy in expectation: background push against demand faults.
+
+The push goes on at the scan pointer in address order. A vCPU that touches a page which is
+not there waits ``L = RTT + service + page / B`` and the page is sent out of order, with
+``PREFETCH_PAGES`` neighbours. With ``phi`` faults for each second of guest progress ``x``,
+``dx/dt = 1 / (1 + phi L)``; ``phi`` is the rate of accesses times the share of pages that
+are missing. Each page is sent once, so that the push ends after ``V / B``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from migkit.kernels import layout, precopy
+from migkit.kernels._jit import jit
+from migkit.kernels.layout import (
+    CLASS_BASE,
+    CLASS_SLOTS,
+    CLASSES,
+    FAULT_SERVICE_S,
+    LOAD_S,
+    PAGE_CPU_S,
+    PAGE_WIRE_BYTES,
+    POSTCOPY_GOODPUT,
+    PREFETCH_PAGES,
+    REGISTER_PER_PAGE_S,
+    RESUME_S,
+    RTT_S,
+    ZERO_CPU_S,
+    ZERO_WIRE_BYTES,
+)
+from migkit.kernels.precopy import BYTES, COUNT, HEAD, LEFT, NORMAL, PIECE_SLOTS, PIECES, STOPPED, ZERO, T
+
+__all__ = ["postcopy_one"]
+
+TURNS: Final = 64  # parts of the push after which the faults are counted anew
+
+
+@jit
+def postcopy_one(record: np.ndarray, run: np.ndarray, work: np.ndarray, result: np.ndarray, line: np.ndarray) -> None:
+    """Go on from the state that the pre-copy engine left when its policy went post-copy.
+
+    Parameters
+    ----------
+    record
+        The packed scenario (:mod:`migkit.kernels.layout`).
+    run, work
+        As :func:`migkit.kernels.precopy.precopy_one` left them: stopped, synced.
+    result
+        Completed: total time, downtime, bytes, faults, blocktime.
+    line
+        Receives further points of the time line while there is room; may be empty.
+    """
+    run[T] += record[LOAD_S] + record[RESUME_S] + record[REGISTER_PER_PAGE_S] * run[LEFT]
+    result[layout.DOWNTIME_S] = run[T] - run[STOPPED]
+    precopy.point(run, line)
+    start_s = run[T]
+    turn_s = _push_s(record, run, work) / TURNS
+    faults = 0.0
+    blocked_s = 0.0
+    for _ in range(TURNS):
+        rate = _fault_rate(record, run, work)
+        wait_s = record[RTT_S] + record[FAULT_SERVICE_S] + _page_s(record, False)
+        progress_s = turn_s / (1.0 + rate * wait_s)
+        new = _fetch(record, run, work, rate * progress_s)
+        _push(record, run, work, turn_s - new * (1.0 + record[PREFETCH_PAGES]) * _page_s(record, False))
+        faults += new
+        blocked_s += turn_s - progress_s
+        run[T] += turn_s
+        precopy.point(run, line)
+    run[T] = start_s + turn_s * TURNS
+    result[layout.EXPOSURE_S] = run[T] - start_s
+    result[layout.DEGRADED_S] += run[T] - start_s
+    result[layout.FAULTS] = faults
+    result[layout.BLOCKTIME_S] = blocked_s
+    result[layout.LOST_S] += blocked_s
+    result[layout.TOTAL_S] = run[T]
+    result[layout.SENT] = run[BYTES]
+    result[layout.SENT_NORMAL] = run[NORMAL]
+    result[layout.SENT_ZERO] = run[ZERO]
+    result[layout.LEFT_PAGES] = run[LEFT]
+    result[layout.POINTS] = run[precopy.POINT]
+
+
+@jit
+def _page_s(record: np.ndarray, zero: bool) -> float:
+    """Return how long the path takes for one page [s]."""
+    if zero:
+        return max(record[ZERO_WIRE_BYTES] / record[POSTCOPY_GOODPUT], record[ZERO_CPU_S])
+    return max(record[PAGE_WIRE_BYTES] / record[POSTCOPY_GOODPUT], record[PAGE_CPU_S])
+
+
+@jit
+def _push_s(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
+    """Return how long all that is pending takes on the path [s]."""
+    total_s = 0.0
+    for i in range(int(run[COUNT])):
+        at = (int(run[HEAD]) + i) % PIECES * PIECE_SLOTS
+        total_s += work[at + 1] * work[at + 2] * _page_s(record, int(work[at]) > record[CLASSES])
+    return total_s
+
+
+@jit
+def _fault_rate(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
+    """Return the faults for each second of guest progress: accesses that find their page missing."""
+    rate = 0.0
+    for i in range(int(run[COUNT])):
+        at = (int(run[HEAD]) + i) % PIECES * PIECE_SLOTS
+        rate += work[at + 1] * work[at + 2] * _touch_rate(record, int(work[at]))
+    return rate
+
+
+@jit
+def _touch_rate(record: np.ndarray, segment: int) -> float:
+    """Return the accesses a second to one page of a segment."""
+    if segment >= record[CLASSES]:
+        return 0.0
+    base = CLASS_BASE + segment * CLASS_SLOTS
+    return (record[base + layout.WRITES_PER_S] + record[base + layout.READS_PER_S]) / record[base + layout.PAGES]
+
+
+@jit
+def _fetch(record: np.ndarray, run: np.ndarray, work: np.ndarray, faults: float) -> float:
+    """Take the pages that faulted, and the neighbours sent with them, out of the pieces; return the faults."""
+    rate = _fault_rate(record, run, work)
+    if rate <= 0.0 or faults <= 0.0:
+        return 0.0
+    wanted = faults * (1.0 + record[PREFETCH_PAGES])
+    fetched = 0.0
+    for i in range(int(run[COUNT])):
+        at = (int(run[HEAD]) + i) % PIECES * PIECE_SLOTS
+        pending = work[at + 1] * work[at + 2]
+        if pending > 0.0:
+            taken = min(pending, wanted * pending * _touch_rate(record, int(work[at])) / rate)
+            work[at + 2] *= 1.0 - taken / pending
+            fetched += taken
+    run[LEFT] = max(0.0, run[LEFT] - fetched)
+    run[BYTES] += fetched * record[PAGE_WIRE_BYTES]
+    run[NORMAL] += fetched
+    return fetched / (1.0 + record[PREFETCH_PAGES])
+
+
+@jit
+def _push(record: np.ndarray, run: np.ndarray, work: np.ndarray, time_s: float) -> None:
+    """Send in address order for ``time_s``."""
+    while run[COUNT] > 0.0 and time_s > 0.0:
+        at = int(run[HEAD]) * PIECE_SLOTS
+        pending = work[at + 1] * work[at + 2]
+        zero = int(work[at]) > record[CLASSES]
+        wire_bytes = record[ZERO_WIRE_BYTES] if zero else record[PAGE_WIRE_BYTES]
+        pages = min(pending, time_s / _page_s(record, zero))
+        share = pages / pending if pending > 0.0 else 1.0
+        work[at + 1] *= 1.0 - share
+        run[LEFT] = max(0.0, run[LEFT] - pages)
+        run[BYTES] += pages * wire_bytes
+        run[ZERO if zero else NORMAL] += pages
+        time_s -= pages * _page_s(record, zero)
+        if share >= 1.0:
+            run[HEAD] = (int(run[HEAD]) + 1) % PIECES
+            run[COUNT] -= 1.0

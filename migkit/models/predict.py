@@ -1,0 +1,173 @@
+"""A scenario in, a prediction out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from migkit.errors import UsageError
+from migkit.kernels import layout, migrate, policy, precopy
+from migkit.models import goodput as paths
+from migkit.models.dirty import natural_downtime_s
+from migkit.models.reasons import reasons
+from migkit.models.result import Point, Prediction, Round
+from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy
+from migkit.scenario.pack import Packed, pack
+from migkit.units import PAGE_BYTES
+
+__all__ = ["predict"]
+
+_VERDICTS: Final = {
+    policy.SWITCHOVER: "converges",
+    policy.POSTCOPY: "converges",
+    policy.ABORT: "aborted",
+    policy.TIME_OUT: "timed_out",
+    layout.SETTLED: "does_not_converge",
+}
+_ROUNDS: Final = 6000
+_POINTS: Final = 40000
+
+
+def predict(
+    scenario: Scenario | None = None,
+    *,
+    guest: Guest | None = None,
+    link: Link | None = None,
+    host: Host | None = None,
+    policy: Policy | None = None,
+    strategy: Strategy | None = None,
+) -> Prediction:
+    """Return what a migration will take, and whether it converges.
+
+    Parameters
+    ----------
+    scenario
+        What is moved, over what, by which rule; or give its parts.
+    guest, link, host, policy, strategy
+        The parts; each but the guest has a documented default.
+
+    Raises
+    ------
+    UsageError
+        Neither a scenario nor a guest, or both.
+
+    Examples
+    --------
+    >>> from migkit import DirtyClass, Guest, Policy
+    >>> guest = Guest(memory_bytes=2**29, zero_bytes=2**28,
+    ...               dirty=(DirtyClass(region_bytes=2**26, writes_per_s=5000),))
+    >>> result = predict(guest=guest, policy=Policy(max_bandwidth_bytes_per_s=125e6))
+    >>> result.verdict, round(result.total_time_s, 1)
+    ('converges', 2.1)
+    """
+    case = _scenario(scenario, guest, link, host, policy, strategy)
+    packed, goodput_bytes_per_s = _pack(case)
+    result, rounds, line = _run(packed)
+    _check_conservation(packed, result)
+    return _prediction(case, goodput_bytes_per_s, result, rounds, line)
+
+
+def _scenario(scenario: Scenario | None, guest: Guest | None, *parts: Any) -> Scenario:
+    if scenario is not None:
+        if guest is not None or any(part is not None for part in parts):
+            raise UsageError("predict: a scenario and parts of one were given; give one or the other")
+        return scenario
+    if guest is None:
+        raise UsageError("predict: no guest was given; give a scenario or a guest")
+    link, host, rule, strategy = parts
+    return Scenario(
+        guest=guest,
+        link=link or Link(),
+        host=host or Host(),
+        policy=rule or Policy(),
+        strategy=strategy or Strategy(),
+    )
+
+
+def _pack(case: Scenario) -> tuple[Packed, float]:
+    speed = paths.goodput(case)
+    return pack(case, speed, paths.ramp_s(case, speed)), speed
+
+
+def _run(packed: Packed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Run the kernels on one scenario."""
+    result = np.zeros(layout.RESULT_SLOTS)
+    rounds = np.zeros(_ROUNDS * layout.ROUND_SLOTS)
+    line = np.zeros(_POINTS * layout.POINT_SLOTS)
+    scratch = policy.new_state(), np.zeros(precopy.RUN_SLOTS), np.zeros(precopy.WORK_SLOTS)
+    migrate.migrate_one(*packed, *scratch, result, rounds, line, policy.decide)
+    return result, rounds, line
+
+
+def _check_conservation(packed: Packed, result: np.ndarray) -> None:
+    """Raise unless pages marked are pages sent and left, and bytes are those of the pages."""
+    record = packed.record
+    sent = result[layout.SENT_NORMAL] + result[layout.SENT_ZERO]
+    wire_bytes = (
+        result[layout.SENT_NORMAL] * record[layout.PAGE_WIRE_BYTES]
+        + result[layout.SENT_ZERO] * record[layout.ZERO_WIRE_BYTES]
+    )
+    if not math.isclose(result[layout.MARKED], sent + result[layout.LEFT_PAGES], rel_tol=1e-6, abs_tol=1.0):
+        raise AssertionError(f"pages are not conserved: {result[layout.MARKED]} marked, {sent} sent")
+    if not math.isclose(result[layout.SENT], wire_bytes + record[layout.DEVICE_BYTES], rel_tol=1e-6, abs_tol=1e6):
+        raise AssertionError(f"bytes are not conserved: {result[layout.SENT]} sent, {wire_bytes} in pages")
+
+
+def _prediction(
+    case: Scenario, goodput_bytes_per_s: float, result: np.ndarray, rounds: np.ndarray, line: np.ndarray
+) -> Prediction:
+    verdict = _VERDICTS[int(result[layout.ACTION])]
+    endless = verdict == "does_not_converge"
+    bandwidth = min(goodput_bytes_per_s, case.policy.max_bandwidth_bytes_per_s)
+    natural_s = natural_downtime_s(case.guest, bandwidth, PAGE_BYTES + case.host.page_header_bytes)
+    total_s = float(result[layout.TOTAL_S])
+    exposure_s = float(result[layout.EXPOSURE_S])
+    return Prediction(
+        verdict=verdict,
+        reasons=reasons(case, verdict, bandwidth, natural_s, result),
+        total_time_s=math.inf if endless else total_s,
+        downtime_s=float(result[layout.DOWNTIME_S]),
+        transferred_bytes=math.inf if endless else float(result[layout.SENT]),
+        iterations=int(result[layout.ITERATIONS]),
+        remaining_at_switchover_bytes=float(result[layout.SWITCHOVER_PAGES]) * PAGE_BYTES,
+        natural_downtime_s=natural_s,
+        guest_slowdown=float(result[layout.LOST_S]) / total_s if total_s > 0 else 0.0,
+        postcopy_faults=float(result[layout.FAULTS]),
+        blocktime_s=float(result[layout.BLOCKTIME_S]),
+        degraded_s=float(result[layout.DEGRADED_S]),
+        exposure_s=exposure_s,
+        risk=-math.expm1(-exposure_s / 3600.0 * case.host.failures_per_h),
+        rounds=_rounds(result, rounds),
+        timeline=_timeline(result, line),
+    )
+
+
+def _rounds(result: np.ndarray, table: np.ndarray) -> tuple[Round, ...]:
+    """Turn running totals at each sync into what each round did."""
+    count = int(result[layout.ROUNDS])
+    rows = table[: count * layout.ROUND_SLOTS].reshape(-1, layout.ROUND_SLOTS).tolist()
+    last = [0.0] * layout.ROUND_SLOTS
+    last[0], last[4] = result[layout.TOTAL_S], result[layout.SENT]
+    last[5], last[6] = result[layout.SENT_NORMAL], result[layout.SENT_ZERO]
+    return tuple(
+        Round(
+            iteration=at + 1,
+            start_s=row[0],
+            duration_s=float(end[0] - row[0]),
+            sync_s=row[1],
+            marked_pages=row[2],
+            remaining_bytes=row[3] * PAGE_BYTES,
+            normal_pages=float(end[5] - row[5]),
+            zero_pages=float(end[6] - row[6]),
+            sent_bytes=float(end[4] - row[4]),
+            throttle=row[7],
+        )
+        for at, (row, end) in enumerate(zip(rows, [*rows[1:], last], strict=True))
+    )
+
+
+def _timeline(result: np.ndarray, line: np.ndarray) -> tuple[Point, ...]:
+    rows = line[: int(result[layout.POINTS]) * layout.POINT_SLOTS].reshape(-1, layout.POINT_SLOTS)
+    return tuple(Point(*row) for row in rows.tolist())
