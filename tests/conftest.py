@@ -1,0 +1,38 @@
+"""What all tests share."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[1]
+
+
+def require(available, reason):
+    """Skip the test with the reason unless ``available``; with MIGKIT_LIVE=1, where all must run, fail it.
+
+    Use it inside a test or fixture: ``require(shutil.which("chromium"), "no Chromium; apt-get install chromium")``.
+    """
+    if available:
+        return
+    if os.environ.get("MIGKIT_LIVE") == "1":
+        pytest.fail(f"MIGKIT_LIVE=1, but {reason}")
+    pytest.skip(reason)
+
+
+def pytest_configure(config):
+    """Give each worker its own cache of compiled kernels, new whenever a kernel or a numba setting changes."""
+    base = os.environ.get("MIGKIT_NUMBA_CACHE") or os.environ.get("NUMBA_CACHE_DIR")
+    os.environ["MIGKIT_NUMBA_CACHE"] = base = base or str(TOP / ".pytest_cache" / "numba" / _kernels_digest())
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    os.environ["NUMBA_CACHE_DIR"] = str(Path(base) / worker)
+
+
+def _kernels_digest():
+    digest = hashlib.sha256()
+    for path in sorted((TOP / "migkit" / "kernels").glob("*.py")):
+        digest.update(path.read_bytes())
+    for name in ("NUMBA_BOUNDSCHECK", "NUMBA_DISABLE_JIT"):
+        digest.update(f"{name}={os.environ.get(name)}".encode())
+    return digest.hexdigest()[:16]

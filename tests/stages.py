@@ -1,0 +1,45 @@
+"""The two stages of ``./run test``, as a pytest plugin: ``-p tests.stages``.
+
+``MIGKIT_STAGE=parallel`` keeps the tests that may share the processors, ``serial`` those that need a
+quiet machine: live and timed ones. The first stage leaves its reports in the file that
+``MIGKIT_STAGE_RESULTS`` names, and the second one adds them to its summary, so that the last line tells of both.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+SERIAL = ("live", "benchmark")
+
+
+def pytest_collection_modifyitems(items):
+    serial = os.environ["MIGKIT_STAGE"] == "serial"
+    items[:] = [item for item in items if any(item.get_closest_marker(name) for name in SERIAL) == serial]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    results = Path(os.environ["MIGKIT_STAGE_RESULTS"])
+    if os.environ["MIGKIT_STAGE"] == "parallel":
+        results.write_text(json.dumps(_serialised(terminalreporter.stats, config)))
+    elif results.stat().st_size:
+        for category, reports in json.loads(results.read_text()).items():
+            terminalreporter.stats.setdefault(category, [])[:0] = [_revived(report, config) for report in reports]
+
+
+def _serialised(stats, config):
+    to_json = config.hook.pytest_report_to_serializable
+    return {
+        category: [
+            to_json(config=config, report=report)
+            for report in reports
+            if isinstance(report, pytest.TestReport | pytest.CollectReport)
+        ]
+        for category, reports in stats.items()
+        if category and category != "deselected"
+    }
+
+
+def _revived(data, config):
+    return config.hook.pytest_report_from_serializable(config=config, data=data)
