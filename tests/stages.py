@@ -29,17 +29,23 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def _serialised(stats, config):
-    to_json = config.hook.pytest_report_to_serializable
     return {
         category: [
-            to_json(config=config, report=report)
+            _plain(report, config)
             for report in reports
             if isinstance(report, pytest.TestReport | pytest.CollectReport)
         ]
         for category, reports in stats.items()
-        if category and category != "deselected"
     }
 
 
+def _plain(report, config):
+    data = config.hook.pytest_report_to_serializable(config=config, report=report)
+    return {name: value for name, value in data.items() if name != "node"}  # the worker that ran it
+
+
 def _revived(data, config):
-    return config.hook.pytest_report_from_serializable(config=config, data=data)
+    report = config.hook.pytest_report_from_serializable(config=config, data=data)
+    if isinstance(report.longrepr, list):
+        report.longrepr = tuple(report.longrepr)  # of a skip: file, line, reason
+    return report
