@@ -45,6 +45,14 @@ _RATES: Final[dict[str, float]] = {
     **{f"{p}bit/s": 10.0 ** (3 * i) / 8 for i, p in enumerate(("k", "M", "G", "T"), 1)},
 }
 _DURATIONS: Final[dict[str, float]] = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600}
+_TIME_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), ("s",)),
+    **dict.fromkeys(("msec", "msecs", "millisecond", "milliseconds"), ("ms",)),
+    **dict.fromkeys(("usec", "usecs", "µs", "μs", "microsecond", "microseconds"), ("us",)),
+    **dict.fromkeys(("mins", "minute", "minutes"), ("min",)),
+    **dict.fromkeys(("hr", "hrs", "hour", "hours"), ("h",)),
+    "m": ("min", "ms"),
+}
 
 
 class _Kind(NamedTuple):
@@ -57,7 +65,9 @@ _SIZE = _Kind("size", _SIZES, "B, kB, MB, GB, TB, KiB, MiB, GiB or TiB")
 _RATE = _Kind("rate", _RATES, "bit/s, kbit/s, Mbit/s, Gbit/s, B/s, kB/s, MB/s, GB/s, KiB/s, MiB/s or GiB/s")
 _DURATION = _Kind("time", _DURATIONS, "ns, us, ms, s, min or h")
 
-_QUANTITY: Final = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s].*?)?\s*")
+_QUANTITY: Final = re.compile(
+    r"\s*([+-]?(?:[0-9]+(?:_[0-9]+)*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([^\d\s].*?)?\s*", re.DOTALL
+)
 
 
 def size(text: str, name: str = "size") -> int:
@@ -88,7 +98,7 @@ def size(text: str, name: str = "size") -> int:
     """
     value = _parse(text, name, _SIZE)
     if abs(value - round(value)) > 1e-6 * max(1.0, value):
-        raise UsageError(f'{name}: "{text.strip()}" is not a whole number of bytes')
+        raise UsageError(f"{name}: {_shown(text)} is not a whole number of bytes; write it in B")
     return round(value)
 
 
@@ -194,32 +204,54 @@ def format_duration(value_s: float) -> str:
 def _parse(text: object, name: str, kind: _Kind) -> float:
     if isinstance(text, bool) or not isinstance(text, str):
         raise UsageError(f"{name}: {text!r} has no unit; write it as text with one of {kind.examples}")
+    shown = _shown(text)
     match = _QUANTITY.fullmatch(text)
     if match is None:
-        raise UsageError(f'{name}: "{text}" is not a {kind.noun}; write a number and one of {kind.examples}')
+        raise UsageError(f"{name}: {shown} is not a {kind.noun}; write a number and one of {kind.examples}")
     number, unit = match.groups()
     if unit is None:
-        raise UsageError(f'{name}: "{text.strip()}" has no unit; write it with one of {kind.examples}')
-    factor = kind.units.get(unit)
-    if factor is None:
-        raise UsageError(
-            f'{name}: "{unit}" is not a unit of {kind.noun}; use one of {kind.examples}{_hint(unit, kind)}'
-        )
-    value = float(number) * factor
+        raise UsageError(f"{name}: {shown} has no unit; write it with one of {kind.examples}")
+    if unit not in kind.units:
+        hint = _hint(unit, kind)
+        raise UsageError(f"{name}: {_shown(unit)} is not a unit of {kind.noun}; use one of {kind.examples}{hint}")
+    value = float(number) * kind.units[unit]
     if not math.isfinite(value):
-        raise UsageError(f'{name}: "{text.strip()}" is too large')
+        raise UsageError(f"{name}: {shown} is too large")
     if value < 0:
-        raise UsageError(f'{name}: "{text.strip()}" is negative; it must be 0 or more')
-    return value
+        raise UsageError(f"{name}: {shown} is negative; it must be 0 or more")
+    return value + 0.0
+
+
+def _shown(text: str) -> str:
+    """Return text as a one-line message quotes it."""
+    text = text.strip()
+    short = text if len(text) <= 40 else text[:37] + "..."
+    return f'"{short}"' if short.isprintable() else ascii(short)
 
 
 def _hint(unit: str, kind: _Kind) -> str:
-    """Say what a misspelt unit may have meant, never guessing between bits and bytes."""
-    candidates = [known for known in kind.units if known.lower() == unit.lower()]
-    if not candidates and kind is _RATE:
-        plain = re.sub(r"ps$|/sec$|/second$", "/s", unit)
-        candidates = [k for k in kind.units if k.lower() == plain.lower() or k.replace("bit", "b") == plain]
-    return f' (did you mean "{candidates[0]}"?)' if len(candidates) == 1 else ""
+    """Say what a misspelt unit may have meant; where bits and bytes are both possible, both."""
+    if kind is _SIZE and re.fullmatch(r"([kMGTP]i?)?b(its?)?", unit):
+        return "; sizes are in bytes, and 8 bit are 1 B"
+    candidates = _meant(unit, kind)
+    return f" (did you mean {' or '.join(f'{c!r}' for c in candidates)}?)".replace("'", '"') if candidates else ""
+
+
+def _meant(unit: str, kind: _Kind) -> list[str]:
+    if kind is _DURATION and unit.lower() in _TIME_WORDS:
+        return list(_TIME_WORDS[unit.lower()])
+    plain = re.sub(r"(ps|/sec|/second|/s)$", "", unit)
+    plain = re.sub(r"(?i)bytes?$", "B", re.sub(r"(?i)bits?$", "bit", plain))
+    spellings = {known: _spellings(known.removesuffix("/s")) for known in kind.units}
+    return [known for known, forms in spellings.items() if plain in forms] or [
+        known for known, forms in spellings.items() if plain.lower() in {form.lower() for form in forms}
+    ]
+
+
+def _spellings(unit: str) -> set[str]:
+    """Return how people write a unit: as it is, ``Gb`` for ``Gbit``, and ``G`` for any with that prefix."""
+    prefix = {unit[0]} if unit[0] in "kKMGTP" else set()
+    return {unit, unit.replace("bit", "b")} | prefix
 
 
 def _scaled(value: float, steps: list[tuple[float, str]]) -> str:

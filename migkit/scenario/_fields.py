@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from typing import Any
 
 from migkit.errors import UsageError
 from migkit.units import PAGE_BYTES, format_duration, format_rate, format_size
 
-__all__ = ["bounded", "check", "check_pages", "check_steps", "file_key", "show", "unit_kind"]
+__all__ = ["bounded", "check", "check_pages", "check_steps", "file_key", "may_be_unlimited", "show", "unit_kind"]
 
 
 def bounded(
@@ -79,8 +80,11 @@ def file_key(name: str) -> str:
 
 def show(name: str, value: Any) -> str:
     """Return ``value`` as a message shows it, with its unit."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return repr(value)
+    value = float(value)
+    if math.isinf(value):
+        return "unlimited"
     match unit_kind(name):
         case "rate":
             return format_rate(value)
@@ -93,7 +97,7 @@ def show(name: str, value: Any) -> str:
 
 
 def check(record: Any, path: str) -> None:
-    """Raise :class:`UsageError` unless every bounded field of a dataclass record is within its bounds.
+    """Raise :class:`UsageError` unless every field of a dataclass record is of its type and within its bounds.
 
     Parameters
     ----------
@@ -111,6 +115,14 @@ def check(record: Any, path: str) -> None:
             raise UsageError(f"{where}: {value!r} is not a switch; it must be true or false")
         if field.metadata:
             _check_one(where, field, value)
+            if isinstance(value, numbers.Real) and type(value) not in (int, float, bool):
+                plain = int(value) if isinstance(value, numbers.Integral) else float(value)
+                object.__setattr__(record, field.name, plain)  # numpy's numbers become Python's
+
+
+def may_be_unlimited(field: dataclasses.Field[Any]) -> bool:
+    """Say whether infinity is a value of ``field``: capacities, and whatever is unlimited by default."""
+    return bool(field.default == math.inf or (unit_kind(field.name) == "rate" and field.metadata.get("above")))
 
 
 def check_steps(steps: Any, where: str) -> None:
@@ -137,22 +149,29 @@ def check_pages(record: Any, names: tuple[str, ...], path: str) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def _check_one(path: str, field: dataclasses.Field[Any], value: Any) -> None:
-    rule, name = field.metadata, field.name
+    rule = field.metadata
     if rule["choices"] is not None:
-        if value not in rule["choices"]:
+        if isinstance(value, bool) or value not in rule["choices"]:
             raise UsageError(f"{path}: {value!r} is not known; use one of {', '.join(map(str, rule['choices']))}")
         return
     if not _is_number(value):
         raise UsageError(f"{path}: {value!r} is not a number; give a number in the unit that the name says")
-    if str(field.type).startswith("int") and not isinstance(value, int):
+    if str(field.type).startswith("int") and not isinstance(value, numbers.Integral):
         raise UsageError(f"{path}: {value!r} is not a whole number; give one without a fraction")
+    _check_bounds(path, field, value)
+
+
+def _check_bounds(path: str, field: dataclasses.Field[Any], value: Any) -> None:
+    rule, name = field.metadata, field.name
     low, high = rule["low"], rule["high"]
     if value < low or (rule["above"] and value == low):
         bound = "above" if rule["above"] else "at least"
         raise UsageError(f"{path}: {show(name, value)} is too small; it must be {bound} {show(name, low)}")
+    if math.isinf(value) and not may_be_unlimited(field):
+        raise UsageError(f"{path}: infinity is too large; give a finite number")
     if value > high:
         raise UsageError(f"{path}: {show(name, value)} is too large; it must be at most {show(name, high)}")

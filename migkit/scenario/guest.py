@@ -9,7 +9,7 @@ from migkit.scenario._fields import bounded, check, check_pages
 from migkit.scenario.dirty import DirtyClass
 from migkit.units import KIB, MIB, PAGE_BYTES, format_size
 
-__all__ = ["FILLS", "TRACKING_BYTES", "Guest"]
+__all__ = ["FILLS", "TRACKING_BYTES", "Guest", "compression_ratio"]
 
 FILLS = ("random", "constant", "zero")
 TRACKING_BYTES = (4 * KIB, 64 * KIB, 2 * MIB)
@@ -35,7 +35,7 @@ class Guest:
         compresses well) or ``zero`` (regions start as zero pages).
     compression_ratio
         Size of the non-zero pages over their compressed size; 1: incompressible. Counts when the
-        strategy compresses. See :func:`migkit.models.dirty.compression_ratio` for a value from entropy.
+        strategy compresses. :func:`compression_ratio` gives the bound that an entropy sets.
     tracking_bytes
         What one bit of dirty tracking covers [B]: 4 KiB, 64 KiB or 2 MiB; a write marks all of it.
     capacity_writes_per_s
@@ -92,3 +92,26 @@ class Guest:
     def writes_per_s(self) -> float:
         """Demand of all page classes at intensity 1 [writes/s]."""
         return float(sum(c.writes_per_s for c in self.dirty))
+
+
+def compression_ratio(entropy_bits_per_byte: float) -> float:
+    """Return the ratio that a coder of single bytes can reach at most: ``8 / H`` (Shannon 1948).
+
+    Parameters
+    ----------
+    entropy_bits_per_byte
+        Entropy ``H`` of the page content, above 0 to 8 [bit/B].
+
+    Raises
+    ------
+    UsageError
+        The entropy is outside its range.
+
+    Examples
+    --------
+    >>> compression_ratio(8), compression_ratio(3.2)
+    (1.0, 2.5)
+    """
+    if not 0 < entropy_bits_per_byte <= 8:
+        raise UsageError(f"entropy: {entropy_bits_per_byte:g} bit/B is out of range; it must be above 0, at most 8")
+    return min(8.0 / entropy_bits_per_byte, float(PAGE_BYTES))
