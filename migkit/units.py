@@ -198,6 +198,8 @@ def format_duration(value_s: float) -> str:
     >>> format_duration(0.0123), format_duration(5.5), format_duration(754)
     ('12.3 ms', '5.5 s', '12.6 min')
     """
+    if value_s == 0:
+        return "0 s"
     return _scaled(value_s, [(1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1.0, "s"), (120.0, "min"), (7200.0, "h")])
 
 

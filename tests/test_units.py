@@ -161,7 +161,7 @@ def test_formatting_keeps_the_order_of_units(a, b):
         (units.format_size(2**20), "1 MiB"),
         (units.format_size(1023.9 * 2**20), "1 GiB"),
         (units.format_rate(125e6), "1 Gbit/s"),
-        (units.format_duration(0), "0 ns"),
+        (units.format_duration(0), "0 s"),
         (units.format_duration(0.0123), "12.3 ms"),
         (units.format_duration(90), "90 s"),
         (units.format_duration(7200), "2 h"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import re
 import types
 import typing
 from typing import Any, NamedTuple
@@ -82,11 +83,18 @@ def _meanings(cls: Any) -> dict[str, str]:
         if line and not line.startswith(" "):
             name = line
         else:
-            meanings[name] = f"{meanings.get(name, '')} {line.strip()}".strip().replace("``", "")
-    return meanings
+            meanings[name] = f"{meanings.get(name, '')} {line.strip()}".strip()
+    return {name: _without_markup(text) for name, text in meanings.items()}
+
+
+def _without_markup(text: str) -> str:
+    """Return a docstring's text as a table shows it: no roles, no quotes, no units (a file writes them out)."""
+    return re.sub(r" \[[^]]*\]", "", re.sub(r":\w+:`([^`]*)`", r"\1", text).replace("``", ""))
 
 
 def _type(field: dataclasses.Field[Any], hint: Any) -> str:
+    if field.name == "settings":
+        return "table"
     if typing.get_origin(hint) is tuple:
         return "tables" if dataclasses.is_dataclass(typing.get_args(hint)[0]) else "steps"
     allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
@@ -96,6 +104,8 @@ def _type(field: dataclasses.Field[Any], hint: Any) -> str:
 def _default(field: dataclasses.Field[Any]) -> str:
     if field.default is dataclasses.MISSING:
         return "required"
+    if field.default == -math.inf:
+        return "the policy's"
     if field.default is None or field.default == ():
         return "none"
     return str(field.default).lower() if isinstance(field.default, bool | str) else show(field.name, field.default)

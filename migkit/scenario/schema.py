@@ -180,7 +180,7 @@ def _with_profile(guest: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 @functools.cache
 def hints(cls: Any) -> dict[str, Any]:
-    return typing.get_typehints(cls)
+    return typing.get_type_hints(cls)
 
 
 def _build(cls: Any, mapping: Any, path: str) -> Any:
@@ -214,7 +214,7 @@ def _advice(key: str, known: list[str]) -> str:
 def _value(field: dataclasses.Field[Any], hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return _build(hint, value, where)
-    if name == "settings":
+    if field.name == "settings":
         return _settings(value, where)
     if typing.get_origin(hint) is tuple:
         return _sequence(hint, value, where)
