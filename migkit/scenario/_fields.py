@@ -115,7 +115,7 @@ def check(record: Any, path: str) -> None:
             raise UsageError(f"{where}: {value!r} is not a switch; it must be true or false")
         if field.metadata:
             _check_one(where, field, value)
-            if isinstance(value, numbers.Real) and type(value) not in (int, float, bool):
+            if not isinstance(value, int | float | str):
                 plain = int(value) if isinstance(value, numbers.Integral) else float(value)
                 object.__setattr__(record, field.name, plain)  # numpy's numbers become Python's
 
@@ -149,7 +149,7 @@ def check_pages(record: Any, names: tuple[str, ...], path: str) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and not math.isnan(value)
+    return type(value) is not bool and isinstance(value, numbers.Real) and not math.isnan(value)
 
 
 def _check_one(path: str, field: dataclasses.Field[Any], value: Any) -> None:

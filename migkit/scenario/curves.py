@@ -222,7 +222,7 @@ def _rank_sum(first: int, end: int, exponent: float) -> float:
         return total
     if exponent == 1:
         return total + math.log(high / low)
-    return total + (high ** (1 - exponent) - low ** (1 - exponent)) / (1 - exponent)
+    return total + float(high ** (1 - exponent) - low ** (1 - exponent)) / (1 - exponent)
 
 
 def _check_curve(t: Any, u: Any, limit_pages: int) -> None:
