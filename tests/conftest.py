@@ -25,7 +25,7 @@ def pytest_configure(config):
     """Give each worker its own cache of compiled kernels, new whenever a kernel or a numba setting changes."""
     base = os.environ.get("MIGKIT_NUMBA_CACHE") or os.environ.get("NUMBA_CACHE_DIR")
     os.environ["MIGKIT_NUMBA_CACHE"] = base = base or str(TOP / ".pytest_cache" / "numba" / _kernels_digest())
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     os.environ["NUMBA_CACHE_DIR"] = str(Path(base) / worker)
 
 
