@@ -12,7 +12,9 @@ from migkit.errors import MigkitError
 
 __all__ = ["main"]
 
-_COMMANDS: dict[str, str] = {}
+_COMMANDS: dict[str, str] = {
+    "doctor": "Show what this machine can do, each with the reason and the remedy.",
+}
 
 
 class _Commands(click.Group):

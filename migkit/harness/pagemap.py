@@ -1,0 +1,180 @@
+"""Which pages of a process were written, from ``/proc/PID/pagemap`` and ``/proc/PID/maps``.
+
+The ``PAGEMAP_SCAN`` ioctl (Linux 6.7 and later) returns page ranges and, in the same step,
+write-protects them again; numbers and structures are those of ``linux/fs.h``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from migkit.harness import _linux
+
+__all__ = ["Category", "Mapping", "Pagemap", "mappings"]
+
+_WP_MATCHING: Final = 1
+_CHECK_WPASYNC: Final = 2
+_SOFT_DIRTY_BIT: Final = np.uint64(1 << 55)
+
+
+class Category(enum.IntFlag):
+    """What a page is, as the scan sees it."""
+
+    WPALLOWED = 1 << 0
+    WRITTEN = 1 << 1
+    FILE = 1 << 2
+    PRESENT = 1 << 3
+    SWAPPED = 1 << 4
+    PFNZERO = 1 << 5
+    HUGE = 1 << 6
+    SOFT_DIRTY = 1 << 7
+
+
+class _Scan(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_uint64)
+        for name in (
+            "size",
+            "flags",
+            "start",
+            "end",
+            "walk_end",
+            "vector",
+            "vector_length",
+            "max_pages",
+            "inverted",
+            "mask",
+            "any_of",
+            "returned",
+        )
+    ]
+
+
+_PAGEMAP_SCAN: Final = _linux.iowr(ord("f"), 16, ctypes.sizeof(_Scan))
+
+
+class Pagemap:
+    """The page map of one process.
+
+    Parameters
+    ----------
+    pid
+        The process; needs the right to trace it.
+    capacity_ranges
+        Ranges that one call of the kernel can return; a scan with more makes several calls.
+    """
+
+    def __init__(self, pid: int, capacity_ranges: int = 1 << 16) -> None:
+        self._descriptor = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        self._vector = np.zeros((capacity_ranges, 3), np.int64)
+        self._scan = _Scan(size=ctypes.sizeof(_Scan), vector=self._vector.ctypes.data, vector_length=capacity_ranges)
+
+    def close(self) -> None:
+        """Close it; a second call does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def ranges(
+        self, start: int, end: int, category: Category = Category.WRITTEN, *, protect: bool = False
+    ) -> npt.NDArray[np.int64]:
+        """Return the address ranges in [start, end) whose pages are all of ``category``, as (n, 2), half-open.
+
+        Parameters
+        ----------
+        start, end
+            Page-aligned addresses.
+        category
+            All of these must hold.
+        protect
+            Write-protect the pages returned, each in the same step as it is found, so that no
+            write falls between. The range must be registered for asynchronous write-protection.
+
+        Raises
+        ------
+        OSError
+            EPERM: ``protect`` and a part of the range is not registered; ENOTTY: no PAGEMAP_SCAN here.
+        """
+        scan = self._scan
+        scan.flags = _WP_MATCHING | _CHECK_WPASYNC if protect else 0
+        scan.mask = scan.returned = int(category)
+        scan.start, scan.end = start, end
+        parts = []
+        while scan.start < end:
+            count = _linux.ioctl(self._descriptor, _PAGEMAP_SCAN, scan, "PAGEMAP_SCAN")
+            parts.append(self._vector[:count, :2].copy())
+            scan.start = scan.walk_end
+        return parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, 2), np.int64), *parts])
+
+    def soft_dirty(self, start: int, length_bytes: int) -> npt.NDArray[np.bool_]:
+        """Return, page by page, whether the soft-dirty bit is set (bit 55 of the page map's entries)."""
+        page = os.sysconf("SC_PAGE_SIZE")
+        entries = np.frombuffer(os.pread(self._descriptor, length_bytes // page * 8, start // page * 8), np.uint64)
+        return np.asarray(entries & _SOFT_DIRTY_BIT, np.bool_)
+
+
+class Mapping(NamedTuple):
+    """One mapping of a process's address space: a line of ``/proc/PID/maps``."""
+
+    start: int
+    end: int
+    permissions: str
+    path: str
+
+    @property
+    def writable(self) -> bool:
+        """Whether the process may write to it."""
+        return "w" in self.permissions
+
+    @property
+    def length_bytes(self) -> int:
+        """Size [B]."""
+        return self.end - self.start
+
+
+def mappings(pid: int) -> list[Mapping]:
+    """Return the mappings of a process, in order of address.
+
+    Examples
+    --------
+    >>> import os
+    >>> any(m.path == "[stack]" and m.writable for m in mappings(os.getpid()))
+    True
+    """
+    return [
+        parse_mapping(line) for line in Path(f"/proc/{pid}/maps").read_text(errors="surrogateescape").splitlines()
+    ]
+
+
+def parse_mapping(line: str) -> Mapping:
+    """Return what one line of ``/proc/PID/maps`` says.
+
+    Raises
+    ------
+    ValueError
+        It is no such line.
+
+    Examples
+    --------
+    >>> parse_mapping("7f00-8f00 rw-p 00000000 00:00 0          [heap]")
+    Mapping(start=32512, end=36608, permissions='rw-p', path='[heap]')
+    """
+    extent, permissions, _offset, _device, _inode, *path = line.split(maxsplit=5)
+    start, end = (int(part, 16) for part in extent.split("-"))
+    return Mapping(start, end, permissions, path[0] if path else "")
