@@ -1,0 +1,102 @@
+"""A guest in the hands of whoever migrates it: its memory, its registers, its control."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from migkit.errors import RunError
+from migkit.harness import tracker
+from migkit.harness.channel import Channel
+from migkit.harness.guest import STATE_BYTES
+from migkit.kernels import writers
+
+__all__ = ["Attached"]
+
+Words = npt.NDArray[np.int64]
+
+
+class Attached:
+    """What a guest process hands out, as this process uses it.
+
+    Parameters
+    ----------
+    channel
+        To the guest.
+    memory_bytes
+        Its RAM [B].
+
+    Attributes
+    ----------
+    words, registers
+        RAM and registers, shared with the guest.
+    descriptor
+        The memfd.
+    """
+
+    def __init__(self, channel: Channel, memory_bytes: int) -> None:
+        self._channel = channel
+        self.memory_bytes = memory_bytes
+        channel.send({"do": "attach"})
+        self._facts, descriptors = channel.receive_with_descriptors(30.0)
+        self._given = dict(zip(self._facts["descriptors"], descriptors, strict=True))
+        self.descriptor = self._given["memory"]
+        everything = np.frombuffer(mmap.mmap(self.descriptor, memory_bytes + STATE_BYTES), np.int64)
+        self.words: Words = everything[: memory_bytes // 8]
+        self.registers: Words = everything[memory_bytes // 8 :]
+
+    @property
+    def operations(self) -> int:
+        """Operations that the guest has done, read live."""
+        return int(self.registers[writers.OPERATIONS])
+
+    @property
+    def running_s(self) -> float:
+        """Running time of the guest, read live [s]."""
+        return float(self.registers[writers.RUNNING_NS]) * 1e-9
+
+    def order(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Have the guest obey (``stop``, ``resume``, ``throttle``) and return its report."""
+        return self._channel.ask({"do": do, **arguments})
+
+    def open_tracker(self, name: str | None) -> tracker.Tracker:
+        """Return a tracker of the guest's RAM, not armed yet."""
+        uffd = self._given.pop("uffd", None)
+        try:
+            if uffd is None and name is not None and name.startswith("uffd"):
+                raise RunError(f"tracker {name}: {self._facts['uffd_refused']}")
+            return tracker.open_tracker(
+                name,
+                uffd=uffd,
+                pid=self._facts["pid"],
+                address=self._facts["address"],
+                length_bytes=self.memory_bytes,
+                memory=self.words.view(np.uint8),
+                written=self._written(),
+            )
+        except BaseException:
+            self._given.pop("uffd", None)
+            raise
+
+    def _written(self) -> npt.NDArray[np.uint8] | None:
+        descriptor = self._given.get("written")
+        if descriptor is None:
+            return None
+        return np.frombuffer(mmap.mmap(descriptor, self.memory_bytes // 4096), np.uint8)
+
+    def holes(self) -> npt.NDArray[np.uint8]:
+        """Return one byte a page, 1 where the memfd holds no page at all: zero without a look."""
+        holes = np.ones(self.memory_bytes // 4096, np.uint8)
+        position = 0
+        while position < self.memory_bytes:
+            try:
+                start = os.lseek(self.descriptor, position, os.SEEK_DATA)
+            except OSError:
+                break
+            position = os.lseek(self.descriptor, start, os.SEEK_HOLE)
+            holes[start // 4096 : -(-position // 4096)] = 0
+        return holes

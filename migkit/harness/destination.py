@@ -1,0 +1,156 @@
+"""The destination: serves exactly one migration, then the guest runs here, or it never has."""
+
+from __future__ import annotations
+
+import hmac
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from migkit.errors import RunError, UsageError
+from migkit.harness import wire
+from migkit.harness.attached import Attached
+from migkit.harness.channel import Channel
+from migkit.harness.wire import Frame, Receiver, Sender, WireError
+from migkit.kernels import wire as kernels
+from migkit.units import PAGE_BYTES, format_size
+
+__all__ = ["listen", "main"]
+
+_BUFFER_BYTES = 4 << 20
+_REASONS = {
+    kernels.BAD_INDEX: "a page beyond the guest's memory",
+    kernels.BAD_KIND: "a page kind that is not known",
+    kernels.BAD_LENGTH: "a length that does not fit its pages",
+    kernels.BAD_ZERO: "a zero page that is not zero",
+}
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens for one connection.
+
+    Raises
+    ------
+    UsageError
+        The port is in use, or the address is not one of this machine.
+    """
+    try:
+        listener = socket.create_server((host, port), backlog=1)
+    except OSError as error:
+        what = "is in use" if error.errno == 98 else f"cannot be listened on ({error.strerror or error})"
+        raise UsageError(f"port: {port} on {host} {what}; choose another, or 0 for any that is free") from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    return listener
+
+
+class _Destination:
+    """One incoming migration."""
+
+    def __init__(self, config: Mapping[str, Any], owner: Channel, guest: Channel) -> None:
+        self._config = config
+        self._owner = owner
+        self._guest = Attached(guest, config["memory_bytes"])
+        self._present = np.zeros(config["memory_bytes"] // PAGE_BYTES, np.uint8)
+        self._pages = np.zeros(2, np.int64)
+
+    def serve(self) -> None:
+        """Listen, receive, hand over."""
+        with listen(self._config["host"], self._config["port"]) as listener:
+            self._owner.send({"listening": listener.getsockname()[1]})
+            connection, _ = listener.accept()
+        with connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._sender, self._receiver = Sender(connection), Receiver(connection)
+            try:
+                self._welcome()
+                self._load()
+            except WireError as error:
+                self._sender.message(wire.ABORT, {"reason": str(error)})
+                raise
+
+    def _welcome(self) -> None:
+        """Let in the one source that knows the token and moves the guest that is expected."""
+        hello = self._receiver.receive(wire.HELLO).message
+        reason = self._objection(hello)
+        if reason:
+            self._sender.message(wire.REFUSE, {"reason": reason})
+            raise RunError(f"migration refused: {reason}")
+        self._sender.message(wire.WELCOME)
+
+    def _objection(self, hello: Mapping[str, Any]) -> str | None:
+        if not hmac.compare_digest(str(hello.get("token", "")), self._config["token"]):
+            return "the token is wrong; use the one that this destination was given"
+        if hello.get("memory_bytes") != self._config["memory_bytes"]:
+            return (
+                f"the guest has {hello.get('memory_bytes')} B of memory, "
+                f"this destination was prepared for {format_size(self._config['memory_bytes'])}"
+            )
+        return None
+
+    def _load(self) -> None:
+        """Take frames until the guest is complete, then run it when the source commits."""
+        while True:
+            frame = self._receiver.receive(wire.PAGES, wire.ROUND, wire.STATE, wire.PREPARE)
+            if frame.kind == wire.PAGES:
+                self._place(frame)
+            elif frame.kind == wire.ROUND:
+                self._check_totals(frame)
+            elif frame.kind == wire.STATE:
+                self._registers = self._state(frame)
+            else:
+                self._check_totals(frame)
+                return self._switch_over()
+
+    def _place(self, frame: Frame) -> None:
+        headers = frame.words[: frame.count]
+        full = int(np.count_nonzero(headers >> kernels.KIND_SHIFT == kernels.FULL))
+        end = frame.count + full * kernels.PAGE_WORDS
+        after = frame.words[end:].view(np.uint8)[: len(frame.payload) - 8 * end]
+        placed = kernels.scatter(headers, frame.words[frame.count : end], after, self._guest.words, self._present)
+        if placed < 0:
+            raise WireError(f"wire: a PAGES frame holds {_REASONS[placed]}")
+        self._pages += full, frame.count - full
+
+    def _check_totals(self, frame: Frame) -> None:
+        said = [frame.message.get("full_pages"), frame.message.get("zero_pages")]
+        if said != self._pages.tolist():
+            raise WireError(f"wire: the source sent {said} full and zero pages, {self._pages.tolist()} arrived")
+
+    def _state(self, frame: Frame) -> np.ndarray:
+        if len(frame.payload) != self._guest.registers.nbytes:
+            raise WireError(f"wire: a STATE frame of {len(frame.payload)} B")
+        return frame.words.copy()
+
+    def _switch_over(self) -> None:
+        self._guest.registers[:] = self._registers
+        self._alter_if_asked()
+        self._sender.message(wire.PREPARED)
+        self._receiver.receive(wire.COMMIT)
+        began_ns = time.monotonic_ns()
+        report = self._guest.order("resume")
+        resume_s = (time.monotonic_ns() - began_ns) * 1e-9
+        self._sender.message(wire.CONFIRM, {"operations": report["operations"]})
+        self._owner.send({"resumed": True, "resume_s": resume_s, "received_bytes": self._receiver.bytes})
+
+    def _alter_if_asked(self) -> None:
+        """Flip one bit of a byte when the run is told to prove that it would notice."""
+        if self._config.get("flip_byte") is not None:
+            self._guest.words.view(np.uint8)[self._config["flip_byte"]] ^= 1
+
+
+def main(config: Mapping[str, Any], owner: Channel, guest: Channel) -> None:
+    """Be a destination process.
+
+    Parameters
+    ----------
+    config
+        ``host``, ``port`` (0: any), ``token``, ``memory_bytes``, and ``flip_byte`` (an offset, or None).
+    owner
+        Hears ``listening`` (the port) and ``resumed``.
+    guest
+        To the guest process whose memory is filled here.
+    """
+    _Destination(config, owner, guest).serve()

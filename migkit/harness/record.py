@@ -1,0 +1,87 @@
+"""What the source notes of a migration, and tells its owner as it happens."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+import numpy as np
+
+from migkit.harness.attached import Attached
+from migkit.harness.channel import Channel
+from migkit.units import PAGE_BYTES
+
+__all__ = ["Recorder"]
+
+
+class _Progress(Protocol):
+    remaining: int
+    sent: np.ndarray
+
+
+class Recorder:
+    """Builds the rows of a trace.
+
+    Attributes
+    ----------
+    iteration
+        Bitmap syncs so far.
+    round_start_s, round_first_byte
+        When the last sync was, since the request [s], and the bytes sent before it.
+    """
+
+    def __init__(self, owner: Channel, guest: Attached, start_ns: int) -> None:
+        self._owner = owner
+        self._guest = guest
+        self._start_ns = start_ns
+        self._dirtied = 0
+        self._round: dict[str, Any] | None = None
+        self.iteration = 0
+        self.round_start_s = 0.0
+        self.round_first_byte = 0
+
+    def sample(self, phase: str, sent_bytes: int, remaining_bytes: int) -> None:
+        """Note the state of the migration now."""
+        row = {
+            "monotonic_ns": time.monotonic_ns(),
+            "phase": phase,
+            "iteration": self.iteration,
+            "sent_bytes": sent_bytes,
+            "remaining_bytes": remaining_bytes,
+            "dirtied_pages": self._dirtied,
+            "guest_operations": self._guest.operations,
+        }
+        self._owner.send({"sample": row})
+
+    def begin_round(self, start_s: float, sync_s: float, marked: int, pages: _Progress, sent_bytes: int) -> None:
+        """A sync marked pages: the last round is over, the next begins."""
+        self.end_round(start_s, pages, sent_bytes)
+        if self.iteration:
+            self._dirtied += marked
+            self.round_first_byte = sent_bytes
+        self.iteration += 1
+        self.round_start_s = start_s
+        self._sent_before = pages.sent.copy()
+        self._running_before_s = self._guest.running_s
+        self._round = {
+            "iteration": self.iteration,
+            "start_s": start_s,
+            "sync_s": sync_s,
+            "marked_pages": marked,
+            "remaining_bytes": pages.remaining * PAGE_BYTES,
+        }
+
+    def end_round(self, end_s: float, pages: _Progress, sent_bytes: int) -> None:
+        """Tell the owner about the round that is over, if any."""
+        if self._round is None:
+            return
+        full, zero = (pages.sent - self._sent_before).tolist()
+        self._round |= {
+            "duration_s": end_s - self.round_start_s,
+            "guest_running_s": self._guest.running_s - self._running_before_s,
+            "normal_pages": full,
+            "zero_pages": zero,
+            "sent_bytes": sent_bytes - self.round_first_byte,
+        }
+        self._owner.send({"round": self._round})
+        self._round = None

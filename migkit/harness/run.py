@@ -1,0 +1,363 @@
+"""One real migration from start to proof."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import platform
+import secrets
+import select
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from migkit import errors
+from migkit.errors import MigkitError, RunError, UsageError
+from migkit.harness import wire
+from migkit.harness.channel import Channel
+from migkit.harness.guest import PACINGS, pacing_of
+from migkit.harness.nursery import Nursery, Process
+from migkit.scenario import Scenario, schema
+from migkit.traces.columns import make_table
+from migkit.traces.provenance import provenance
+from migkit.traces.schema import ROUND_COLUMNS, SAMPLE_COLUMNS, Outcome, Trace
+
+__all__ = ["Interrupted", "Options", "Progress", "run"]
+
+Progress = Callable[[Mapping[str, Any]], None]
+_SETTLE_S = 90.0
+_PROOF_OPERATIONS = 1000
+_PROOF_WAIT_S = 0.25
+
+
+class Interrupted(MigkitError):
+    """The run was interrupted; the message says where the guest ran on."""
+
+    exit_code = 130
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a scenario is run, beside what it says.
+
+    Attributes
+    ----------
+    host, port
+        Where the destination listens; port 0: any that is free.
+    tracker
+        One of :data:`migkit.harness.tracker.TRACKERS`; None: the best that works here.
+    pacing
+        ``running_time`` or ``wall_clock`` (see :mod:`migkit.harness.guest`); None: ``wall_clock`` for a
+        guest with a capacity, else ``running_time``.
+    flip_byte
+        Alter this byte of the RAM at the destination before the guest resumes there: the run must fail.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    tracker: str | None = None
+    pacing: str | None = None
+    flip_byte: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.pacing is not None and self.pacing not in PACINGS:
+            raise UsageError(f"pacing: {self.pacing!r} is not known; use one of {', '.join(PACINGS)}")
+        if not 0 <= self.port <= 65535:
+            raise UsageError(f"port: {self.port} is out of range; use 0 (any) to 65535")
+
+
+def run(
+    scenario: Scenario,
+    *,
+    seed: int = 1,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    nursery: Nursery | None = None,
+) -> Trace:
+    """Migrate a real guest process as ``scenario`` says and prove that it could not tell.
+
+    Parameters
+    ----------
+    scenario
+        What to move, by which rule. Of the link and the host nothing is read: they are what they are.
+    seed
+        Of the guest: content and writes follow from it.
+    options
+        How to run it.
+    progress
+        Called with each sample (the columns of :data:`migkit.traces.schema.SAMPLE_COLUMNS`) as it is taken.
+    nursery
+        Where processes come from; None: one for this run alone. Sharing one saves its start.
+
+    Returns
+    -------
+    Trace
+        With ``outcome.verified`` true; a run that cannot be verified is not reported.
+
+    Raises
+    ------
+    UsageError
+        The scenario asks for what the harness does not do, or the port is in use.
+    CapabilityError
+        The kernel or the privileges here do not allow the tracker.
+    RunError
+        The migration failed, or the memory at the destination is not what it must be.
+    Interrupted
+        Ctrl-C; the message says at which side the guest ran on.
+    """
+    with contextlib.ExitStack() as stack:
+        if nursery is None:
+            nursery = stack.enter_context(Nursery())
+        stage = stack.enter_context(_Stage.of(scenario, seed, options or Options(), nursery))
+        stage.watch(progress or (lambda sample: None))
+        return stage.trace()
+
+
+class _Member:
+    """A process and the owner's channel to it."""
+
+    def __init__(self, nursery: Nursery, role: str, config: Mapping[str, Any], guest: Channel | None = None) -> None:
+        self.role = role
+        self.channel, theirs = Channel.pair(role, "owner")
+        channels = {"owner": theirs} | ({"guest": guest} if guest else {})
+        self.process: Process = nursery.start(role, config, channels)
+
+    def hear(self, word: str) -> Any:
+        """Return what it says under ``word``, which must be its next message."""
+        message = self.channel.receive(_SETTLE_S)
+        if "error" in message:
+            raise revived(message)
+        return message[word]
+
+    def lend(self) -> Channel:
+        """Return a new channel to it, for another process to use (guests only)."""
+        ours, theirs = Channel.pair("guest", "migration")
+        self.channel.send({"do": "adopt"}, [theirs.fileno()])
+        self.channel.receive(_SETTLE_S)
+        theirs.close()
+        return ours
+
+    def end(self) -> None:
+        """Kill it and close the channel; a second call does nothing."""
+        self.process.end()
+        self.channel.close()
+
+
+@dataclasses.dataclass
+class _Stage:
+    """The four processes of one run, and what they report."""
+
+    scenario: Scenario
+    seed: int
+    options: Options
+    nursery: Nursery
+    members: dict[str, _Member] = dataclasses.field(default_factory=dict)
+    samples: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    rounds: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    outcome: dict[str, Any] | None = None
+    tracker: str = ""
+    resumed: bool = False
+
+    @classmethod
+    @contextlib.contextmanager
+    def of(cls, scenario: Scenario, seed: int, options: Options, nursery: Nursery) -> Iterator[_Stage]:
+        """Yield a stage that is set up; end its processes afterwards."""
+        stage = cls(scenario, seed, options, nursery)
+        try:
+            stage._set_up()
+            yield stage
+        finally:
+            for member in stage.members.values():
+                member.end()
+
+    def _set_up(self) -> None:
+        token = secrets.token_hex(16)
+        here = self._guest("here", self.seed)
+        there = self._guest("there", None)
+        common = {"host": self.options.host, "token": token}
+        destination = self._start(
+            "destination",
+            {
+                **common,
+                "port": self.options.port,
+                "memory_bytes": self.scenario.guest.memory_bytes,
+                "flip_byte": self.options.flip_byte,
+            },
+            there.lend(),
+        )
+        port = destination.hear("listening")
+        here.hear("booted")
+        record = schema.to_record(self.scenario)
+        source = self._start(
+            "source",
+            {**common, "port": port, "scenario": record, "tracker": self.options.tracker},
+            here.lend(),
+        )
+        self.tracker = source.hear("tracker")
+
+    def _guest(self, name: str, seed: int | None) -> _Member:
+        config = {
+            "scenario": schema.to_record(self.scenario),
+            "seed": seed,
+            "pacing": self.options.pacing or pacing_of(self.scenario.guest),
+            "instrumented": self.options.tracker in (None, "instrumented"),
+        }
+        self.members[name] = _Member(self.nursery, "guest", config)
+        if seed is None:
+            self.members[name].hear("booted")
+        return self.members[name]
+
+    def _start(self, role: str, config: Mapping[str, Any], guest: Channel) -> _Member:
+        self.members[role] = _Member(self.nursery, role, config, guest)
+        return self.members[role]
+
+    # -- during the migration ------------------------------------------------------------
+
+    def watch(self, progress: Progress) -> None:
+        """Let the guest run and the source begin; follow it to the end."""
+        here, source = self.members["here"], self.members["source"]
+        here.channel.ask({"do": "resume"})
+        source.channel.send({"do": "begin"})
+        try:
+            self._follow(progress)
+        except KeyboardInterrupt:
+            self._cancel()
+        except MigkitError as error:
+            raise type(error)(f"{error}; {self._settle()}") from error
+
+    def _follow(self, progress: Progress) -> None:
+        """Take reports until the source has said the outcome and the destination, if it did, that the guest runs."""
+        source, destination = self.members["source"].channel, self.members["destination"].channel
+        while self.outcome is None or (self.outcome["verdict"] == "converges" and not self.resumed):
+            for channel in select.select([source, destination], [], [])[0]:
+                message = channel.receive()
+                if channel is destination and "error" in message and source.ready(1.0):
+                    continue
+                self._take(message, progress)
+
+    def _take(self, message: Mapping[str, Any], progress: Progress) -> None:
+        if "error" in message:
+            raise revived(message)
+        if "sample" in message:
+            self.samples.append(message["sample"])
+            progress(message["sample"])
+        elif "round" in message:
+            self.rounds.append(message["round"])
+        elif "outcome" in message:
+            self.outcome = message["outcome"]
+        elif "resumed" in message:
+            self.resumed = True
+
+    def _cancel(self) -> None:
+        """Ctrl-C: have the source give up, unless it is past the commit; then say where the guest runs."""
+        with contextlib.suppress(RunError):
+            self.members["source"].channel.send({"do": "cancel"})
+            with contextlib.suppress(MigkitError):
+                self._follow(lambda sample: None)
+        raise Interrupted(f"interrupted; {self._settle()}")
+
+    def _settle(self) -> str:
+        """Make sure that the guest runs on at exactly one side, and say at which.
+
+        Source and destination are over first, so nobody else decides any more. If the guest was
+        resumed at the destination, it is the guest; else that copy is discarded before the one at the
+        source, which is intact, runs again.
+        """
+        for role in ("source", "destination"):
+            member = self.members[role]
+            if member.process.wait(5.0) is None:
+                member.end()
+        here, there = self.members["here"], self.members["there"]
+        if there.process.alive and there.channel.ask({"do": "report"})["running"]:
+            here.end()
+            return f"the guest runs on at the destination (operation {self._operations(there)})"
+        there.end()
+        if not here.process.alive:
+            return "the guest is lost: neither side has it"
+        here.channel.ask({"do": "resume"})
+        return f"the guest runs on at the source (operation {self._operations(here)})"
+
+    @staticmethod
+    def _operations(guest: _Member) -> int:
+        return int(guest.channel.ask({"do": "report"})["operations"])
+
+    # -- after it ------------------------------------------------------------------------
+
+    def trace(self) -> Trace:
+        """Prove the outcome and return the record of the run."""
+        outcome = self.outcome
+        assert outcome is not None
+        survivor = self.members["there" if outcome["verdict"] == "converges" else "here"]
+        self._prove(survivor)
+        return Trace(
+            scenario=self.scenario,
+            kind="harness",
+            machine=self._machine(),
+            samples=make_table(SAMPLE_COLUMNS, _columns(self.samples, SAMPLE_COLUMNS)),
+            rounds=make_table(ROUND_COLUMNS, _columns(self.rounds, ROUND_COLUMNS)),
+            outcome=Outcome(**outcome, verified=True),
+            provenance=provenance(seed=self.seed),
+        )
+
+    def _prove(self, survivor: _Member) -> None:
+        """Compare the guest that runs on with one that was never migrated, at the same operation.
+
+        Raises
+        ------
+        RunError
+            They differ.
+        """
+        for name, member in self.members.items():
+            if member is not survivor and name != "destination":
+                member.end()
+        channel = survivor.channel
+        reached = channel.ask({"do": "report"})["operations"] + _PROOF_OPERATIONS
+        channel.send({"do": "run_to", "operation": reached})
+        if channel.ready(_PROOF_WAIT_S):
+            channel.receive()
+        else:
+            channel.ask({"do": "stop"})
+        moved = channel.ask({"do": "digest"}, timeout_s=None)
+        reference = self._guest("reference", self.seed)
+        reference.hear("booted")
+        reference.channel.ask({"do": "replay", "operation": moved["operations"]}, timeout_s=None)
+        unmoved = reference.channel.ask({"do": "digest"}, timeout_s=None)
+        for part in ("registers", "memory"):
+            if moved[part] != unmoved[part]:
+                raise RunError(
+                    f"proof: the {part} of the migrated guest at operation {moved['operations']} differ from those "
+                    "of an unmigrated guest; the run is not reported"
+                )
+
+    def _machine(self) -> dict[str, Any]:
+        return {
+            "kernel": platform.release(),
+            "processor": _processor(),
+            "processors": os.cpu_count() or 1,
+            "tracker": self.tracker,
+            "pacing": self.options.pacing or pacing_of(self.scenario.guest),
+            "path": f"tcp {self.options.host}",
+            "frame_bytes": wire.FRAME_BYTES,
+            "frame_pages": wire.FRAME_PAGES,
+        }
+
+
+def revived(message: Mapping[str, Any]) -> MigkitError:
+    """Return the error that another process reported, as its own kind."""
+    kind = getattr(errors, str(message.get("kind")), RunError)
+    return kind(message["error"]) if issubclass(kind, MigkitError) else RunError(message["error"])
+
+
+def _columns(rows: list[dict[str, Any]], names: Mapping[str, str]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _processor() -> str:
+    """Return the processor's model name, as the kernel says it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+

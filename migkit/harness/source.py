@@ -1,0 +1,353 @@
+"""The source: tracks, copies, decides, and lets go of the guest in two steps."""
+
+from __future__ import annotations
+
+import math
+import select
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from migkit.errors import RunError
+from migkit.harness import wire
+from migkit.harness.attached import Attached
+from migkit.harness.channel import Channel
+from migkit.harness.record import Recorder
+from migkit.harness.wire import ConnectionLost, Receiver, Sender
+from migkit.kernels import policy
+from migkit.kernels import wire as kernels
+from migkit.scenario import Scenario, schema
+from migkit.units import PAGE_BYTES
+
+__all__ = ["WINDOW_S", "main"]
+
+WINDOW_S: Final = 0.1
+_BUFFER_BYTES: Final = 4 << 20
+_ANSWER_S: Final = 60.0
+
+
+class Cancelled(RunError):
+    """The owner wants the migration given up."""
+
+
+class _Pages:
+    """Which pages are still to send, and the sending of them."""
+
+    def __init__(self, guest: Attached, sender: Sender) -> None:
+        self._guest = guest
+        self._sender = sender
+        pages = guest.memory_bytes // PAGE_BYTES
+        self._bitmap = np.ones(pages, np.uint8)
+        self._holes = guest.holes()
+        self._headers = np.zeros(wire.FRAME_PAGES, np.int64)
+        self._tally = np.zeros(2, np.int64)
+        self._position = 0
+        self.remaining = pages
+        self.sent = np.zeros(2, np.int64)
+
+    def mark(self, ranges: np.ndarray) -> int:
+        """Add what a sync found; return how many pages it marked, those already marked included."""
+        flat = np.ascontiguousarray(ranges).reshape(-1)
+        self.remaining += int(kernels.mark(self._bitmap, self._holes, flat))
+        return int((ranges[:, 1] - ranges[:, 0]).sum())
+
+    def send(self, budget_bytes: float, most_pages: int = wire.FRAME_PAGES) -> int:
+        """Send one frame, as full as the budget allows, from where the last one ended; return its bytes."""
+        headers = self._headers[: max(1, min(most_pages, wire.FRAME_PAGES))]
+        self._position = int(
+            kernels.select(
+                self._guest.words,
+                self._bitmap,
+                self._holes,
+                self._position,
+                budget_bytes - wire.FRAME_BYTES,
+                headers,
+                self._tally,
+            )
+        )
+        full, zero = int(self._tally[0]), int(self._tally[1])
+        self.remaining -= full + zero
+        self.sent += self._tally
+        return self._sender.pages(self._guest.words, headers, full, zero) if full + zero else 0
+
+    def totals(self) -> dict[str, int]:
+        """Return what was sent so far, as the destination checks it."""
+        return {"full_pages": int(self.sent[0]), "zero_pages": int(self.sent[1])}
+
+
+class _Source:
+    """One outgoing migration."""
+
+    def __init__(self, config: Mapping[str, Any], owner: Channel, guest: Channel) -> None:
+        self._config = config
+        self._scenario: Scenario = schema.from_record(config["scenario"])
+        self._owner = owner
+        self._guest = Attached(guest, self._scenario.guest.memory_bytes)
+        self._tracker = self._guest.open_tracker(config["tracker"])
+        owner.send({"tracker": self._tracker.name})
+        self._state = policy.new_state()
+        self._parameters = _parameters(self._scenario)
+        self._committed = False
+
+    def migrate(self) -> None:
+        """Run the migration from the request to the end, whichever it is."""
+        self._owner.receive()
+        self._start_ns = time.monotonic_ns()
+        self._recorder = Recorder(self._owner, self._guest, self._start_ns)
+        self._recorder.sample("setup", 0, self._guest.memory_bytes)
+        with self._connect() as connection:
+            self._sender, self._receiver = Sender(connection), Receiver(connection)
+            self._connection = connection
+            try:
+                self._hello()
+                self._copy()
+            except (RunError, OSError) as error:
+                self._give_up(error)
+
+    def _connect(self) -> socket.socket:
+        address = (self._config["host"], self._config["port"])
+        try:
+            connection = socket.create_connection(address, timeout=_ANSWER_S)
+        except OSError as error:
+            raise RunError(f"connection to {address[0]}:{address[1]}: {error.strerror or error}") from error
+        connection.settimeout(None)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+        return connection
+
+    def _hello(self) -> None:
+        self._sender.message(
+            wire.HELLO, {"token": self._config["token"], "memory_bytes": self._guest.memory_bytes}
+        )
+        self._receiver.receive(wire.WELCOME)
+
+    def _give_up(self, error: Exception) -> None:
+        """Before the commit: the guest runs on here. After it: the owner finds out where it runs."""
+        if self._committed:
+            raise RunError(f"connection lost after the commit; {error}") from error
+        self._guest.order("throttle", share=0.0)
+        self._guest.order("resume")
+        try:
+            self._sender.message(wire.ABORT, {"reason": str(error)})
+        except ConnectionLost:
+            self._connection.close()
+        raise error
+
+    def _copy(self) -> None:
+        self._pages = _Pages(self._guest, self._sender)
+        self._window_start_s, self._window_bytes, self._bandwidth = 0.0, self._sender.bytes, 0.0
+        self._tracker.arm()
+        self._begin_round(self._now_s(), self._pages.remaining)
+        action = policy.SWITCHOVER if self._scenario.strategy.name == "stopcopy" else self._precopy()
+        match action:
+            case policy.SWITCHOVER:
+                self._switch_over()
+            case policy.ABORT:
+                self._end_here("aborted", "the policy gave up")
+            case policy.TIME_OUT:
+                limit_s = self._scenario.policy.time_limit_s
+                self._end_here("timed_out", f"not complete within the time limit of {limit_s:g} s")
+            case _:
+                raise RunError(f"policy: action {action} is not one that this source can take")
+
+    def _now_s(self) -> float:
+        return (time.monotonic_ns() - self._start_ns) * 1e-9
+
+    # -- iterative copy ------------------------------------------------------------------
+
+    def _precopy(self) -> int:
+        """Send, window by window, until the policy says what else to do."""
+        action = self._ask(policy.SYNCED)
+        while action == policy.CONTINUE:
+            if self._window_left_bytes() <= 0:
+                self._wait_for_window()
+            rolled = self._roll_window()
+            if rolled or self._is_question():
+                action = self._decide(policy.EMPTY if not self._pages.remaining else policy.WINDOW)
+            if action == policy.CONTINUE and self._window_left_bytes() > 0:
+                self._pages.send(self._window_left_bytes(), self._pages_to_question())
+                self._hear()
+        return action
+
+    def _decide(self, event: int) -> int:
+        """Ask the policy, sync when it wants to, ask again."""
+        action = self._ask(event)
+        if action == policy.SYNC or (action == policy.CONTINUE and event == policy.EMPTY):
+            self._sync()
+            action = self._ask(policy.SYNCED)
+        return action
+
+    def _ask(self, event: int) -> int:
+        state = self._state
+        state[policy.NOW_S] = self._now_s()
+        state[policy.EVENT] = event
+        state[policy.REMAINING_BYTES] = self._pages.remaining * PAGE_BYTES
+        state[policy.BANDWIDTH] = self._bandwidth
+        state[policy.SENT_BYTES] = self._sender.bytes
+        state[policy.ITERATION] = self._recorder.iteration
+        state[policy.DIRTIED_PAGES] = self._marked
+        state[policy.ROUND_SENT_BYTES] = self._sender.bytes - self._recorder.round_first_byte
+        state[policy.ROUND_START_S] = self._recorder.round_start_s
+        state[policy.GUEST_BYTES] = self._guest.memory_bytes
+        throttle = state[policy.THROTTLE]
+        action = int(policy.decide(state, self._parameters))
+        if state[policy.THROTTLE] != throttle:
+            self._guest.order("throttle", share=float(state[policy.THROTTLE]))
+        return action
+
+    def _is_question(self) -> bool:
+        remaining_bytes = self._pages.remaining * PAGE_BYTES
+        return (
+            remaining_bytes == 0
+            or remaining_bytes < self._state[policy.WAKE_REMAINING_BYTES]
+            or self._now_s() >= self._state[policy.WAKE_TIME_S]
+        )
+
+    def _pages_to_question(self) -> int:
+        """Return how many pages may be sent before the policy would have something to say."""
+        spare_bytes = self._pages.remaining * PAGE_BYTES - self._state[policy.WAKE_REMAINING_BYTES]
+        return math.floor(max(spare_bytes, 0.0) / PAGE_BYTES) + 1
+
+    def _sync(self) -> None:
+        start_s = self._now_s()
+        ranges = self._tracker.collect()
+        marked = self._pages.mark(ranges)
+        self._begin_round(start_s, marked)
+        self._sender.message(wire.ROUND, self._pages.totals())
+
+    def _begin_round(self, start_s: float, marked: int) -> None:
+        self._marked = marked
+        self._recorder.begin_round(start_s, self._now_s() - start_s, marked, self._pages, self._sender.bytes)
+
+    # -- windows -------------------------------------------------------------------------
+
+    def _window_left_bytes(self) -> float:
+        budget = self._scenario.policy.max_bandwidth_bytes_per_s * WINDOW_S
+        return budget - (self._sender.bytes - self._window_bytes)
+
+    def _roll_window(self) -> bool:
+        """Close the rate window when its time is over; windows keep to a grid of 100 ms."""
+        now_s = self._now_s()
+        elapsed_s = now_s - self._window_start_s
+        if elapsed_s < WINDOW_S:
+            return False
+        self._bandwidth = (self._sender.bytes - self._window_bytes) / elapsed_s
+        self._window_bytes = self._sender.bytes
+        self._window_start_s = now_s if elapsed_s > 2 * WINDOW_S else self._window_start_s + WINDOW_S
+        self._sample("precopy")
+        return True
+
+    def _wait_for_window(self) -> None:
+        """Wait for the end of the window, hearing what the owner and the destination say."""
+        while (left_s := self._window_start_s + WINDOW_S - self._now_s()) > 0:
+            self._hear(left_s)
+
+    def _hear(self, timeout_s: float = 0.0) -> None:
+        """Obey the owner, and notice a destination that gives up."""
+        ready = select.select([self._owner, self._connection], [], [], timeout_s)[0]
+        if self._owner in ready and self._owner.receive().get("do") == "cancel":
+            raise Cancelled("the migration was cancelled")
+        if self._connection in ready:
+            self._receiver.receive(wire.PREPARED)
+            raise RunError("wire: a PREPARED frame came where none was due")
+
+    def _sample(self, phase: str) -> None:
+        self._recorder.sample(phase, self._sender.bytes, self._pages.remaining * PAGE_BYTES)
+
+    # -- switchover ----------------------------------------------------------------------
+
+    def _switch_over(self) -> None:
+        """Stop the guest, send the rest, and let go: prepare, commit, confirm."""
+        self._left_bytes = self._pages.remaining * PAGE_BYTES
+        self._sample("stopcopy")
+        self._marks_s = [self._now_s()]
+        report = self._guest.order("stop")
+        self._mark_time()
+        self._sync()
+        self._mark_time()
+        while self._pages.remaining:
+            self._pages.send(math.inf)
+            self._hear()
+        self._sender.blob(wire.STATE, self._guest.registers.tobytes())
+        self._sender.message(wire.PREPARE, self._pages.totals())
+        self._mark_time()
+        self._answer(wire.PREPARED)
+        self._mark_time()
+        self._commit(report["operations"])
+
+    def _commit(self, operations: int) -> None:
+        self._committed = True
+        self._owner.send({"committed": True})
+        self._sender.message(wire.COMMIT)
+        self._answer(wire.CONFIRM)
+        self._mark_time()
+        self._sample("done")
+        self._tracker.close()
+        self._finish("converges", "the guest runs at the destination", self._downtime_parts(), operations)
+
+    def _answer(self, kind: int) -> None:
+        """Wait for a frame of the destination, but not for ever."""
+        self._connection.settimeout(_ANSWER_S)
+        self._receiver.receive(kind)
+        self._connection.settimeout(None)
+
+    def _mark_time(self) -> None:
+        self._marks_s.append(self._now_s())
+
+    def _downtime_parts(self) -> dict[str, float]:
+        names = ("quiesce_s", "final_sync_s", "final_copy_s", "load_s", "resume_s")
+        return dict(zip(names, np.diff(self._marks_s).tolist(), strict=True))
+
+    def _end_here(self, verdict: str, reason: str) -> None:
+        """Give up by rule: the guest runs on at the source."""
+        self._guest.order("throttle", share=0.0)
+        self._sender.message(wire.ABORT, {"reason": reason})
+        self._left_bytes = 0
+        self._sample("done")
+        self._tracker.close()
+        self._finish(verdict, reason, {}, self._guest.operations)
+
+    def _finish(self, verdict: str, reason: str, parts: dict[str, float], operations: int) -> None:
+        total_s = self._now_s()
+        self._recorder.end_round(total_s, self._pages, self._sender.bytes)
+        self._owner.send(
+            {
+                "outcome": {
+                    "verdict": verdict,
+                    "total_time_s": total_s,
+                    "downtime_s": sum(parts.values()),
+                    "transferred_bytes": self._sender.bytes,
+                    "iterations": self._recorder.iteration,
+                    "remaining_at_switchover_bytes": self._left_bytes,
+                    "downtime_parts_s": parts,
+                    "guest_operations": operations,
+                    "reason": reason,
+                }
+            }
+        )
+
+
+def _parameters(scenario: Scenario) -> np.ndarray:
+    parameters = policy.new_parameters()
+    parameters[policy.POLICY] = policy.QEMU
+    parameters[policy.LIMIT_S] = scenario.policy.downtime_limit_s
+    parameters[policy.TIME_LIMIT_S] = scenario.policy.time_limit_s
+    return parameters
+
+
+def main(config: Mapping[str, Any], owner: Channel, guest: Channel) -> None:
+    """Be a source process.
+
+    Parameters
+    ----------
+    config
+        ``scenario`` (record), ``tracker`` (name or None), ``host``, ``port``, ``token``.
+    owner
+        Says when to begin, may ``cancel``; hears samples, rounds, ``committed`` and the outcome.
+    guest
+        To the guest process that is moved.
+    """
+    _Source(config, owner, guest).migrate()

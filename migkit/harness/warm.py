@@ -1,0 +1,30 @@
+"""Compile, or load from the cache, every kernel that the harness runs, before any process is forked."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from migkit.kernels import policy, wire, writers
+from migkit.kernels._jit import compile_kernels
+from migkit.scenario import DirtyClass, Guest
+
+__all__ = ["warm_up"]
+
+
+def warm_up() -> None:
+    """Run each kernel once on a guest of a few pages."""
+    compile_kernels()
+    from migkit.harness.guest import Machine
+
+    machine = Machine(Guest(memory_bytes=65536, dirty=(DirtyClass(region_bytes=8192, writes_per_s=2000.0),)))
+    machine.boot(1)
+    machine.advance(2, 4, np.zeros(16, np.uint8))
+    bitmap, holes = np.ones(16, np.uint8), np.zeros(16, np.uint8)
+    headers, tally, bodies = np.zeros(16, np.int64), np.zeros(2, np.int64), np.zeros(17 * 512, np.int64)
+    wire.mark(bitmap, holes, np.zeros(2, np.int64))
+    wire.select(machine.words, bitmap, holes, 0, 1e9, headers, tally)
+    words = wire.gather(machine.words, headers, bodies)
+    wire.checksum(bodies[:words], 0)
+    wire.scatter(headers, bodies[: 512 * int(tally[0])], np.zeros(0, np.uint8), machine.words, holes)
+    policy.decide(policy.new_state(), policy.new_parameters())
+    machine.close()

@@ -1,0 +1,250 @@
+"""The wire protocol: frames over one TCP connection.
+
+A frame is a header of five little-endian 64-bit words, then its payload:
+
+====  =====================================================================================
+word  meaning
+====  =====================================================================================
+0     magic ``MGK`` and protocol version (low 32 bits), kind of frame (high 32 bits)
+1     sequence number of the frame in its direction, from 0
+2     count: pages in a ``PAGES`` frame, else 0
+3     length of the payload [B], at most :data:`MAX_PAYLOAD_BYTES`
+4     checksum of words 0 to 3 and the payload (:func:`migkit.kernels.wire.checksum`)
+====  =====================================================================================
+
+``PAGES`` payloads are described in :mod:`migkit.kernels.wire`; all others are JSON, but ``STATE``,
+the registers. So ``n`` full and ``z`` zero pages in ``f`` frames cost ``4104 n + 9 z + 40 f`` bytes.
+
+A migration::
+
+    source                                  destination
+    HELLO (token, layout, options)   ->
+                                     <-     WELCOME, or REFUSE (reason)
+    PAGES ...                        ->
+    ROUND (totals so far)            ->           at each bitmap sync
+                                                  the guest stops at the source
+    PAGES ... STATE PREPARE (totals) ->
+                                     <-     PREPARED
+    COMMIT                           ->           from here on the source never resumes the guest
+                                     <-     CONFIRM (the guest runs)
+
+``ABORT`` (reason) may come from either side at any time before ``COMMIT``. A frame with an unknown
+kind or version, a wrong sequence number, length or checksum ends the connection with ``ABORT``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import socket
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from migkit.errors import RunError
+from migkit.kernels import wire
+
+__all__ = [
+    "FRAME_BYTES",
+    "FRAME_PAGES",
+    "MAX_PAYLOAD_BYTES",
+    "VERSION",
+    "ConnectionLost",
+    "Frame",
+    "Receiver",
+    "Sender",
+    "WireError",
+]
+
+VERSION: Final = 1
+HEADER_WORDS: Final = 5
+FRAME_BYTES: Final = 8 * HEADER_WORDS
+FRAME_PAGES: Final = 128
+MAX_PAYLOAD_BYTES: Final = FRAME_PAGES * wire.FULL_BYTES
+_MAGIC: Final = int.from_bytes(b"MGK", "little") | VERSION << 24
+
+HELLO: Final = 1
+WELCOME: Final = 2
+REFUSE: Final = 3
+PAGES: Final = 4
+ROUND: Final = 5
+STATE: Final = 6
+PREPARE: Final = 7
+PREPARED: Final = 8
+COMMIT: Final = 9
+CONFIRM: Final = 10
+ABORT: Final = 11
+KINDS: Final = {
+    HELLO: "HELLO",
+    WELCOME: "WELCOME",
+    REFUSE: "REFUSE",
+    PAGES: "PAGES",
+    ROUND: "ROUND",
+    STATE: "STATE",
+    PREPARE: "PREPARE",
+    PREPARED: "PREPARED",
+    COMMIT: "COMMIT",
+    CONFIRM: "CONFIRM",
+    ABORT: "ABORT",
+}
+
+Words = npt.NDArray[np.int64]
+
+
+class ConnectionLost(RunError):
+    """The other side closed the connection, or it broke."""
+
+
+class WireError(RunError):
+    """The other side sent what the protocol does not allow."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame as it was received; its payload is valid until the next one."""
+
+    kind: int
+    count: int
+    payload: memoryview
+    words: Words
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The JSON of a control frame."""
+        try:
+            message = json.loads(bytes(self.payload) or b"{}")
+        except ValueError as error:
+            raise WireError(f"wire: a {KINDS[self.kind]} frame holds no JSON ({error})") from error
+        if not isinstance(message, dict):
+            raise WireError(f"wire: a {KINDS[self.kind]} frame holds no JSON object")
+        return message
+
+
+class Sender:
+    """Sends frames; the payload of a ``PAGES`` frame is built in its buffer.
+
+    Attributes
+    ----------
+    bytes
+        Sent so far, headers included.
+    frames
+        Sent so far.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
+        self._bytes = memoryview(self._buffer).cast("B")
+        self._payload = self._buffer[HEADER_WORDS:]
+        self.bytes = 0
+        self.frames = 0
+
+    def message(self, kind: int, message: dict[str, Any] | None = None) -> None:
+        """Send a control frame."""
+        self.blob(kind, json.dumps(message or {}).encode())
+
+    def blob(self, kind: int, data: bytes) -> None:
+        """Send a frame with these bytes."""
+        self._payload[: len(data) // 8 + 1] = 0
+        self._bytes[FRAME_BYTES : FRAME_BYTES + len(data)] = data
+        self._send(kind, 0, len(data))
+
+    def pages(self, memory: Words, headers: Words, full: int, zero: int) -> int:
+        """Send pages selected by :func:`migkit.kernels.wire.select`; return the bytes that this took."""
+        count = full + zero
+        self._payload[:count] = headers[:count]
+        wire.gather(memory, headers[:count], self._payload[count:])
+        return self._send(PAGES, count, full * wire.FULL_BYTES + zero * wire.ZERO_BYTES)
+
+    def _send(self, kind: int, count: int, length_bytes: int) -> int:
+        header = self._buffer[:HEADER_WORDS]
+        header[:4] = _MAGIC | kind << 32, self.frames, count, length_bytes
+        header[4] = wire.checksum(self._payload[: -(-length_bytes // 8)], wire.checksum(header[:4], 0))
+        try:
+            self._socket.sendall(self._bytes[: FRAME_BYTES + length_bytes])
+        except OSError as error:
+            raise ConnectionLost(f"connection: lost while sending ({error.strerror or error})") from error
+        self.bytes += FRAME_BYTES + length_bytes
+        self.frames += 1
+        return FRAME_BYTES + length_bytes
+
+
+class Receiver:
+    """Receives frames and refuses what the protocol does not allow.
+
+    Attributes
+    ----------
+    bytes
+        Received so far, headers included.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
+        self._bytes = memoryview(self._buffer).cast("B")
+        self._frames = 0
+        self.bytes = 0
+
+    def receive(self, *kinds: int) -> Frame:
+        """Return the next frame, which must be of one of ``kinds`` when any are given.
+
+        Raises
+        ------
+        ConnectionLost
+            The other side is gone.
+        WireError
+            The frame is not allowed; the message says why.
+        RunError
+            The other side sent ``ABORT`` or ``REFUSE`` and it is not among ``kinds``; with its reason.
+        """
+        self._fill(0, FRAME_BYTES)
+        kind, count, length_bytes = self._header()
+        words = self._buffer[HEADER_WORDS : HEADER_WORDS + -(-length_bytes // 8)]
+        if length_bytes % 8:
+            words[-1] = 0
+        self._fill(FRAME_BYTES, length_bytes)
+        if wire.checksum(words, wire.checksum(self._buffer[:4], 0)) != self._buffer[4]:
+            raise WireError(f"wire: the checksum of {KINDS[kind]} frame {self._frames} is wrong; data was altered")
+        self._frames += 1
+        self.bytes += FRAME_BYTES + length_bytes
+        frame = Frame(kind, count, self._bytes[FRAME_BYTES : FRAME_BYTES + length_bytes], words)
+        _expect(frame, kinds)
+        return frame
+
+    def _header(self) -> tuple[int, int, int]:
+        first, sequence, count, length_bytes = (int(word) for word in self._buffer[:4])
+        kind = first >> 32
+        if first & 0xFFFFFF != _MAGIC & 0xFFFFFF:
+            raise WireError("wire: this is no migkit migration; the other side speaks something else")
+        if first & 0xFFFFFFFF != _MAGIC:
+            raise WireError(
+                f"wire: protocol version {first >> 24 & 0xFF}; this side speaks {VERSION}; use one release on both"
+            )
+        if kind not in KINDS:
+            raise WireError(f"wire: frame kind {kind} is not known")
+        if sequence != self._frames:
+            raise WireError(f"wire: frame {sequence} came where {self._frames} was due")
+        if not (0 <= length_bytes <= MAX_PAYLOAD_BYTES and 0 <= count <= FRAME_PAGES):
+            raise WireError(f"wire: a frame of {length_bytes} B and {count} pages is too long")
+        return kind, count, length_bytes
+
+    def _fill(self, start: int, length_bytes: int) -> None:
+        """Read exactly so many bytes into the buffer."""
+        done = 0
+        while done < length_bytes:
+            try:
+                got = self._socket.recv_into(self._bytes[start + done : start + length_bytes])
+            except OSError as error:
+                raise ConnectionLost(f"connection: lost while receiving ({error.strerror or error})") from error
+            if not got:
+                raise ConnectionLost("connection: closed by the other side")
+            done += got
+
+
+def _expect(frame: Frame, kinds: tuple[int, ...]) -> None:
+    if not kinds or frame.kind in kinds:
+        return
+    if frame.kind in (ABORT, REFUSE):
+        raise RunError(f"the other side gave up: {frame.message.get('reason', 'no reason given')}")
+    raise WireError(f"wire: a {KINDS[frame.kind]} frame came where {' or '.join(KINDS[k] for k in kinds)} was due")

@@ -1,0 +1,239 @@
+"""What the page-copy harness does for each page: mark, select, gather, check, scatter.
+
+Pages are 512 words of int64. A *frame* of pages is a run of words:
+
+    header words (one a page: kind << 56 | length << 40 | page index)
+    bodies of the full pages, 512 words each, in the order of their headers
+    one byte a zero page (0), padded to a whole word, in the order of their headers
+
+so a full page costs 8 + 4096 bytes on the wire and a zero page 8 + 1.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from migkit.kernels._jit import jit
+
+__all__ = ["checksum", "clear_marks", "gather", "mark", "scatter", "select"]
+
+PAGE_WORDS: Final = 512
+FULL: Final = 0
+ZERO: Final = 1
+KIND_SHIFT: Final = 56
+INDEX_MASK: Final = (1 << 40) - 1
+FULL_BYTES: Final = 4096 + 8
+ZERO_BYTES: Final = 8 + 1
+
+# What scatter returns when it refuses a frame; else the number of full pages.
+BAD_INDEX: Final = -1
+BAD_KIND: Final = -2
+BAD_LENGTH: Final = -3
+BAD_ZERO: Final = -4
+
+_LOW: Final = 0xFFFFFFFF
+_MASK: Final = (1 << 61) - 1
+
+
+@jit
+def mark(bitmap: np.ndarray, holes: np.ndarray, ranges: np.ndarray) -> int:
+    """Mark half-open page ranges (first, end, first, end, ...) as dirty; return how many pages were not yet."""
+    fresh = 0
+    for k in range(0, ranges.size, 2):
+        for page in range(ranges[k], ranges[k + 1]):
+            if not bitmap[page]:
+                fresh += 1
+            bitmap[page] = 1
+            holes[page] = 0
+    return fresh
+
+
+@jit
+def clear_marks(bitmap: np.ndarray, pages: np.ndarray) -> None:
+    """Unmark pages."""
+    for page in pages:
+        bitmap[page] = 0
+
+
+@jit
+def is_zero(memory: np.ndarray, page: int) -> bool:
+    """Say whether a page holds zeros only."""
+    start = page * PAGE_WORDS
+    for i in range(start, start + PAGE_WORDS, 8):
+        seen = (
+            memory[i]
+            | memory[i + 1]
+            | memory[i + 2]
+            | memory[i + 3]
+            | memory[i + 4]
+            | memory[i + 5]
+            | memory[i + 6]
+            | memory[i + 7]
+        )
+        if seen != 0:
+            return False
+    return True
+
+
+@jit
+def select(
+    memory: np.ndarray,
+    bitmap: np.ndarray,
+    holes: np.ndarray,
+    position: int,
+    budget_bytes: float,
+    headers: np.ndarray,
+    tally: np.ndarray,
+) -> int:
+    """Take marked pages in address order, wrapping, until the budget is used or the headers are full.
+
+    Parameters
+    ----------
+    memory
+        The guest's RAM as int64 words.
+    bitmap
+        One byte a page, 1: to send; the pages taken are unmarked.
+    holes
+        One byte a page, 1: known to be zero without looking.
+    position
+        Where to begin [page].
+    budget_bytes
+        Taking ends with the page that reaches it [B on the wire].
+    headers
+        Filled with one header word a page taken.
+    tally
+        Out: full pages, zero pages.
+
+    Returns
+    -------
+    int
+        Where to begin next time [page].
+    """
+    pages = bitmap.size
+    used = 0.0
+    full = 0
+    zero = 0
+    page = position
+    for _ in range(pages):
+        if full + zero == headers.size or used >= budget_bytes:
+            break
+        if bitmap[page]:
+            bitmap[page] = 0
+            if holes[page] or is_zero(memory, page):
+                headers[full + zero] = (ZERO << KIND_SHIFT) | page
+                zero += 1
+                used += ZERO_BYTES
+            else:
+                headers[full + zero] = (FULL << KIND_SHIFT) | page
+                full += 1
+                used += FULL_BYTES
+        page += 1
+        if page == pages:
+            page = 0
+    tally[0] = full
+    tally[1] = zero
+    return page
+
+
+@jit
+def gather(memory: np.ndarray, headers: np.ndarray, bodies: np.ndarray) -> int:
+    """Copy the full pages that ``headers`` name into ``bodies``; return the words used, zero bytes included."""
+    at = 0
+    zero = 0
+    for header in headers:
+        if header >> KIND_SHIFT == ZERO:
+            zero += 1
+            continue
+        start = (header & INDEX_MASK) * PAGE_WORDS
+        bodies[at : at + PAGE_WORDS] = memory[start : start + PAGE_WORDS]
+        at += PAGE_WORDS
+    words = (zero + 7) // 8
+    bodies[at : at + words] = 0
+    return at + words
+
+
+@jit
+def checksum(words: np.ndarray, start: int) -> int:
+    """Return a 61-bit positional sum of ``words``, continued from ``start``.
+
+    Within blocks of 512 words the sums of the 32-bit halves and the sum of their running sums are
+    exact, so that a changed bit, byte or word and two words swapped change them; the sums of the
+    blocks are chained by multiplications. It finds errors, it is no protection against intent.
+    """
+    total = start
+    for first in range(0, words.size, 512):
+        a = 0
+        b = 0
+        s = 0
+        for i in range(first, min(first + 512, words.size)):
+            value = words[i]
+            a += value & _LOW
+            b += (value >> 32) & _LOW
+            s += a + (b << 1)
+        total = _chain(_chain(_chain(total, a), b), s)
+    return total
+
+
+@jit
+def _chain(total: int, value: int) -> int:
+    folded = (total ^ value) & _MASK
+    low = (folded & _LOW) * 0x45D9F3B
+    high = (folded >> 32) * 0x2C1B3C6D
+    return (low ^ (high << 3) ^ (folded >> 17) ^ (folded << 7)) & _MASK
+
+
+@jit
+def scatter(
+    headers: np.ndarray, bodies: np.ndarray, bytes_after: np.ndarray, memory: np.ndarray, present: np.ndarray
+) -> int:
+    """Write the pages of a frame into the memory of the destination.
+
+    Nothing is written unless the whole frame is sound.
+
+    Parameters
+    ----------
+    headers, bodies
+        As :func:`select` and :func:`gather` made them.
+    bytes_after
+        The bytes of the zero pages.
+    memory
+        RAM of the destination's guest as int64 words.
+    present
+        One byte a page, 1: written here before; a zero page that is not present needs no write.
+
+    Returns
+    -------
+    int
+        Full pages written, or one of the negative reasons of this module.
+    """
+    pages = present.size
+    full = 0
+    zero = 0
+    for header in headers:
+        kind = header >> KIND_SHIFT
+        if kind == FULL:
+            full += 1
+        elif kind == ZERO:
+            zero += 1
+        else:
+            return BAD_KIND
+        if header & ((1 << KIND_SHIFT) - 1) >= pages:
+            return BAD_INDEX
+    if full * PAGE_WORDS != bodies.size or zero != bytes_after.size:
+        return BAD_LENGTH
+    for value in bytes_after:
+        if value != 0:
+            return BAD_ZERO
+    at = 0
+    for header in headers:
+        page = header & INDEX_MASK
+        start = page * PAGE_WORDS
+        if header >> KIND_SHIFT == FULL:
+            memory[start : start + PAGE_WORDS] = bodies[at : at + PAGE_WORDS]
+            at += PAGE_WORDS
+            present[page] = 1
+        elif present[page]:
+            memory[start : start + PAGE_WORDS] = 0
+    return full
