@@ -11,13 +11,13 @@ from typing import Any, Self
 
 from migkit.errors import RunError
 
-__all__ = ["Channel", "Closed"]
+__all__ = ["Channel", "ClosedError"]
 
 _MESSAGE_BYTES = 1 << 18
 _DESCRIPTORS = 8
 
 
-class Closed(RunError):
+class ClosedError(RunError):
     """The process at the other end is gone."""
 
 
@@ -51,7 +51,7 @@ class Channel:
         try:
             socket.send_fds(self._socket, [json.dumps(message).encode()], list(descriptors))
         except (BrokenPipeError, ConnectionResetError) as error:
-            raise Closed(f"{self._peer}: it ended before it could be asked") from error
+            raise ClosedError(f"{self._peer}: it ended before it could be asked") from error
 
     def receive(self, timeout_s: float | None = None) -> dict[str, Any]:
         """Return the next message; descriptors that come with it are closed."""
@@ -65,7 +65,7 @@ class Channel:
 
         Raises
         ------
-        Closed
+        ClosedError
             The other end is gone.
         RunError
             Nothing came within ``timeout_s``.
@@ -77,7 +77,7 @@ class Channel:
         except ConnectionResetError:
             data, descriptors = b"", []
         if not data:
-            raise Closed(f"{self._peer}: it ended unexpectedly")
+            raise ClosedError(f"{self._peer}: it ended unexpectedly")
         message: dict[str, Any] = json.loads(data)
         return message, descriptors
 

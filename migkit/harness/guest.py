@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from migkit.errors import MigkitError, RunError, UsageError
 from migkit.harness import userfaultfd
-from migkit.harness.channel import Channel, Closed
+from migkit.harness.channel import Channel, ClosedError
 from migkit.kernels import dirty, writers
 from migkit.scenario import Guest, schema
 from migkit.units import PAGE_BYTES
@@ -103,9 +103,7 @@ class Machine:
 
     def advance(self, target_tick: int, operation_limit: int, written: npt.NDArray[np.uint8]) -> None:
         """Run to the end of a tick, or to an operation."""
-        writers.advance(
-            self.words, self.registers, self.classes, self.phases, written, target_tick, operation_limit
-        )
+        writers.advance(self.words, self.registers, self.classes, self.phases, written, target_tick, operation_limit)
 
     def run_to(self, operation: int) -> None:
         """Run, however fast, until ``operation`` operations are done.
@@ -128,7 +126,10 @@ class Machine:
         """Return the SHA-256 of the RAM and of the registers that do not depend on the clock."""
         lasting = self.registers.copy()
         lasting[[writers.RUNNING_NS, writers.OWED_NS, writers.STOPPED_NS]] = 0
-        return {"memory": hashlib.sha256(self.words).hexdigest(), "registers": hashlib.sha256(lasting).hexdigest()}
+        return {
+            "memory": hashlib.sha256(self.words.data).hexdigest(),
+            "registers": hashlib.sha256(lasting.data).hexdigest(),
+        }
 
     def _cycle_s(self) -> float:
         return max((sum(d for d, _ in c.phases) for c in self.guest.dirty), default=0.0)
@@ -294,7 +295,7 @@ class _Guest:
         """Obey one message; False: end."""
         try:
             message, descriptors = channel.receive_with_descriptors()
-        except Closed:
+        except ClosedError:
             return self._lost(channel)
         if message["do"] == "exit":
             return False

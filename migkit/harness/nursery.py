@@ -21,9 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from migkit.errors import MigkitError, RunError
+from migkit.errors import MigkitError
 from migkit.harness import _linux
-from migkit.harness.channel import Channel, Closed
+from migkit.harness.channel import Channel, ClosedError
 
 __all__ = ["Nursery", "Process", "serve"]
 
@@ -139,7 +139,7 @@ def serve(descriptor: int) -> None:
     while True:
         try:
             message, descriptors = owner.receive_with_descriptors()
-        except Closed:
+        except ClosedError:
             break
         if message["do"] == "reap":
             _, status = os.waitpid(message["pid"], 0)
@@ -192,7 +192,7 @@ def _report(main: Any, config: dict[str, Any], channels: dict[str, Channel]) -> 
 
 def _tell(owner: Channel, message: dict[str, Any]) -> None:
     """Send a last message; an owner who is gone needs none."""
-    with contextlib.suppress(Closed):
+    with contextlib.suppress(ClosedError):
         owner.send(message)
 
 

@@ -15,15 +15,15 @@ from typing import Any
 from migkit import errors
 from migkit.errors import MigkitError, RunError, UsageError
 from migkit.harness import wire
-from migkit.harness.channel import Channel
+from migkit.harness.channel import Channel, ClosedError
 from migkit.harness.guest import PACINGS, pacing_of
 from migkit.harness.nursery import Nursery, Process
-from migkit.scenario import Scenario, schema
+from migkit.scenario import Scenario, Strategy, schema
 from migkit.traces.columns import make_table
 from migkit.traces.provenance import provenance
 from migkit.traces.schema import ROUND_COLUMNS, SAMPLE_COLUMNS, Outcome, Trace
 
-__all__ = ["Interrupted", "Options", "Progress", "run"]
+__all__ = ["InterruptedRunError", "Options", "Progress", "run"]
 
 Progress = Callable[[Mapping[str, Any]], None]
 _SETTLE_S = 90.0
@@ -31,7 +31,7 @@ _PROOF_OPERATIONS = 1000
 _PROOF_WAIT_S = 0.25
 
 
-class Interrupted(MigkitError):
+class InterruptedRunError(MigkitError):
     """The run was interrupted; the message says where the guest ran on."""
 
     exit_code = 130
@@ -103,15 +103,29 @@ def run(
         The kernel or the privileges here do not allow the tracker.
     RunError
         The migration failed, or the memory at the destination is not what it must be.
-    Interrupted
+    InterruptedRunError
         Ctrl-C; the message says at which side the guest ran on.
     """
+    _refuse_what_is_not_done(scenario)
     with contextlib.ExitStack() as stack:
         if nursery is None:
             nursery = stack.enter_context(Nursery())
         stage = stack.enter_context(_Stage.of(scenario, seed, options or Options(), nursery))
         stage.watch(progress or (lambda sample: None))
         return stage.trace()
+
+
+def _refuse_what_is_not_done(scenario: Scenario) -> None:
+    """Raise for a part of the strategy that the harness does not do."""
+    strategy = scenario.strategy
+    plain = Strategy(name=strategy.name, auto_converge=strategy.auto_converge)
+    if strategy.name not in ("precopy", "stopcopy"):
+        raise UsageError(f'strategy.name: the harness does not run "{strategy.name}"; use precopy or stopcopy')
+    for field in dataclasses.fields(strategy):
+        if getattr(strategy, field.name) != getattr(plain, field.name):
+            raise UsageError(f"strategy.{field.name}: the harness does not do this; leave it out")
+    if scenario.policy.rule is not None:
+        raise UsageError(f'policy.name: "{scenario.policy.name}" is registered in Python; use a named policy')
 
 
 class _Member:
@@ -224,19 +238,33 @@ class _Stage:
         except KeyboardInterrupt:
             self._cancel()
         except MigkitError as error:
-            raise type(error)(f"{error}; {self._settle()}") from error
+            kind = RunError if isinstance(error, RunError) else type(error)
+            raise kind(f"{error}; {self._settle()}") from error
 
     def _follow(self, progress: Progress) -> None:
-        """Take reports until the source has said the outcome and the destination, if it did, that the guest runs."""
-        source, destination = self.members["source"].channel, self.members["destination"].channel
-        while self.outcome is None or (self.outcome["verdict"] == "converges" and not self.resumed):
-            for channel in select.select([source, destination], [], [])[0]:
-                message = channel.receive()
-                if channel is destination and "error" in message and source.ready(1.0):
-                    continue
-                self._take(message, progress)
+        """Take reports until both sides have said their last; raise the first cause if it went wrong.
 
-    def _take(self, message: Mapping[str, Any], progress: Progress) -> None:
+        When one side has failed, the other has a limited time to notice.
+        """
+        speaking = {self.members[role].channel for role in ("source", "destination")}
+        failures: list[MigkitError] = []
+        while speaking:
+            ready = select.select(list(speaking), [], [], _SETTLE_S if failures else None)[0]
+            if not ready:
+                break
+            for channel in ready:
+                try:
+                    last = self._take(channel.receive(), progress)
+                except MigkitError as error:
+                    failures.append(error)
+                    last = True
+                if last:
+                    speaking.discard(channel)
+        if self.outcome is None or (self.outcome["verdict"] == "converges" and not self.resumed):
+            raise min(failures, key=lambda error: isinstance(error, ClosedError | wire.ConnectionLostError))
+
+    def _take(self, message: Mapping[str, Any], progress: Progress) -> bool:
+        """Note one report; say whether it is the last one of its side."""
         if "error" in message:
             raise revived(message)
         if "sample" in message:
@@ -248,6 +276,7 @@ class _Stage:
             self.outcome = message["outcome"]
         elif "resumed" in message:
             self.resumed = True
+        return "outcome" in message or "resumed" in message
 
     def _cancel(self) -> None:
         """Ctrl-C: have the source give up, unless it is past the commit; then say where the guest runs."""
@@ -255,7 +284,7 @@ class _Stage:
             self.members["source"].channel.send({"do": "cancel"})
             with contextlib.suppress(MigkitError):
                 self._follow(lambda sample: None)
-        raise Interrupted(f"interrupted; {self._settle()}")
+        raise InterruptedRunError(f"interrupted; {self._settle()}")
 
     def _settle(self) -> str:
         """Make sure that the guest runs on at exactly one side, and say at which.
@@ -345,8 +374,10 @@ class _Stage:
 
 def revived(message: Mapping[str, Any]) -> MigkitError:
     """Return the error that another process reported, as its own kind."""
-    kind = getattr(errors, str(message.get("kind")), RunError)
-    return kind(message["error"]) if issubclass(kind, MigkitError) else RunError(message["error"])
+    name = str(message.get("kind"))
+    kind: Any = getattr(errors, name, None) or getattr(wire, name, RunError)
+    error: MigkitError = kind(message["error"])
+    return error
 
 
 def _columns(rows: list[dict[str, Any]], names: Mapping[str, str]) -> dict[str, list[Any]]:
@@ -359,5 +390,3 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.machine()
-
-

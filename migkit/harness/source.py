@@ -16,25 +16,30 @@ from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
 from migkit.harness.record import Recorder
-from migkit.harness.wire import ConnectionLost, Receiver, Sender
+from migkit.harness.wire import ConnectionLostError, Receiver, Sender
 from migkit.kernels import policy
 from migkit.kernels import wire as kernels
 from migkit.scenario import Scenario, schema
+from migkit.scenario.policy import pack
 from migkit.units import PAGE_BYTES
 
-__all__ = ["WINDOW_S", "main"]
+__all__ = ["SLICE_S", "WINDOW_S", "main"]
 
 WINDOW_S: Final = 0.1
+SLICE_S: Final = 0.05
 _BUFFER_BYTES: Final = 4 << 20
 _ANSWER_S: Final = 60.0
 
 
-class Cancelled(RunError):
+class CancelledError(RunError):
     """The owner wants the migration given up."""
 
 
 class _Pages:
-    """Which pages are still to send, and the sending of them."""
+    """Which pages are still to send, and the sending of them.
+
+    To be made after the tracker is armed: a hole that is written before would pass as a zero page.
+    """
 
     def __init__(self, guest: Attached, sender: Sender) -> None:
         self._guest = guest
@@ -54,9 +59,8 @@ class _Pages:
         self.remaining += int(kernels.mark(self._bitmap, self._holes, flat))
         return int((ranges[:, 1] - ranges[:, 0]).sum())
 
-    def send(self, budget_bytes: float, most_pages: int = wire.FRAME_PAGES) -> int:
+    def send(self, budget_bytes: float) -> int:
         """Send one frame, as full as the budget allows, from where the last one ended; return its bytes."""
-        headers = self._headers[: max(1, min(most_pages, wire.FRAME_PAGES))]
         self._position = int(
             kernels.select(
                 self._guest.words,
@@ -64,14 +68,14 @@ class _Pages:
                 self._holes,
                 self._position,
                 budget_bytes - wire.FRAME_BYTES,
-                headers,
+                self._headers,
                 self._tally,
             )
         )
         full, zero = int(self._tally[0]), int(self._tally[1])
         self.remaining -= full + zero
         self.sent += self._tally
-        return self._sender.pages(self._guest.words, headers, full, zero) if full + zero else 0
+        return self._sender.pages(self._guest.words, self._headers, full, zero) if full + zero else 0
 
     def totals(self) -> dict[str, int]:
         """Return what was sent so far, as the destination checks it."""
@@ -89,7 +93,7 @@ class _Source:
         self._tracker = self._guest.open_tracker(config["tracker"])
         owner.send({"tracker": self._tracker.name})
         self._state = policy.new_state()
-        self._parameters = _parameters(self._scenario)
+        self._parameters = pack(self._scenario.policy, self._scenario.strategy)
         self._committed = False
 
     def migrate(self) -> None:
@@ -119,9 +123,7 @@ class _Source:
         return connection
 
     def _hello(self) -> None:
-        self._sender.message(
-            wire.HELLO, {"token": self._config["token"], "memory_bytes": self._guest.memory_bytes}
-        )
+        self._sender.message(wire.HELLO, {"token": self._config["token"], "memory_bytes": self._guest.memory_bytes})
         self._receiver.receive(wire.WELCOME)
 
     def _give_up(self, error: Exception) -> None:
@@ -132,17 +134,17 @@ class _Source:
         self._guest.order("resume")
         try:
             self._sender.message(wire.ABORT, {"reason": str(error)})
-        except ConnectionLost:
+        except ConnectionLostError:
             self._connection.close()
         raise error
 
     def _copy(self) -> None:
-        self._pages = _Pages(self._guest, self._sender)
-        self._window_start_s, self._window_bytes, self._bandwidth = 0.0, self._sender.bytes, 0.0
         self._tracker.arm()
+        self._pages = _Pages(self._guest, self._sender)
+        self._window_start_s, self._window_bytes, self._bandwidth = self._now_s(), self._sender.bytes, 0.0
+        self._asked_round = 0.0, self._sender.bytes
         self._begin_round(self._now_s(), self._pages.remaining)
-        action = policy.SWITCHOVER if self._scenario.strategy.name == "stopcopy" else self._precopy()
-        match action:
+        match self._precopy():
             case policy.SWITCHOVER:
                 self._switch_over()
             case policy.ABORT:
@@ -150,7 +152,7 @@ class _Source:
             case policy.TIME_OUT:
                 limit_s = self._scenario.policy.time_limit_s
                 self._end_here("timed_out", f"not complete within the time limit of {limit_s:g} s")
-            case _:
+            case action:
                 raise RunError(f"policy: action {action} is not one that this source can take")
 
     def _now_s(self) -> float:
@@ -162,15 +164,20 @@ class _Source:
         """Send, window by window, until the policy says what else to do."""
         action = self._ask(policy.SYNCED)
         while action == policy.CONTINUE:
+            self._send_slice()
             if self._window_left_bytes() <= 0:
                 self._wait_for_window()
-            rolled = self._roll_window()
-            if rolled or self._is_question():
-                action = self._decide(policy.EMPTY if not self._pages.remaining else policy.WINDOW)
-            if action == policy.CONTINUE and self._window_left_bytes() > 0:
-                self._pages.send(self._window_left_bytes(), self._pages_to_question())
-                self._hear()
+            self._roll_window()
+            if not self._pages.remaining or self._is_question():
+                action = self._decide(policy.WINDOW if self._pages.remaining else policy.EMPTY)
         return action
+
+    def _send_slice(self) -> None:
+        """Send until nothing is left, the window is used up, or QEMU's 50 ms between looks have passed."""
+        end_s = self._now_s() + SLICE_S
+        while self._pages.remaining and self._window_left_bytes() > 0 and self._now_s() < end_s:
+            self._pages.send(self._window_left_bytes())
+            self._hear()
 
     def _decide(self, event: int) -> int:
         """Ask the policy, sync when it wants to, ask again."""
@@ -189,27 +196,25 @@ class _Source:
         state[policy.SENT_BYTES] = self._sender.bytes
         state[policy.ITERATION] = self._recorder.iteration
         state[policy.DIRTIED_PAGES] = self._marked
-        state[policy.ROUND_SENT_BYTES] = self._sender.bytes - self._recorder.round_first_byte
-        state[policy.ROUND_START_S] = self._recorder.round_start_s
+        state[policy.ROUND_SENT_BYTES] = self._sender.bytes - self._asked_round[1]
+        state[policy.ROUND_START_S] = self._asked_round[0]
+        state[policy.SENT_PAGES] = int(self._pages.sent.sum())
         state[policy.GUEST_BYTES] = self._guest.memory_bytes
         throttle = state[policy.THROTTLE]
-        action = int(policy.decide(state, self._parameters))
+        action = int(policy.decide(state, self._parameters, None))
+        if event == policy.SYNCED:
+            self._asked_round = self._recorder.round_start_s, self._recorder.round_first_byte
         if state[policy.THROTTLE] != throttle:
             self._guest.order("throttle", share=float(state[policy.THROTTLE]))
         return action
 
     def _is_question(self) -> bool:
+        """Say whether the policy, as it last answered, could now answer otherwise."""
         remaining_bytes = self._pages.remaining * PAGE_BYTES
-        return (
-            remaining_bytes == 0
-            or remaining_bytes < self._state[policy.WAKE_REMAINING_BYTES]
+        return bool(
+            remaining_bytes < self._state[policy.WAKE_REMAINING_BYTES]
             or self._now_s() >= self._state[policy.WAKE_TIME_S]
         )
-
-    def _pages_to_question(self) -> int:
-        """Return how many pages may be sent before the policy would have something to say."""
-        spare_bytes = self._pages.remaining * PAGE_BYTES - self._state[policy.WAKE_REMAINING_BYTES]
-        return math.floor(max(spare_bytes, 0.0) / PAGE_BYTES) + 1
 
     def _sync(self) -> None:
         start_s = self._now_s()
@@ -247,9 +252,10 @@ class _Source:
 
     def _hear(self, timeout_s: float = 0.0) -> None:
         """Obey the owner, and notice a destination that gives up."""
-        ready = select.select([self._owner, self._connection], [], [], timeout_s)[0]
+        listened: list[Channel | socket.socket] = [self._owner, self._connection]
+        ready = select.select(listened, [], [], timeout_s)[0]
         if self._owner in ready and self._owner.receive().get("do") == "cancel":
-            raise Cancelled("the migration was cancelled")
+            raise CancelledError("the migration was cancelled")
         if self._connection in ready:
             self._receiver.receive(wire.PREPARED)
             raise RunError("wire: a PREPARED frame came where none was due")
@@ -328,14 +334,6 @@ class _Source:
                 }
             }
         )
-
-
-def _parameters(scenario: Scenario) -> np.ndarray:
-    parameters = policy.new_parameters()
-    parameters[policy.POLICY] = policy.QEMU
-    parameters[policy.LIMIT_S] = scenario.policy.downtime_limit_s
-    parameters[policy.TIME_LIMIT_S] = scenario.policy.time_limit_s
-    return parameters
 
 
 def main(config: Mapping[str, Any], owner: Channel, guest: Channel) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from migkit.kernels import policy, wire, writers
+from migkit.kernels import policy, wire
 from migkit.kernels._jit import compile_kernels
 from migkit.scenario import DirtyClass, Guest
 
@@ -26,5 +26,5 @@ def warm_up() -> None:
     words = wire.gather(machine.words, headers, bodies)
     wire.checksum(bodies[:words], 0)
     wire.scatter(headers, bodies[: 512 * int(tally[0])], np.zeros(0, np.uint8), machine.words, holes)
-    policy.decide(policy.new_state(), policy.new_parameters())
+    policy.decide(policy.new_state(), policy.new_parameters(), None)
     machine.close()

@@ -50,7 +50,7 @@ __all__ = [
     "FRAME_PAGES",
     "MAX_PAYLOAD_BYTES",
     "VERSION",
-    "ConnectionLost",
+    "ConnectionLostError",
     "Frame",
     "Receiver",
     "Sender",
@@ -92,7 +92,7 @@ KINDS: Final = {
 Words = npt.NDArray[np.int64]
 
 
-class ConnectionLost(RunError):
+class ConnectionLostError(RunError):
     """The other side closed the connection, or it broke."""
 
 
@@ -135,7 +135,7 @@ class Sender:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
-        self._bytes = memoryview(self._buffer).cast("B")
+        self._bytes = self._buffer.view(np.uint8).data
         self._payload = self._buffer[HEADER_WORDS:]
         self.bytes = 0
         self.frames = 0
@@ -164,7 +164,7 @@ class Sender:
         try:
             self._socket.sendall(self._bytes[: FRAME_BYTES + length_bytes])
         except OSError as error:
-            raise ConnectionLost(f"connection: lost while sending ({error.strerror or error})") from error
+            raise ConnectionLostError(f"connection: lost while sending ({error.strerror or error})") from error
         self.bytes += FRAME_BYTES + length_bytes
         self.frames += 1
         return FRAME_BYTES + length_bytes
@@ -182,7 +182,7 @@ class Receiver:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
-        self._bytes = memoryview(self._buffer).cast("B")
+        self._bytes = self._buffer.view(np.uint8).data
         self._frames = 0
         self.bytes = 0
 
@@ -191,7 +191,7 @@ class Receiver:
 
         Raises
         ------
-        ConnectionLost
+        ConnectionLostError
             The other side is gone.
         WireError
             The frame is not allowed; the message says why.
@@ -236,9 +236,9 @@ class Receiver:
             try:
                 got = self._socket.recv_into(self._bytes[start + done : start + length_bytes])
             except OSError as error:
-                raise ConnectionLost(f"connection: lost while receiving ({error.strerror or error})") from error
+                raise ConnectionLostError(f"connection: lost while receiving ({error.strerror or error})") from error
             if not got:
-                raise ConnectionLost("connection: closed by the other side")
+                raise ConnectionLostError("connection: closed by the other side")
             done += got
 
 

@@ -1,0 +1,98 @@
+"""Real migrations of real processes, each proven bit for bit."""
+
+import itertools
+
+import pytest
+
+from migkit.errors import RunError, UsageError
+from migkit.harness import probe
+from migkit.harness import run as runs
+from migkit.harness.nursery import Nursery
+from migkit.scenario import DirtyClass, Guest, Policy, Scenario, Strategy
+from tests.conftest import require
+
+pytestmark = pytest.mark.live
+MIB = 1 << 20
+NEEDS = {"uffd-async": "uffd-wp-async", "uffd-sync": "uffd-wp-sync"}
+
+
+@pytest.fixture(scope="module")
+def nursery():
+    with Nursery() as nursery:
+        yield nursery
+
+
+def scenario(strategy="precopy", memory_bytes=32 * MIB, fill="random", **rule):
+    classes = (
+        DirtyClass(region_bytes=4 * MIB, writes_per_s=20_000, reads_per_s=5_000),
+        DirtyClass(region_bytes=2 * MIB, writes_per_s=1_000, kind="sweep", phases=((0.05, 1.0), (0.05, 0.0))),
+    )
+    guest = Guest(memory_bytes=memory_bytes, zero_bytes=8 * MIB, dirty=classes, fill=fill)
+    rule = {"max_bandwidth_bytes_per_s": 60e6, "downtime_limit_s": 0.05, **rule}
+    return Scenario(guest=guest, policy=Policy(**rule), strategy=Strategy(name=strategy))
+
+
+@pytest.mark.parametrize("strategy", ["precopy", "stopcopy"])
+@pytest.mark.parametrize("fill", ["random", "constant", "zero"])
+def test_the_migrated_guest_equals_one_that_never_moved(nursery, strategy, fill):
+    trace = runs.run(scenario(strategy, fill=fill), seed=3, nursery=nursery)
+    assert trace.outcome.verified
+    assert trace.outcome.verdict == "converges"
+
+
+def test_a_flipped_byte_at_the_destination_fails_the_run(nursery):
+    options = runs.Options(flip_byte=20 * MIB)
+    with pytest.raises(RunError, match="memory of the migrated guest"):
+        runs.run(scenario(), seed=3, options=options, nursery=nursery)
+
+
+def test_bytes_are_those_of_the_documented_frames(nursery):
+    trace = runs.run(scenario("stopcopy"), seed=1, nursery=nursery)
+    rounds = trace.rounds.to_pydict()
+    pages = sum(rounds["normal_pages"]), sum(rounds["zero_pages"])
+    assert pages == (24 * 256, 8 * 256)
+    plain = 4104 * pages[0] + 9 * pages[1] + 40 * sum(pages) / trace.machine["frame_pages"]
+    assert 0 <= trace.outcome.transferred_bytes - plain < 6000  # registers and control frames
+
+
+def test_the_cap_holds_in_every_window(nursery):
+    trace = runs.run(scenario(max_bandwidth_bytes_per_s=40e6), seed=1, nursery=nursery)
+    rows = [row for row in trace.samples.to_pylist() if row["phase"] == "precopy"]
+    sent = [row["sent_bytes"] for row in rows]
+    assert len(sent) > 3
+    assert max(b - a for a, b in itertools.pairwise(sent)) <= 4e6 + 4104 + 200
+
+
+def test_a_guest_that_dirties_faster_than_the_link_times_out_and_runs_on_at_the_source(nursery):
+    trace = runs.run(
+        scenario(max_bandwidth_bytes_per_s=20e6, downtime_limit_s=0.001, time_limit_s=2.5), seed=5, nursery=nursery
+    )
+    assert trace.outcome.verdict == "timed_out"
+    assert trace.outcome.verified
+
+
+def test_every_tracker_gives_the_same_proof(nursery):
+    trace = runs.run(scenario(), options=runs.Options(tracker="instrumented"), nursery=nursery)
+    assert trace.machine["tracker"] == "instrumented"
+
+
+@pytest.mark.parametrize("tracker", ["uffd-async", "uffd-sync"])
+def test_kernel_trackers_give_the_same_proof(nursery, tracker):
+    found = probe.probe(NEEDS[tracker])
+    require(found.available, found.reason)
+    trace = runs.run(scenario(), options=runs.Options(tracker=tracker), nursery=nursery)
+    assert trace.machine["tracker"] == tracker
+
+
+def test_a_port_in_use_is_named(nursery):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port: {port} on 127.0.0.1 is in use"):
+            runs.run(scenario(), options=runs.Options(port=port), nursery=nursery)
+
+
+def test_wall_clock_pacing_catches_up_after_the_stop(nursery):
+    trace = runs.run(scenario("stopcopy"), options=runs.Options(pacing="wall_clock"), nursery=nursery)
+    assert trace.machine["pacing"] == "wall_clock"
