@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from migkit.models.predict import predict
     from migkit.models.result import Prediction
+    from migkit.models.simulate import Simulation, simulate
     from migkit.scenario import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy
+    from migkit.scenario.policy import presets, register_policy
 
 __version__ = "0.1.0"
 
@@ -24,7 +26,11 @@ _HOME = {
     "Policy": "migkit.scenario",
     "Scenario": "migkit.scenario",
     "Prediction": "migkit.models.result",
+    "Simulation": "migkit.models.simulate",
     "Strategy": "migkit.scenario",
+    "presets": "migkit.scenario.policy",
+    "register_policy": "migkit.scenario.policy",
+    "simulate": "migkit.models.simulate",
     "predict": "migkit.models.predict",
 }
 
@@ -36,9 +42,13 @@ __all__ = [
     "Policy",
     "Prediction",
     "Scenario",
+    "Simulation",
     "Strategy",
     "__version__",
     "predict",
+    "presets",
+    "register_policy",
+    "simulate",
 ]
 
 

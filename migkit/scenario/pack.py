@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from migkit.kernels import dirty, layout, policy
+from migkit.kernels import dirty, layout
 from migkit.kernels.layout import CLASS_BASE, CLASS_SLOTS
 from migkit.scenario.dirty import DirtyClass
 from migkit.scenario.guest import Guest
 from migkit.scenario.host import Host
 from migkit.scenario.policy import Policy
+from migkit.scenario.policy import pack as pack_policy
 from migkit.scenario.scenario import Scenario
 from migkit.scenario.strategy import Strategy
 from migkit.units import PAGE_BYTES
@@ -64,16 +65,14 @@ def pack(scenario: Scenario, goodput_bytes_per_s: float, lead_s: float = 0.0) ->
     record[layout.RTT_S] = scenario.link.rtt_s
     record[layout.STEP_FIRST], record[layout.STEP_COUNT] = len(steps), len(scenario.link.steps)
     steps.extend(scenario.link.steps)
-    return Packed(record, np.array(steps, dtype=np.float64).reshape(-1), policy_parameters(scenario.policy))
+    return Packed(
+        record, np.array(steps, dtype=np.float64).reshape(-1), policy_parameters(scenario.policy, scenario.strategy)
+    )
 
 
-def policy_parameters(rule: Policy) -> np.ndarray:
-    """Return the parameter record of a policy."""
-    parameters = policy.new_parameters()
-    parameters[policy.POLICY] = policy.QEMU
-    parameters[policy.LIMIT_S] = rule.downtime_limit_s
-    parameters[policy.TIME_LIMIT_S] = rule.time_limit_s
-    return parameters
+def policy_parameters(rule: Policy, strategy: Strategy | None = None) -> np.ndarray:
+    """Return the parameter record of a policy and of what a strategy asks of it."""
+    return pack_policy(rule, strategy)
 
 
 def _pack_guest(record: np.ndarray, guest: Guest) -> None:
