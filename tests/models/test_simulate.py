@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -58,11 +59,11 @@ def test_a_page_that_is_zero_until_written_is_sent_as_such():
     assert (run.normal_pages, run.zero_pages) == (0, guest.memory_pages)
 
 
-def test_a_sweep_marks_every_page_once():
+def test_a_sweep_resends_a_page_for_each_write_at_most():
     guest = Guest(memory_bytes=32 * MIB, dirty=(DirtyClass(region_bytes=32 * MIB, writes_per_s=1000, kind="sweep"),))
     run = simulate(Scenario(guest=guest, policy=CAPPED)).runs[0]
     again = run.normal_pages - guest.memory_pages
-    assert again == pytest.approx(1000 * (run.total_time_s - run.downtime_s), abs=120)
+    assert 0.5 < again / (1000 * (run.total_time_s - run.downtime_s)) <= 1.0
 
 
 def test_coarse_tracking_marks_whole_blocks():
@@ -94,7 +95,7 @@ def test_frames_show_the_bitmap_emptying_in_address_order():
     assert frames.pending[0].min() == 1.0
     assert frames.pending[-1].max() == 0.0
     middle = frames.pending[len(frames.times_s) // 2]
-    assert all(a <= b for a, b in zip(middle, middle[1:], strict=False))
+    assert all(a <= b for a, b in itertools.pairwise(middle))
 
 
 def test_wrong_counts_are_refused():
