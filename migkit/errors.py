@@ -19,6 +19,11 @@ __all__ = [
 class MigkitError(Exception):
     """Base of everything that migkit raises on purpose.
 
+    Parameters
+    ----------
+    message
+        The line; what would break it, such as a line feed quoted from bad input, is written as an escape.
+
     Attributes
     ----------
     exit_code
@@ -28,6 +33,12 @@ class MigkitError(Exception):
     """
 
     exit_code: int = 1
+
+    def __init__(self, message: object = "") -> None:
+        text = str(message)
+        super().__init__(
+            text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        )
 
 
 class UsageError(MigkitError, ValueError):

@@ -227,8 +227,7 @@ def _parse(text: object, name: str, kind: _Kind) -> float:
 def _shown(text: str) -> str:
     """Return text as a one-line message quotes it."""
     text = text.strip()
-    short = text if len(text) <= 40 else text[:37] + "..."
-    return f'"{short}"' if short.isprintable() else ascii(short)
+    return f'"{text if len(text) <= 40 else text[:37] + "..."}"'
 
 
 def _hint(unit: str, kind: _Kind) -> str:

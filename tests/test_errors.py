@@ -34,3 +34,7 @@ def test_every_error_is_public():
 def test_an_unknown_command_is_one_line_and_exit_2():
     run = subprocess.run([sys.executable, "-m", "migkit", "fly"], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (2, "", "migkit: No such command 'fly'.\n")
+
+
+def test_a_message_is_one_line_whatever_it_quotes():
+    assert str(errors.UsageError("key 'a\nb\u2028' µs")) == "key 'a\\nb\\u2028' µs"

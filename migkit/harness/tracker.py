@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -144,7 +145,7 @@ class UffdAsync:
         return found
 
     def close(self) -> None:
-        self._uffd.close()
+        _leave(self._uffd, self._start, self._end - self._start)
         self._pagemap.close()
 
 
@@ -191,7 +192,7 @@ class UffdSync:
         if self._thread.is_alive():
             os.write(self._wake_write, b"x")
             self._thread.join()
-        self._uffd.close()
+        _leave(self._uffd, self._start, self._length_bytes)
         for descriptor in (self._wake_read, self._wake_write):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -334,6 +335,13 @@ def _given(name: str, what: str, value: T | None) -> T:
     if value is None:
         raise UsageError(f"tracker {name}: needs {what}, which is not given; give it or choose another tracker")
     return value
+
+
+def _leave(uffd: Userfaultfd, start: int, length_bytes: int) -> None:
+    """Undo all, also where the process that made the descriptor keeps a copy of it open."""
+    if uffd.fileno() >= 0:
+        with uffd, suppress(ProcessLookupError):
+            uffd.unregister(start, length_bytes)
 
 
 def _handshake(uffd: int, features: Feature, name: str) -> Userfaultfd:

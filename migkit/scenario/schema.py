@@ -192,7 +192,7 @@ def _build(cls: Any, mapping: Any, path: str) -> Any:
     for key, value in mapping.items():
         where = f"{path}.{key}" if path else key
         if key not in known:
-            raise UsageError(f"{where}: not a known key; {_advice(key, _keys(path, known))}")
+            raise UsageError(f"{where}: not a known key; {_advice(str(key), _keys(path, known))}")
         values[known[key].name] = _value(known[key], hints(cls)[known[key].name], value, where)
     for key, field in known.items():
         if field.default is dataclasses.MISSING and field.name not in values:

@@ -1,0 +1,96 @@
+import dataclasses
+import math
+
+import pandas as pd
+import pytest
+
+from migkit import DirtyClass, Guest, Policy, Strategy, viz
+from migkit.models.predict import predict
+from migkit.scenario.strategy import STRATEGIES
+from migkit.viz.style import STRATEGIES as STYLES
+
+GUEST = Guest(memory_bytes=2**30, dirty=(DirtyClass(region_bytes=2**27, writes_per_s=8000),))
+
+
+@pytest.fixture(scope="module")
+def result():
+    return predict(guest=GUEST)
+
+
+def test_every_sync_stands_on_the_drawn_line(result):
+    line, syncs, _ = viz.prediction(result).data
+    drawn = set(zip(line.x, line.y, strict=True))
+    assert len(syncs.x) == result.iterations > 2
+    assert set(zip(syncs.x, syncs.y, strict=True)) <= drawn
+
+
+def test_large_and_small_guests_get_axes_in_units_that_fit():
+    titles = [
+        viz.prediction(predict(guest=Guest(memory_bytes=size))).layout.yaxis.title.text for size in (2**34, 2**28)
+    ]
+    assert titles == ["remaining [GiB]", "remaining [MiB]"]
+
+
+def test_round_bars_add_up_to_what_was_sent(result):
+    (bars,) = viz.rounds(predicted=result).data
+    assert sum(bars.y) * 2**20 == pytest.approx(result.transferred_bytes, rel=1e-6)
+
+
+def test_time_lines_of_strategies_end_at_their_total_time():
+    results = {name: predict(guest=GUEST, strategy=Strategy(name=name)) for name in STRATEGIES}
+    figure = viz.timelines(results)
+    for row, result in enumerate(results.values()):
+        assert sum(phase.x[row] for phase in figure.data) == pytest.approx(result.total_time_s, rel=1e-6)
+
+
+def test_a_migration_that_never_ends_is_drawn_to_where_it_settles():
+    endless = predict(guest=dataclasses.replace(GUEST, dirty=(DirtyClass(region_bytes=2**29, writes_per_s=1e6),)))
+    assert math.isinf(endless.total_time_s)
+    assert all(math.isfinite(phase.x[0]) for phase in viz.timelines({"precopy": endless}).data)
+
+
+def test_strategies_differ_in_colour_dash_and_marker():
+    assert set(STYLES) == set(STRATEGIES)
+    for part in ("colour", "dash", "marker"):
+        assert len({getattr(style, part) for style in STYLES.values()}) == len(STYLES)
+
+
+def test_accuracy_has_a_panel_a_quantity():
+    frame = pd.DataFrame(
+        {
+            "run": ["a", "b", "a"],
+            "quantity": ["total time [s]", "total time [s]", "sent [MiB]"],
+            "measured": [1.0, 2.0, 3.0],
+            "predicted": [1.1, 2.1, 3.1],
+        }
+    )
+    figure = viz.predicted_against_measured(frame)
+    assert [a.text for a in figure.layout.annotations] == ["total time [s]", "sent [MiB]"]
+    assert len(figure.data) == 4
+    assert figure.data[2].xaxis == "x2"
+
+
+def test_crossover_leaves_out_strategies_that_do_not_end():
+    curves = {"precopy": [1.0, math.inf], "stopcopy": [3.0, 3.0]}
+    figure = viz.crossover([1.0, 10.0], curves, 2.0, x_title="x", y_title="y")
+    assert figure.data[0].y == (1.0, None)
+
+
+def test_no_figure_offers_to_send_its_data_away(result):
+    figure = result.plot()
+    page = figure.to_html(include_plotlyjs=False, config={"scrollZoom": True})
+    assert '"showSendToCloud": false' in page
+    assert '"scrollZoom": true' in page
+    bundle = figure._repr_mimebundle_()
+    assert all(
+        value["config"]["showSendToCloud"] is False
+        for kind, value in bundle.items()
+        if kind.endswith("plotly.v1+json")
+    )
+
+
+def test_where_switchover_is_allowed_is_drawn_as_a_level():
+    policy = Policy(max_bandwidth_bytes_per_s=1e8, downtime_limit_s=0.1)
+    result = predict(guest=GUEST, policy=policy)
+    level = viz.prediction(result, limit_bytes=1e7).data[2]
+    assert level.y == (1e7 / 2**20, 1e7 / 2**20)
