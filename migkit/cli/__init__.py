@@ -13,6 +13,8 @@ from migkit.errors import MigkitError
 __all__ = ["main"]
 
 _COMMANDS: dict[str, str] = {
+    "predict": "Predict one migration: time, downtime, bytes, whether it converges, and why.",
+    "schema": "List the keys of a scenario file.",
     "doctor": "Show what this machine can do, each with the reason and the remedy.",
 }
 

@@ -1,0 +1,128 @@
+"""``migkit predict``: what one migration will take, and whether it converges."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from migkit.cli import _output
+from migkit.cli._scenario import scenario_from, scenario_options
+from migkit.errors import InfeasibleError
+from migkit.units import format_duration, format_rate, format_size
+
+if TYPE_CHECKING:
+    from migkit.models.result import Prediction, Round
+    from migkit.scenario import Scenario
+
+_ROUNDS_SHOWN = 12
+
+
+@click.command()
+@scenario_options
+@click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
+def command(
+    scenario: Path | None, kind: str | None, output: Path | None, quiet: bool, **flags: str | bool | None
+) -> None:
+    """Predict one migration from the file SCENARIO (TOML or JSON), from flags, or from both.
+
+    Every field of a scenario has a flag, which has precedence over the file; values are
+    written as in a file, e.g. --guest-memory "64 GiB" --link-bandwidth "10 Gbit/s".
+    `migkit schema` lists the keys. Exit code 3: the migration does not converge.
+    """
+    from migkit.models.predict import predict
+
+    case = scenario_from(scenario, flags)
+    result = predict(case)
+    _output.emit(_render(_output.choose_format(kind, output), case, result), output)
+    if output is not None:
+        _output.narrate(f"wrote {output}", quiet)
+    if result.verdict != "converges":
+        if quiet:
+            raise SystemExit(InfeasibleError.exit_code)
+        raise InfeasibleError(f"{result.verdict.replace('_', ' ')}; the reasons are in the result")
+
+
+def _render(kind: str, case: Scenario, result: Prediction) -> str | bytes:
+    if kind == "table":
+        return _table(case, result)
+    if kind == "json":
+        from migkit.scenario import schema
+
+        return json.dumps(result.to_dict() | {"scenario": schema.to_record(case)}, indent=2, allow_nan=False)
+    return _output.rows_as(kind, [flat(result)])
+
+
+def flat(result: Prediction) -> dict[str, Any]:
+    """Return the results that are single values, for one row of a table; what is infinite is None."""
+    record = result.to_dict()
+    interval = record.pop("interval") or {}
+    bounds = {
+        f"{name}_{side}": pair[at]
+        for name, pair in interval.items()
+        if name != "level"
+        for at, side in enumerate(("low", "high"))
+    }
+    kept = {key: value for key, value in record.items() if key not in ("rounds", "timeline")}
+    return kept | {"reasons": " ".join(result.reasons)} | bounds
+
+
+def _table(case: Scenario, result: Prediction) -> str:
+    summary = [
+        ("verdict", result.verdict.replace("_", " ")),
+        *[("why" if at == 0 else "", reason) for at, reason in enumerate(result.reasons)],
+        ("total time", format_duration(result.total_time_s) + _between(result, "total_time_s", format_duration)),
+        ("downtime", format_duration(result.downtime_s) + _between(result, "downtime_s", format_duration)),
+        ("sent", _or_endless(result.transferred_bytes) + _between(result, "transferred_bytes", format_size)),
+        ("iterations", str(result.iterations)),
+        ("left at switchover", format_size(result.remaining_at_switchover_bytes)),
+        ("natural downtime", format_duration(result.natural_downtime_s)),
+        ("guest slowdown", f"{100 * result.guest_slowdown:.1f} %"),
+    ]
+    if result.postcopy_faults:
+        summary += [
+            ("demand faults", f"{result.postcopy_faults:.0f}"),
+            ("blocktime", format_duration(result.blocktime_s)),
+            ("exposure", format_duration(result.exposure_s)),
+        ]
+    if case.policy.name != "qemu" or case.strategy.name != "precopy":
+        summary.insert(0, ("plan", f"{case.strategy.name} by the rule of {case.policy.name}"))
+    width = max(len(name) for name, _ in summary)
+    lines = "\n".join(f"{name:<{width}}  {value}" for name, value in summary)
+    return f"{lines}\n\n{_rounds(result.rounds)}"
+
+
+def _or_endless(value_bytes: float) -> str:
+    return "without end" if value_bytes == float("inf") else format_size(value_bytes)
+
+
+def _between(result: Prediction, name: str, show: Any) -> str:
+    if result.interval is None:
+        return ""
+    low, high = getattr(result.interval, name)
+    return f"  ({show(low)} to {show(high)} at {100 * result.interval.level:g} %)"
+
+
+def _rounds(rounds: tuple[Round, ...]) -> str:
+    hidden = max(0, len(rounds) - _ROUNDS_SHOWN)
+    shown = rounds if not hidden else (*rounds[: _ROUNDS_SHOWN - 3], *rounds[-3:])
+    header = ["round", "start", "takes", "to send", "sent", "at", "throttle"]
+    cells = [
+        [
+            str(r.iteration),
+            format_duration(r.start_s),
+            format_duration(r.duration_s),
+            format_size(r.remaining_bytes),
+            format_size(r.sent_bytes),
+            format_rate(r.sent_bytes / r.duration_s) if r.duration_s > 0 else "",
+            f"{100 * r.throttle:.0f} %",
+        ]
+        for r in shown
+    ]
+    if hidden:
+        cells.insert(_ROUNDS_SHOWN - 3, [f"({hidden} more)", *[""] * (len(header) - 1)])
+    return _output.columns(header, cells)
