@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,7 +44,7 @@ def emit(content: str | bytes, output: Path | None) -> None:
     if output is not None:
         write_beside(output, content.encode() if isinstance(content, str) else content)
     elif isinstance(content, bytes):
-        click.get_binary_stream("stdout").write(content)
+        sys.stdout.buffer.write(content)
     else:
         click.echo(content, nl=not content.endswith("\n"))
 
@@ -56,7 +57,7 @@ def write_beside(path: Path, content: bytes) -> None:
     UsageError
         The file cannot be written.
     """
-    name = None
+    name: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
             name = Path(stream.name)
