@@ -17,6 +17,7 @@ from migkit.kernels.layout import (
     PAGE_WIRE_BYTES,
     POINT_SLOTS,
     POLL_S,
+    QUANTUM_PAGES,
     SETUP_S,
     STEP_COUNT,
     STEP_FIRST,
@@ -48,6 +49,7 @@ POINT: Final = 14
 FRAME: Final = 15
 STOPPED_S: Final = 16  # when the guest stopped
 FINAL: Final = 17  # pages pending after the last sync
+WINDOW_PAGES: Final = 18  # full pages sent in this window
 SEND_SLOTS: Final = 24
 
 PAGE: Final = 4096.0
@@ -112,6 +114,7 @@ def send_page(
     send[BYTES] += wire_bytes
     send[WINDOW_BYTES] += wire_bytes
     send[ZERO if blank else NORMAL] += 1.0
+    send[WINDOW_PAGES] += 0.0 if blank else 1.0
     spend(record, steps, send, wire_bytes, record[ZERO_CPU_S] if blank else record[PAGE_CPU_S], cap)
 
 
@@ -150,8 +153,9 @@ def send_window(
         return policy.EMPTY
     pages_guest.write(record, steps, pages, guest, send[T], rng)
     quota_bytes = record[CAP] * record[WINDOW_S]
+    quantum_pages = max(1.0, record[QUANTUM_PAGES])
     while send[LEFT] > 0.0:
-        if send[WINDOW_BYTES] > quota_bytes:
+        if send[WINDOW_BYTES] > quota_bytes and send[WINDOW_PAGES] % quantum_pages == 0.0:
             end_window(record, send, state)
             return policy.WINDOW
         if send[T] >= send[CHECK] - SLACK_S:
@@ -173,6 +177,7 @@ def end_window(record: np.ndarray, send: np.ndarray, state: np.ndarray) -> None:
     state[policy.BANDWIDTH] = send[WINDOW_BYTES] / (end_s - send[WINDOW_START])
     send[T] = send[WINDOW_START] = end_s
     send[WINDOW_BYTES] = 0.0
+    send[WINDOW_PAGES] = 0.0
     new_check(record, send)
 
 

@@ -62,6 +62,7 @@ def pack(scenario: Scenario, goodput_bytes_per_s: float, lead_s: float = 0.0) ->
     record[layout.GOODPUT] = record[layout.POSTCOPY_GOODPUT] = goodput_bytes_per_s
     record[layout.CAP] = scenario.policy.max_bandwidth_bytes_per_s
     record[layout.LEAD_S] = lead_s
+    record[layout.QUANTUM_PAGES] = scenario.policy.preset.window_quantum_pages
     record[layout.RTT_S] = scenario.link.rtt_s
     record[layout.STEP_FIRST], record[layout.STEP_COUNT] = len(steps), len(scenario.link.steps)
     steps.extend(scenario.link.steps)
@@ -112,7 +113,6 @@ def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:
     record[layout.REGISTER_PER_PAGE_S] = host.register_per_page_s
     record[layout.WINDOW_S] = WINDOW_S
     record[layout.POLL_S] = POLL_S
-    record[layout.QUANTUM_PAGES] = 1.0
 
 
 def _pack_strategy(record: np.ndarray, strategy: Strategy) -> None:

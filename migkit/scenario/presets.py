@@ -47,6 +47,9 @@ class Preset:
         Defaults of the fields of :class:`migkit.scenario.Policy` [B/s], [s].
     auto_converge
         The system throttles a guest that does not converge, without being asked.
+    window_quantum_pages
+        A rate window is over at the first multiple of so many full pages beyond its quota: QEMU counts
+        what its stream has flushed, since 8.1 that is 64 buffers of header or page at once.
     settings
         Further numbers.
     """
@@ -60,6 +63,7 @@ class Preset:
     max_bandwidth_bytes_per_s: float = math.inf
     downtime_limit_s: float = 0.3
     auto_converge: bool = False
+    window_quantum_pages: float = 1.0
     settings: tuple[Setting, ...] = ()
 
 
@@ -106,10 +110,11 @@ BUILT_IN: Final = (
     ),
     Preset(
         name="qemu-10",
-        summary="As qemu; a throttled guest's bitmap is read at least every 5 s.",
-        version="9.2 and later",
-        source="QEMU migration/cpu-throttle.c",
+        summary="As qemu; rate windows count in steps of 32 pages, a throttled guest is synced every 5 s.",
+        version="10.0",
+        source="QEMU migration/migration-stats.c, qemu-file.c, cpu-throttle.c",
         code=kernel.QEMU,
+        window_quantum_pages=32.0,
         max_bandwidth_bytes_per_s=128.0 * MIB,
         settings=_throttle(sync_s=5.0),
     ),
