@@ -43,22 +43,15 @@ DEVICE_BYTES: Final = 26  # state beside memory, sent while the guest is stopped
 WINDOW_S: Final = 32
 WINDOW_EXTRA_S: Final = 33  # what a real window lasts longer
 POLL_S: Final = 34  # how often the rule is looked at when the cap does not bind
-QUANTUM_PAGES: Final = 35  # a window sends whole multiples of it, the last beyond the quota; 0: exact
+FLUSH_PAGES: Final = 35  # a window ends with the first multiple of it beyond the quota; 0: with the quota
+FLUSH_PAGES_TOO: Final = 36  # or with the first of this one, with equal odds
 
 # Strategy
-POSTCOPY_AFTER_S: Final = 40  # inf: never
-POSTCOPY_AFTER_ROUNDS: Final = 41  # inf: never
 PREFETCH_PAGES: Final = 42
 PREEMPT: Final = 43
 POSTCOPY_GOODPUT: Final = 44
-STRATEGY: Final = 47  # PRECOPY (hybrid too), STOPCOPY or POSTCOPY
 XBZRLE_PAGES: Final = 45  # pages that the cache holds; 0: off
 XBZRLE_PAGE_S: Final = 46
-
-# Strategies
-PRECOPY: Final = 0
-STOPCOPY: Final = 1
-POSTCOPY: Final = 2
 
 CLASS_BASE: Final = 56
 # Per class

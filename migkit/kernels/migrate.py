@@ -23,10 +23,10 @@ def migrate_one(
     result: np.ndarray,
     rounds: np.ndarray,
     line: np.ndarray,
-    decide: Any,
+    rule: Any,
 ) -> None:
     """Predict one migration; the arguments are those of :func:`migkit.kernels.precopy.precopy_one`."""
-    precopy.precopy_one(record, steps, parameters, state, run, work, result, rounds, line, decide)
+    precopy.precopy_one(record, steps, parameters, state, run, work, result, rounds, line, rule)
     if result[layout.ACTION] == policy.POSTCOPY:
         postcopy.postcopy_one(record, run, work, result, line)
 
@@ -38,7 +38,7 @@ def migrate_many(
     steps: np.ndarray,
     parameters: np.ndarray,
     results: np.ndarray,
-    decide: Any,
+    rule: Any,
 ) -> None:
     """Predict many migrations; the arguments are those of :func:`migkit.kernels.precopy.precopy_many`."""
     state = np.zeros(policy.STATE_SLOTS)
@@ -56,5 +56,5 @@ def migrate_many(
             results[k * layout.RESULT_SLOTS : (k + 1) * layout.RESULT_SLOTS],
             empty,
             empty,
-            decide,
+            rule,
         )

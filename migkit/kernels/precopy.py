@@ -27,6 +27,8 @@ from migkit.kernels.layout import (
     CLASS_SLOTS,
     CLASSES,
     DEVICE_BYTES,
+    FLUSH_PAGES,
+    FLUSH_PAGES_TOO,
     GOODPUT,
     GRAIN_PAGES,
     LEAD_S,
@@ -36,9 +38,6 @@ from migkit.kernels.layout import (
     PAGE_WIRE_BYTES,
     POINT_SLOTS,
     POLL_S,
-    POSTCOPY_AFTER_ROUNDS,
-    POSTCOPY_AFTER_S,
-    QUANTUM_PAGES,
     QUIESCE_S,
     RESUME_S,
     ROUND_SLOTS,
@@ -46,7 +45,6 @@ from migkit.kernels.layout import (
     SETUP_S,
     STEP_COUNT,
     STEP_FIRST,
-    STRATEGY,
     SYNC_S,
     WINDOW_EXTRA_S,
     WINDOW_S,
@@ -71,7 +69,6 @@ COUNT: Final = 8  # pieces in the ring
 MARK: Final = 9  # writes are counted up to this time
 SPEED: Final = 10  # of the path at present [B/s]
 CHANGE: Final = 11  # when that ends [s]
-SYNC_AT: Final = 12
 SYNC_BYTES: Final = 13
 CHECK: Final = 14  # when the sender looks at the rule next, if the cap does not bind
 LOST: Final = 15
@@ -79,7 +76,6 @@ THROTTLED: Final = 16  # the throttle that MARK assumes
 ROW: Final = 17
 POINT: Final = 18
 MARKED_ALL: Final = 19
-LAST_SYNC: Final = 20  # its cost [s]
 STOPPED: Final = 21
 DEGRADED: Final = 22
 RUN_SLOTS: Final = 24
@@ -110,7 +106,7 @@ def precopy_one(
     result: np.ndarray,
     rounds: np.ndarray,
     line: np.ndarray,
-    decide: Any,
+    rule: Any,
 ) -> None:
     """Predict one pre-copy migration.
 
@@ -126,22 +122,20 @@ def precopy_one(
         Receives ``layout.RESULT_SLOTS`` numbers.
     rounds, line
         Receive rows of ``ROUND_SLOTS`` and ``POINT_SLOTS`` numbers while there is room; may be empty.
-    decide
-        The decision function, ``policy.decide`` or one of the same signature.
+    rule
+        A policy of one's own, see :func:`migkit.kernels.policy.decide`; None: the one that ``parameters`` name.
 
     Notes
     -----
     When the policy ends in POSTCOPY, the state that post-copy starts from is left in ``run`` and ``work``.
     """
     _begin(record, steps, state, run, work)
-    action = _sync(record, steps, parameters, state, run, work, rounds, decide)
-    if record[STRATEGY] != layout.PRECOPY:
-        action = policy.POSTCOPY if record[STRATEGY] == layout.POSTCOPY else policy.SWITCHOVER
+    action = _sync(record, steps, parameters, state, run, work, rounds, rule)
     best, best_row, iteration = run[LEFT], 1.0, 1.0
     while True:
         point(run, line)
         if action == policy.SYNC:
-            action = _sync(record, steps, parameters, state, run, work, rounds, decide)
+            action = _sync(record, steps, parameters, state, run, work, rounds, rule)
             iteration = state[policy.ITERATION]
             if run[LEFT] < best * (1.0 - 1e-3):
                 best, best_row = run[LEFT], iteration
@@ -150,11 +144,8 @@ def precopy_one(
             continue
         if action != policy.CONTINUE:
             break
-        if _wants_postcopy(record, state, run):
-            action = policy.POSTCOPY
-            break
         event = _send(record, steps, parameters, state, run, work)
-        action = _ask(event, parameters, state, run, decide)
+        action = _ask(event, parameters, state, run, rule)
         if event == policy.EMPTY and action == policy.CONTINUE:
             action = policy.SYNC
     _finish(action, record, steps, parameters, state, run, work, result, rounds)
@@ -170,7 +161,7 @@ def precopy_many(
     steps: np.ndarray,
     parameters: np.ndarray,
     results: np.ndarray,
-    decide: Any,
+    rule: Any,
 ) -> None:
     """Predict many migrations: the k-th lies ``k * stride`` into ``records`` and alike in the others.
 
@@ -184,8 +175,8 @@ def precopy_many(
         ``policy.PARAMETER_SLOTS`` for each.
     results
         Receives ``layout.RESULT_SLOTS`` for each.
-    decide
-        The decision function of all.
+    rule
+        A policy of one's own for all of them, or None.
     """
     state = np.zeros(policy.STATE_SLOTS)
     run = np.zeros(RUN_SLOTS)
@@ -202,7 +193,7 @@ def precopy_many(
             results[k * layout.RESULT_SLOTS : (k + 1) * layout.RESULT_SLOTS],
             empty,
             empty,
-            decide,
+            rule,
         )
 
 
@@ -228,7 +219,7 @@ def _begin(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.nda
             pages += size
     run[COUNT] = count
     run[LEFT] = pages
-    run[MARK] = run[SYNC_AT] = run[T] = record[SETUP_S] + record[LEAD_S]
+    run[MARK] = run[T] = record[SETUP_S] + record[LEAD_S]
     run[WINDOW_START] = record[LEAD_S]
     state[policy.GUEST_BYTES] = pages * PAGE
     _follow_link(record, steps, run)
@@ -243,7 +234,7 @@ def _sync(
     run: np.ndarray,
     work: np.ndarray,
     rounds: np.ndarray,
-    decide: Any,
+    rule: Any,
 ) -> int:
     """Sync the bitmap, write the readings of a sync, and ask the policy."""
     first = state[policy.ITERATION] == 0.0
@@ -251,14 +242,13 @@ def _sync(
     _row(state, run, marked, record[SYNC_S], rounds)
     state[policy.ITERATION] += 1.0
     state[policy.DIRTIED_PAGES] = marked
-    state[policy.ROUND_START_S] = run[T]
-    run[SYNC_AT] = run[T]
-    run[SYNC_BYTES] = run[BYTES]
+    synced_s = run[T]
     run[MARKED_ALL] += marked
     run[T] += record[SYNC_S]
-    run[LAST_SYNC] = record[SYNC_S]
     _new_check(record, run)
-    action: int = _ask(policy.SYNCED, parameters, state, run, decide)
+    action = _ask(policy.SYNCED, parameters, state, run, rule)
+    state[policy.ROUND_START_S] = synced_s
+    run[SYNC_BYTES] = run[BYTES]
     if state[policy.THROTTLE] != run[THROTTLED]:
         _count_writes(record, steps, run, work)
         run[THROTTLED] = state[policy.THROTTLE]
@@ -266,13 +256,14 @@ def _sync(
 
 
 @jit
-def _ask(event: int, parameters: np.ndarray, state: np.ndarray, run: np.ndarray, decide: Any) -> int:
+def _ask(event: int, parameters: np.ndarray, state: np.ndarray, run: np.ndarray, rule: Any) -> int:
     state[policy.NOW_S] = run[T]
     state[policy.EVENT] = event
     state[policy.REMAINING_BYTES] = run[LEFT] * PAGE
     state[policy.SENT_BYTES] = run[BYTES]
+    state[policy.SENT_PAGES] = run[NORMAL] + run[ZERO]
     state[policy.ROUND_SENT_BYTES] = run[BYTES] - run[SYNC_BYTES]
-    action: int = decide(state, parameters)
+    action: int = policy.decide(state, parameters, rule)
     return action
 
 
@@ -399,7 +390,7 @@ def _follow_link(record: np.ndarray, steps: np.ndarray, run: np.ndarray) -> None
 
 @jit
 def _new_check(record: np.ndarray, run: np.ndarray) -> None:
-    run[CHECK] = min(run[T] + record[POLL_S], run[WINDOW_START] + record[WINDOW_S])
+    run[CHECK] = run[T] + record[POLL_S]
 
 
 @jit
@@ -417,7 +408,7 @@ def _send(
     a poll within a piece; jump over whole windows within a piece.
     """
     wake_pages = state[policy.WAKE_REMAINING_BYTES] / PAGE
-    wake_s = min(state[policy.WAKE_TIME_S], record[POSTCOPY_AFTER_S])
+    wake_s = state[policy.WAKE_TIME_S]
     classes = int(record[CLASSES])
     if run[LEFT] <= 0.0:
         _end_window(record, state, run, run[T], 1.0)
@@ -464,12 +455,19 @@ def _send(
 
 @jit
 def _quota(record: np.ndarray, wire_bytes: float) -> float:
-    """Return the pages that one window may send."""
+    """Return the pages that one window sends."""
     pages = record[CAP] * record[WINDOW_S] / wire_bytes
-    quantum = record[QUANTUM_PAGES]
-    if quantum == 0.0 or pages == np.inf:
+    if pages == np.inf:
         return pages
-    return (math.floor(pages / quantum) + 1.0) * quantum
+    return 0.5 * (_flushed(pages, record[FLUSH_PAGES]) + _flushed(pages, record[FLUSH_PAGES_TOO]))
+
+
+@jit
+def _flushed(pages: float, flush_pages: float) -> float:
+    """Return the first multiple of ``flush_pages`` beyond ``pages``."""
+    if flush_pages == 0.0:
+        return pages
+    return (math.floor(pages / flush_pages) + 1.0) * flush_pages
 
 
 @jit
@@ -546,13 +544,6 @@ def _end_window(record: np.ndarray, state: np.ndarray, run: np.ndarray, sent_s: 
 
 
 @jit
-def _wants_postcopy(record: np.ndarray, state: np.ndarray, run: np.ndarray) -> bool:
-    if run[T] >= record[POSTCOPY_AFTER_S]:
-        return True
-    return state[policy.ITERATION] > record[POSTCOPY_AFTER_ROUNDS]
-
-
-@jit
 def _settled(
     record: np.ndarray, parameters: np.ndarray, state: np.ndarray, iteration: float, best_row: float
 ) -> bool:
@@ -592,7 +583,7 @@ def _finish(
         result[layout.FINAL_PAGES] = run[LEFT]
         run[T] += record[SYNC_S]
     if action == policy.SWITCHOVER:
-        _send_all(record, steps, run, work, record[CAP] if record[STRATEGY] == layout.STOPCOPY else np.inf)
+        _send_all(record, steps, run, work)
         run[T] += record[LOAD_S] + record[RESUME_S]
         result[layout.DOWNTIME_S] = run[T] - run[STOPPED]
     else:
@@ -611,7 +602,7 @@ def _finish(
 
 
 @jit
-def _send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, cap: float) -> None:
+def _send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
     """Send all that is pending: pre-copy ends at the path's speed without the policy's cap."""
     classes = int(record[CLASSES])
     while run[COUNT] > 0.0 and run[LEFT] > 0.0:
@@ -621,7 +612,7 @@ def _send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.n
         pending = work[at + 1] * work[at + 2]
         zero = int(work[at]) == classes + 1
         wire_bytes = record[ZERO_WIRE_BYTES] if zero else record[PAGE_WIRE_BYTES]
-        page_s = max(wire_bytes / min(cap, run[SPEED]), record[ZERO_CPU_S] if zero else record[PAGE_CPU_S])
+        page_s = max(wire_bytes / run[SPEED], record[ZERO_CPU_S] if zero else record[PAGE_CPU_S])
         pages = min(pending, (run[CHANGE] - run[T]) / page_s)
         _move(run, work, record, pages, pending, wire_bytes, zero)
         run[T] = run[T] + pages * page_s if pages == pending else run[CHANGE]

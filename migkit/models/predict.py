@@ -64,7 +64,7 @@ def predict(
     """
     case = _scenario(scenario, guest, link, host, policy, strategy)
     packed, goodput_bytes_per_s = _pack(case)
-    result, rounds, line = _run(packed)
+    result, rounds, line = _run(packed, case.policy.rule)
     _check_conservation(packed, result)
     return _prediction(case, goodput_bytes_per_s, result, rounds, line)
 
@@ -91,13 +91,13 @@ def _pack(case: Scenario) -> tuple[Packed, float]:
     return pack(case, speed, paths.ramp_s(case, speed)), speed
 
 
-def _run(packed: Packed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _run(packed: Packed, rule: policy.Rule | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Run the kernels on one scenario."""
     result = np.zeros(layout.RESULT_SLOTS)
     rounds = np.zeros(_ROUNDS * layout.ROUND_SLOTS)
     line = np.zeros(_POINTS * layout.POINT_SLOTS)
     scratch = policy.new_state(), np.zeros(precopy.RUN_SLOTS), np.zeros(precopy.WORK_SLOTS)
-    migrate.migrate_one(*packed, *scratch, result, rounds, line, policy.decide)
+    migrate.migrate_one(*packed, *scratch, result, rounds, line, rule)
     return result, rounds, line
 
 

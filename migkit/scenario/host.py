@@ -66,6 +66,17 @@ class Host:
         Memory free at the source for caches of the migration [B].
     destination_free_memory_bytes
         Memory free at the destination [B]; a guest that does not fit is not admitted.
+    poll_s
+        How often a sender that no cap holds back looks at its rule [s]; QEMU's MAX_WAIT (ram.c) is 50 ms.
+    window_extra_s
+        What a rate window lasts beyond its 100 ms, in the mean [s].
+    flush_pages
+        A rate window ends with the first multiple of this many pages beyond its quota; 0: with the quota
+        itself. None: as the policy's system does, see :class:`migkit.scenario.presets.Preset`.
+    command_s
+        From the moment at which a switch to post-copy is asked for to the sender's notice of it [s].
+    firmware_bytes
+        Non-zero memory beside the guest's RAM that is sent once: firmware, tables, low memory [B].
     failures_per_h
         Failures an hour of either host or the path; times the exposure it is the risk of post-copy.
     """
@@ -75,10 +86,10 @@ class Host:
     page_header_bytes: float = bounded(8.0)
     zero_page_bytes: float = bounded(9.0)
     page_cpu_s: float = bounded(0.0)
-    zero_page_cpu_s: float = bounded(2e-7)
+    zero_page_cpu_s: float = bounded(2.1e-7)
     sync_base_s: float = bounded(0.0)
     sync_per_page_s: float = bounded(0.0)
-    setup_s: float = bounded(0.0)
+    setup_s: float = bounded(0.006)
     quiesce_s: float = bounded(0.0)
     load_s: float = bounded(0.0)
     resume_s: float = bounded(0.0)
@@ -95,7 +106,24 @@ class Host:
     destination_free_cores: float = bounded(math.inf, above=True)
     source_free_memory_bytes: float = bounded(math.inf)
     destination_free_memory_bytes: float = bounded(math.inf)
+    poll_s: float = bounded(0.05, above=True)
+    window_extra_s: float = bounded(1e-4)
+    flush_pages: float | None = bounded(None)
+    command_s: float = bounded(0.01)
+    firmware_bytes: float = bounded(116.0 * 4096)
     failures_per_h: float = bounded(0.0)
 
     def __post_init__(self) -> None:
         check(self, "host")
+
+    def sends_as_harness(self) -> Host:
+        """Return these hosts with the page-copy harness as their software, instead of QEMU.
+
+        Its windows keep to their grid and end with the quota; it has no firmware and takes orders at once.
+
+        Examples
+        --------
+        >>> Host().sends_as_harness().firmware_bytes
+        0.0
+        """
+        return dataclasses.replace(self, window_extra_s=0.0, flush_pages=0.0, command_s=0.0, firmware_bytes=0.0)

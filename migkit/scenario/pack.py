@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
-from migkit.kernels import dirty, layout
+from migkit.kernels import dirty, layout, policy
 from migkit.kernels.layout import CLASS_BASE, CLASS_SLOTS
+from migkit.scenario import policy as rules
 from migkit.scenario.dirty import DirtyClass
 from migkit.scenario.guest import Guest
 from migkit.scenario.host import Host
-from migkit.scenario.policy import Policy
-from migkit.scenario.policy import pack as pack_policy
 from migkit.scenario.scenario import Scenario
 from migkit.scenario.strategy import Strategy
 from migkit.units import PAGE_BYTES
 
-__all__ = ["Packed", "pack", "policy_parameters"]
+__all__ = ["Packed", "pack"]
 
-_STRATEGY = {"stopcopy": layout.STOPCOPY, "postcopy": layout.POSTCOPY}
 WINDOW_S = 0.1  # QEMU's BUFFER_DELAY (migration.c)
-POLL_S = 0.05  # QEMU's MAX_WAIT (ram.c): an iteration that is not capped ends after it
 
 
 class Packed(NamedTuple):
@@ -49,7 +45,7 @@ def pack(scenario: Scenario, goodput_bytes_per_s: float, lead_s: float = 0.0) ->
     --------
     >>> packed = pack(Scenario(guest=Guest(memory_bytes=2**28)), 1e9)
     >>> int(packed.record[layout.NORMAL_PAGES])
-    65536
+    65652
     """
     guest = scenario.guest
     record = np.zeros(CLASS_BASE + CLASS_SLOTS * len(guest.dirty))
@@ -60,20 +56,19 @@ def pack(scenario: Scenario, goodput_bytes_per_s: float, lead_s: float = 0.0) ->
     _pack_host(record, scenario.host, guest)
     _pack_strategy(record, scenario.strategy)
     record[layout.GOODPUT] = record[layout.POSTCOPY_GOODPUT] = goodput_bytes_per_s
+    flush_pages = scenario.policy.preset.flush_pages
+    if scenario.host.flush_pages is not None:
+        flush_pages = (scenario.host.flush_pages, scenario.host.flush_pages)
+    record[layout.FLUSH_PAGES], record[layout.FLUSH_PAGES_TOO] = flush_pages
     record[layout.CAP] = scenario.policy.max_bandwidth_bytes_per_s
     record[layout.LEAD_S] = lead_s
-    record[layout.QUANTUM_PAGES] = scenario.policy.preset.window_quantum_pages
     record[layout.RTT_S] = scenario.link.rtt_s
     record[layout.STEP_FIRST], record[layout.STEP_COUNT] = len(steps), len(scenario.link.steps)
     steps.extend(scenario.link.steps)
-    return Packed(
-        record, np.array(steps, dtype=np.float64).reshape(-1), policy_parameters(scenario.policy, scenario.strategy)
-    )
-
-
-def policy_parameters(rule: Policy, strategy: Strategy | None = None) -> np.ndarray:
-    """Return the parameter record of a policy and of what a strategy asks of it."""
-    return pack_policy(rule, strategy)
+    parameters = rules.pack(scenario.policy, scenario.strategy)
+    if parameters[policy.POSTCOPY_AFTER_S] > 0.0:
+        parameters[policy.POSTCOPY_AFTER_S] += scenario.host.command_s
+    return Packed(record, np.array(steps, dtype=np.float64).reshape(-1), parameters)
 
 
 def _pack_guest(record: np.ndarray, guest: Guest) -> None:
@@ -112,18 +107,11 @@ def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:
     record[layout.FAULT_SERVICE_S] = host.fault_service_s
     record[layout.REGISTER_PER_PAGE_S] = host.register_per_page_s
     record[layout.WINDOW_S] = WINDOW_S
-    record[layout.POLL_S] = POLL_S
+    record[layout.WINDOW_EXTRA_S] = host.window_extra_s
+    record[layout.POLL_S] = host.poll_s
+    record[layout.NORMAL_PAGES] += host.firmware_bytes / PAGE_BYTES
 
 
 def _pack_strategy(record: np.ndarray, strategy: Strategy) -> None:
-    record[layout.POSTCOPY_AFTER_S] = math.inf
-    record[layout.POSTCOPY_AFTER_ROUNDS] = math.inf
-    if strategy.name == "hybrid":
-        after_s, rounds = strategy.postcopy_after_s, strategy.postcopy_after_rounds
-        if after_s is not None:
-            record[layout.POSTCOPY_AFTER_S] = after_s
-        if rounds is not None or after_s is None:
-            record[layout.POSTCOPY_AFTER_ROUNDS] = rounds or 1
-    record[layout.STRATEGY] = _STRATEGY.get(strategy.name, layout.PRECOPY)
     record[layout.PREFETCH_PAGES] = strategy.prefetch_pages
     record[layout.PREEMPT] = strategy.preempt

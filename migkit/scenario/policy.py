@@ -107,7 +107,7 @@ def presets() -> tuple[Preset, ...]:
     Examples
     --------
     >>> [preset.name for preset in presets()][:4]
-    ['qemu', 'qemu-10', 'libvirt', 'nova']
+    ['qemu', 'qemu-7', 'qemu-10', 'libvirt']
     """
     return tuple(_presets.values())
 

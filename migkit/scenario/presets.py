@@ -47,9 +47,10 @@ class Preset:
         Defaults of the fields of :class:`migkit.scenario.Policy` [B/s], [s].
     auto_converge
         The system throttles a guest that does not converge, without being asked.
-    window_quantum_pages
-        A rate window is over at the first multiple of so many full pages beyond its quota: QEMU counts
-        what its stream has flushed, since 8.1 that is 64 buffers of header or page at once.
+    flush_pages
+        A rate window ends with the first multiple of so many pages beyond its quota. QEMU up to 8.1 counts
+        each page as it is queued, later ones when a buffer of 32 pages is flushed (qemu-file.c,
+        migration-stats.c). Two different numbers: either, the version is not said.
     settings
         Further numbers.
     """
@@ -63,7 +64,7 @@ class Preset:
     max_bandwidth_bytes_per_s: float = math.inf
     downtime_limit_s: float = 0.3
     auto_converge: bool = False
-    window_quantum_pages: float = 1.0
+    flush_pages: tuple[float, float] = (1.0, 32.0)
     settings: tuple[Setting, ...] = ()
 
 
@@ -109,13 +110,23 @@ BUILT_IN: Final = (
         settings=_QEMU,
     ),
     Preset(
-        name="qemu-10",
-        summary="As qemu; rate windows count in steps of 32 pages, a throttled guest is synced every 5 s.",
-        version="10.0",
-        source="QEMU migration/migration-stats.c, qemu-file.c, cpu-throttle.c",
+        name="qemu-7",
+        summary="As qemu; a rate window counts each page as it is queued.",
+        version="5.0 to 8.1",
+        source="QEMU migration/qemu-file.c, migration.c",
         code=kernel.QEMU,
-        window_quantum_pages=32.0,
         max_bandwidth_bytes_per_s=128.0 * MIB,
+        flush_pages=(1.0, 1.0),
+        settings=_QEMU,
+    ),
+    Preset(
+        name="qemu-10",
+        summary="As qemu; a rate window counts flushed buffers, a throttled guest is synced every 5 s.",
+        version="9.2 and later",
+        source="QEMU migration/cpu-throttle.c",
+        code=kernel.QEMU,
+        max_bandwidth_bytes_per_s=128.0 * MIB,
+        flush_pages=(32.0, 32.0),
         settings=_throttle(sync_s=5.0),
     ),
     Preset(
