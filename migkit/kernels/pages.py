@@ -7,8 +7,8 @@ engine is checked against the mean of many runs of it.
 The sender, as in QEMU
     * in address order from the scan pointer, which goes on after a sync in mid-pass and wraps;
     * until the window's quota is exceeded (``max bandwidth x window``), in a burst at the path's
-      speed, then it waits for the end of the window. Bytes are counted QUANTUM_PAGES full pages at a
-      time: QEMU counts what its stream has flushed, from 8.1 on 64 buffers of header or page at once;
+      speed, then it waits for the end of the window. It ends with
+      a multiple of FLUSH_PAGES: QEMU counts what its stream has flushed, in later versions 32 pages at once;
     * where the quota does not bind, until POLL_S is over; then it looks at the rule again;
     * the bandwidth that the policy sees is that of the last complete window: bytes over true length;
     * a page takes ``max(wire bytes / speed, processor time)``; one that holds only zeros when it is sent

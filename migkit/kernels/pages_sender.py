@@ -6,10 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from migkit.kernels import pages_guest, policy
+from migkit.kernels import pages_guest, policy, precopy
 from migkit.kernels._jit import jit
 from migkit.kernels.layout import (
-    CAP,
     DEVICE_BYTES,
     GOODPUT,
     LEAD_S,
@@ -17,7 +16,6 @@ from migkit.kernels.layout import (
     PAGE_WIRE_BYTES,
     POINT_SLOTS,
     POLL_S,
-    QUANTUM_PAGES,
     SETUP_S,
     STEP_COUNT,
     STEP_FIRST,
@@ -49,12 +47,12 @@ POINT: Final = 14
 FRAME: Final = 15
 STOPPED_S: Final = 16  # when the guest stopped
 FINAL: Final = 17  # pages pending after the last sync
-WINDOW_PAGES: Final = 18  # full pages sent in this window
 SEND_SLOTS: Final = 24
 
 PAGE: Final = 4096.0
 LOWEST: Final = 1e-3  # speed of a path in an outage [B/s]
 SLACK_S: Final = 1e-9  # two moments nearer than this are one
+SLACK_BYTES: Final = 1e-3
 
 
 @jit
@@ -85,8 +83,8 @@ def follow_link(record: np.ndarray, steps: np.ndarray, send: np.ndarray) -> None
 
 @jit
 def new_check(record: np.ndarray, send: np.ndarray) -> None:
-    """Look at the rule again after POLL_S, and at the end of the window."""
-    send[CHECK] = min(send[T] + record[POLL_S], send[WINDOW_START] + record[WINDOW_S])
+    """Look at the rule again after POLL_S."""
+    send[CHECK] = send[T] + record[POLL_S]
 
 
 @jit
@@ -114,7 +112,6 @@ def send_page(
     send[BYTES] += wire_bytes
     send[WINDOW_BYTES] += wire_bytes
     send[ZERO if blank else NORMAL] += 1.0
-    send[WINDOW_PAGES] += 0.0 if blank else 1.0
     spend(record, steps, send, wire_bytes, record[ZERO_CPU_S] if blank else record[PAGE_CPU_S], cap)
 
 
@@ -152,10 +149,9 @@ def send_window(
         end_window(record, send, state)
         return policy.EMPTY
     pages_guest.write(record, steps, pages, guest, send[T], rng)
-    quota_bytes = record[CAP] * record[WINDOW_S]
-    quantum_pages = max(1.0, record[QUANTUM_PAGES])
+    quota_bytes = precopy.quota(record, record[PAGE_WIRE_BYTES]) * record[PAGE_WIRE_BYTES] - SLACK_BYTES
     while send[LEFT] > 0.0:
-        if send[WINDOW_BYTES] > quota_bytes and send[WINDOW_PAGES] % quantum_pages == 0.0:
+        if send[WINDOW_BYTES] >= quota_bytes:
             end_window(record, send, state)
             return policy.WINDOW
         if send[T] >= send[CHECK] - SLACK_S:
@@ -177,7 +173,6 @@ def end_window(record: np.ndarray, send: np.ndarray, state: np.ndarray) -> None:
     state[policy.BANDWIDTH] = send[WINDOW_BYTES] / (end_s - send[WINDOW_START])
     send[T] = send[WINDOW_START] = end_s
     send[WINDOW_BYTES] = 0.0
-    send[WINDOW_PAGES] = 0.0
     new_check(record, send)
 
 

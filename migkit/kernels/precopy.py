@@ -422,7 +422,7 @@ def _send(
         zero = int(work[at]) == classes + 1
         wire_bytes = record[ZERO_WIRE_BYTES] if zero else record[PAGE_WIRE_BYTES]
         page_s = max(wire_bytes / run[SPEED], record[ZERO_CPU_S] if zero else record[PAGE_CPU_S])
-        quota_pages = _quota(record, wire_bytes)
+        quota_pages = quota(record, wire_bytes)
         by_bytes = quota_pages - run[WINDOW_BYTES] / wire_bytes
         by_time = max(0.0, (run[CHECK] - run[T]) / page_s)
         if pending <= min(by_bytes, by_time):
@@ -454,7 +454,7 @@ def _send(
 
 
 @jit
-def _quota(record: np.ndarray, wire_bytes: float) -> float:
+def quota(record: np.ndarray, wire_bytes: float) -> float:
     """Return the pages that one window sends."""
     pages = record[CAP] * record[WINDOW_S] / wire_bytes
     if pages == np.inf:
@@ -583,7 +583,8 @@ def _finish(
         result[layout.FINAL_PAGES] = run[LEFT]
         run[T] += record[SYNC_S]
     if action == policy.SWITCHOVER:
-        _send_all(record, steps, run, work)
+        stopped = parameters[policy.STRATEGY] == policy.STOPCOPY
+        _send_all(record, steps, run, work, record[CAP] if stopped else np.inf)
         run[T] += record[LOAD_S] + record[RESUME_S]
         result[layout.DOWNTIME_S] = run[T] - run[STOPPED]
     else:
@@ -602,8 +603,8 @@ def _finish(
 
 
 @jit
-def _send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
-    """Send all that is pending: pre-copy ends at the path's speed without the policy's cap."""
+def _send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, cap: float) -> None:
+    """Send all that is pending: pre-copy ends at the path's speed without the policy's cap, stop-copy keeps it."""
     classes = int(record[CLASSES])
     while run[COUNT] > 0.0 and run[LEFT] > 0.0:
         if run[T] >= run[CHANGE]:
@@ -612,7 +613,7 @@ def _send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.n
         pending = work[at + 1] * work[at + 2]
         zero = int(work[at]) == classes + 1
         wire_bytes = record[ZERO_WIRE_BYTES] if zero else record[PAGE_WIRE_BYTES]
-        page_s = max(wire_bytes / run[SPEED], record[ZERO_CPU_S] if zero else record[PAGE_CPU_S])
+        page_s = max(wire_bytes / min(cap, run[SPEED]), record[ZERO_CPU_S] if zero else record[PAGE_CPU_S])
         pages = min(pending, (run[CHANGE] - run[T]) / page_s)
         _move(run, work, record, pages, pending, wire_bytes, zero)
         run[T] = run[T] + pages * page_s if pages == pending else run[CHANGE]

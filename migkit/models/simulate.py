@@ -183,7 +183,8 @@ def _run(scenario: Scenario, rng: np.random.Generator, room: Any) -> tuple[Run, 
     speed = paths.goodput(scenario)
     packed = pack(scenario, speed, paths.ramp_s(scenario, speed))
     result = np.zeros(layout.RESULT_SLOTS)
-    memory = np.zeros(scenario.guest.memory_pages, dtype=np.uint8)
+    firmware = -(-scenario.host.firmware_bytes // PAGE_BYTES)
+    memory = np.zeros(scenario.guest.memory_pages + firmware, dtype=np.uint8)
     every_s, times, pending, dirty = room or _NO_FRAMES
     pages.pages_one(
         packed.record,

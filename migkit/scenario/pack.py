@@ -45,7 +45,7 @@ def pack(scenario: Scenario, goodput_bytes_per_s: float, lead_s: float = 0.0) ->
     --------
     >>> packed = pack(Scenario(guest=Guest(memory_bytes=2**28)), 1e9)
     >>> int(packed.record[layout.NORMAL_PAGES])
-    65652
+    65536
     """
     guest = scenario.guest
     record = np.zeros(CLASS_BASE + CLASS_SLOTS * len(guest.dirty))
@@ -109,7 +109,7 @@ def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:
     record[layout.WINDOW_S] = WINDOW_S
     record[layout.WINDOW_EXTRA_S] = host.window_extra_s
     record[layout.POLL_S] = host.poll_s
-    record[layout.NORMAL_PAGES] += host.firmware_bytes / PAGE_BYTES
+    record[layout.NORMAL_PAGES] += -(-host.firmware_bytes // PAGE_BYTES)
 
 
 def _pack_strategy(record: np.ndarray, strategy: Strategy) -> None:

@@ -33,7 +33,7 @@ class Policy:
         Which rule, one of :func:`presets`.
     max_bandwidth_bytes_per_s
         Cap on what the migration sends [B/s]; by default the named system's, 128 MiB/s for ``qemu``.
-        It holds while the guest runs at the source.
+        It holds for all but the final pass of pre-copy and the push of post-copy.
     downtime_limit_s
         The pause that may be planned for at switchover [s], or the most that a manager raises it to; by
         default the named system's, 300 ms for ``qemu``.
