@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from migkit.viz.style import COLOURS, Figure, styled
+from migkit.viz.style import COLOURS, Figure, side_by_side, styled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,18 +24,18 @@ def predicted_against_measured(frame: pd.DataFrame) -> Figure:
         ``run`` (a name, shown on hovering).
     """
     quantities = list(dict.fromkeys(frame["quantity"]))
-    figure = Figure(make_subplots(cols=max(1, len(quantities)), subplot_titles=quantities))
-    for column, quantity in enumerate(quantities, 1):
-        rows = frame[frame["quantity"] == quantity]
-        figure.add_traces([_diagonal(rows), _points(rows)], rows=1, cols=column)
-    figure.update_xaxes(title_text="measured", rangemode="tozero")
-    figure.update_yaxes(title_text="predicted", rangemode="tozero")
-    return styled_copy(figure)
+    panels = [_panel(frame[frame["quantity"] == quantity], quantity) for quantity in quantities]
+    figure = side_by_side(*panels, widths=(1.0 / len(panels),) * len(panels))
+    figure.layout.showlegend = False
+    return figure
 
 
-def styled_copy(figure: Figure) -> Figure:
-    """Return ``figure`` in the house layout, its axes and titles kept."""
-    return styled(list(figure.data), **figure.layout.to_plotly_json(), showlegend=False)
+def _panel(rows: pd.DataFrame, quantity: str) -> Figure:
+    return styled(
+        [_diagonal(rows), _points(rows)],
+        xaxis={"title": {"text": f"measured {quantity}"}, "rangemode": "tozero"},
+        yaxis={"title": {"text": f"predicted {quantity}"}, "rangemode": "tozero"},
+    )
 
 
 def _diagonal(rows: pd.DataFrame) -> Any:

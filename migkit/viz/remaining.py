@@ -58,7 +58,11 @@ def remaining(
     traces = [go.Scatter(x=xs, y=[y / scale for y in ys], **line(style)) for xs, ys, style in lines]
     if predicted is not None:
         traces += [_syncs(predicted, scale), _level(limit_bytes, end_s, scale)]
-    return styled(traces, xaxis_title="time since the request [s]", yaxis_title=f"remaining [{unit}]")
+    return styled(
+        traces,
+        xaxis={"title": {"text": "time since the request [s]"}},
+        yaxis={"title": {"text": f"remaining [{unit}]"}, "rangemode": "tozero"},
+    )
 
 
 def _measured(trace: Trace) -> tuple[list[float], list[float], Style]:

@@ -33,8 +33,8 @@ def rounds(measured: Trace | None = None, predicted: Prediction | None = None) -
     return styled(
         traces,
         barmode="group",
-        xaxis={"title": "round", "dtick": 1 if max((len(at) for at, _, _ in sets), default=0) <= 20 else None},
-        yaxis_title=f"sent [{unit}]",
+        xaxis={"title": {"text": "round"}, "tickformat": "d"},
+        yaxis={"title": {"text": f"sent [{unit}]"}},
     )
 
 

@@ -54,7 +54,7 @@ def timelines(results: Mapping[str, Prediction]) -> Figure:
         traces,
         barmode="stack",
         height=140 + 34 * len(names),
-        xaxis_title="time since the request [s]",
+        xaxis={"title": {"text": "time since the request [s]"}},
         yaxis={"autorange": "reversed", "automargin": True},
     )
 
@@ -87,7 +87,11 @@ def crossover(
     ]
     largest = max((v for values in curves.values() for v in values if math.isfinite(v)), default=1.0)
     traces.append(_here(here, largest))
-    return styled(traces, xaxis={"title": x_title, "type": "log"}, yaxis={"title": y_title, "type": "log"})
+    return styled(
+        traces,
+        xaxis={"title": {"text": x_title}, "type": "log"},
+        yaxis={"title": {"text": y_title}, "type": "log"},
+    )
 
 
 def _finite(value: float) -> float | None:

@@ -85,19 +85,43 @@ def _with_config(options: dict[str, Any]) -> dict[str, Any]:
     return options | {"config": {**CONFIG, **(options.get("config") or {})}}
 
 
-def styled(traces: list[Any], *, height: int = 340, **layout: Any) -> Figure:
-    """Return a figure of ``traces`` in the house layout."""
-    figure = Figure(traces)
-    figure.update_layout(
-        template="plotly_white",
-        height=height,
-        margin={"l": 64, "r": 16, "t": 44, "b": 48},
-        font={"size": 13},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        hovermode="closest",
-    )
-    figure.update_layout(**layout)
-    return figure
+_AXIS: Final = {
+    "gridcolor": "#e5e5e5",
+    "linecolor": "#999999",
+    "zeroline": False,
+    "ticks": "outside",
+    "automargin": True,
+}
+_LAYOUT: Final = {
+    "template": "none",  # expanding a named one takes longer than all the rest
+    "height": 340,
+    "margin": {"l": 64, "r": 16, "t": 44, "b": 48},
+    "font": {"size": 13, "family": "sans-serif", "color": "#222222"},
+    "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    "hovermode": "closest",
+}
+
+
+def styled(traces: list[Any], **layout: Any) -> Figure:
+    """Return a figure of ``traces`` in the house layout; ``layout`` adds to it."""
+    axes = {name: {**_AXIS, **layout.get(name, {})} for name in ("xaxis", "yaxis", *layout) if "axis" in name}
+    return Figure({"data": traces, "layout": {**_LAYOUT, **layout, **axes}})
+
+
+def side_by_side(*figures: Figure, widths: tuple[float, ...], gap: float = 0.09) -> Figure:
+    """Return the panels of ``figures`` beside each other in one figure, ``widths`` adding up to 1."""
+    traces: list[Any] = []
+    axes: dict[str, Any] = {}
+    left = 0.0
+    for number, (figure, width) in enumerate(zip(figures, widths, strict=True), 1):
+        mark = "" if number == 1 else str(number)
+        spec = figure.to_plotly_json()
+        traces += [{**trace, "xaxis": f"x{mark}", "yaxis": f"y{mark}"} for trace in spec["data"]]
+        right = 1.0 if number == len(figures) else left + width - gap / 2
+        axes[f"xaxis{mark}"] = {**spec["layout"]["xaxis"], "domain": [left, right], "anchor": f"y{mark}"}
+        axes[f"yaxis{mark}"] = {**spec["layout"]["yaxis"], "anchor": f"x{mark}"}
+        left = right + gap
+    return styled(traces, **axes)
 
 
 def line(style: Style, **options: Any) -> dict[str, Any]:

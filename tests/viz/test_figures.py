@@ -65,7 +65,8 @@ def test_accuracy_has_a_panel_a_quantity():
         }
     )
     figure = viz.predicted_against_measured(frame)
-    assert [a.text for a in figure.layout.annotations] == ["total time [s]", "sent [MiB]"]
+    titles = [figure.layout[axis].title.text for axis in ("xaxis", "xaxis2")]
+    assert titles == ["measured total time [s]", "measured sent [MiB]"]
     assert len(figure.data) == 4
     assert figure.data[2].xaxis == "x2"
 

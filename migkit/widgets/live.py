@@ -1,0 +1,53 @@
+"""A figure that follows its widgets, and still does after the page was reloaded."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import plotly.graph_objects as go
+
+from migkit.viz import CONFIG, Figure
+
+__all__ = ["LiveFigure"]
+
+
+class LiveFigure(go.FigureWidget):  # type: ignore[misc]
+    """A figure widget whose state is always what it shows.
+
+    plotly refreshes the state that a page asks for only when the figure is displayed, so a reloaded page
+    would show the figure as it was first drawn.
+
+    Examples
+    --------
+    >>> from migkit import Guest, predict, viz
+    >>> live = LiveFigure(viz.prediction(predict(guest=Guest(memory_bytes=2**28))))
+    >>> live.follow(viz.prediction(predict(guest=Guest(memory_bytes=2**29))))
+    >>> live.get_state()["_widget_data"][0]["y"][0] == live.data[0].y[0]
+    True
+    """
+
+    _drawn = False  # plotly asks for the state of a figure that it has not yet made
+
+    def __init__(self, figure: Figure) -> None:
+        super().__init__(figure)
+        self._config = {**self._config, **CONFIG}
+        self._drawn = True
+
+    def follow(self, figure: Figure) -> None:
+        """Show ``figure``, which has the same kinds of traces, by updating those already drawn."""
+        with self.batch_update():
+            for shown, new in zip(self.data, figure.data, strict=True):
+                shown.update(new.to_plotly_json(), overwrite=False)
+            for name, value in figure.layout.to_plotly_json().items():
+                if self._layout_obj._props.get(name) != value:
+                    self.layout[name] = value
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """Return the state of the figure as it is now."""
+        if self._drawn:
+            # Straight into the values: an assignment would send the figure to the page once more.
+            self._trait_values["_widget_data"] = deepcopy(self._data)
+            self._trait_values["_widget_layout"] = deepcopy(self._layout_obj._props)
+        state: dict[str, Any] = super().get_state(key=key, drop_defaults=drop_defaults)
+        return state
