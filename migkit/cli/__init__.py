@@ -15,6 +15,7 @@ __all__ = ["main"]
 _COMMANDS: dict[str, str] = {
     "predict": "Predict one migration: time, downtime, bytes, whether it converges, and why.",
     "schema": "List the keys of a scenario file.",
+    "lab": "Open the notebooks in JupyterLab.",
     "doctor": "Show what this machine can do, each with the reason and the remedy.",
 }
 

@@ -130,7 +130,10 @@ def _words(result: Prediction) -> str:
     figures = [
         ("total time", units.format_duration(result.total_time_s)),
         ("downtime", units.format_duration(result.downtime_s)),
-        ("sent", units.format_size(result.transferred_bytes) if math.isfinite(result.transferred_bytes) else "no end"),
+        (
+            "sent",
+            units.format_size(result.transferred_bytes) if math.isfinite(result.transferred_bytes) else "no end",
+        ),
         ("rounds", str(result.iterations)),
         ("guest slowdown", f"{100 * result.guest_slowdown:.1f} %"),
     ]

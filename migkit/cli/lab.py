@@ -1,0 +1,111 @@
+"""``migkit lab``: the notebooks in JupyterLab."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from migkit.errors import RunError, UsageError
+
+__all__ = ["command", "copy_notebooks", "find", "shipped_notebooks"]
+
+_PACKAGE: Final = Path(__file__).resolve().parents[1]
+_HOMES: Final = (_PACKAGE / "_share" / "notebooks", _PACKAGE.parent / "notebooks")
+_PAGE_CONFIG: Final = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+_FIRST: Final = "00-start"
+
+
+@click.command("lab", context_settings={"ignore_unknown_options": True})
+@click.argument("notebook", required=False, default=_FIRST)
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def command(notebook: str, options: tuple[str, ...]) -> None:
+    """Open NOTEBOOK in JupyterLab, 00-start unless another is named.
+
+    The notebooks that come with migkit are copied to the folder notebooks/ below this one, unless they
+    are there. What follows NOTEBOOK goes to JupyterLab, for example --no-browser.
+    """
+    if notebook.startswith("-"):
+        notebook, options = _FIRST, (notebook, *options)
+    here = Path.cwd()
+    for path in copy_notebooks(here / "notebooks"):
+        click.echo(f"copied {path.relative_to(here)}", err=True)
+    opened = find(notebook, here).relative_to(here).as_posix()
+    with tempfile.TemporaryDirectory(prefix="migkit-lab-") as config:
+        _write_page_config(Path(config))
+        _serve([f"--ServerApp.root_dir={here}", f"--LabApp.default_url=/lab/tree/{opened}", *options], config)
+
+
+def shipped_notebooks() -> list[Path]:
+    """Return the notebooks that come with migkit, in a source tree and in an installed wheel alike."""
+    home = next((home for home in _HOMES if home.is_dir()), None)
+    if home is None:
+        raise RunError("notebooks: not shipped with this installation; install migkit anew or use a source tree")
+    return sorted(home.glob("*.ipynb"))
+
+
+def copy_notebooks(folder: Path) -> list[Path]:
+    """Copy the shipped notebooks that ``folder`` lacks and return the copies; files that exist stay as they are."""
+    missing = [path for path in shipped_notebooks() if not (folder / path.name).exists()]
+    try:
+        folder.mkdir(exist_ok=True)
+        return [Path(shutil.copyfile(path, folder / path.name)) for path in missing]
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: cannot hold the notebooks ({error.strerror}); run this in a folder that you may write to"
+        ) from error
+
+
+def find(name: str, folder: Path) -> Path:
+    """Return the notebook that ``name`` means: a path below ``folder``, or the start of a name in its notebooks/.
+
+    Raises
+    ------
+    UsageError
+        There is none, or several begin so.
+    """
+    path = (folder / name).resolve()
+    if path.is_file() and path.is_relative_to(folder):
+        return path
+    known = sorted((folder / "notebooks").glob("*.ipynb"))
+    matches = [path for path in known if path.name.startswith(name)]
+    if len(matches) != 1:
+        names = ", ".join(path.stem for path in matches or known)
+        raise UsageError(f"notebook {name!r}: {'several begin so' if matches else 'not found'}; use one of {names}")
+    return matches[0]
+
+
+def _write_page_config(folder: Path) -> None:
+    (folder / "labconfig").mkdir()
+    (folder / "labconfig" / "page_config.json").write_text(json.dumps(_PAGE_CONFIG), encoding="utf-8")
+
+
+def _serve(options: list[str], config: str) -> None:
+    """Run JupyterLab until it ends; Ctrl-C is its own to handle."""
+    if os.geteuid() == 0:
+        options = ["--allow-root", *options]
+    paths = os.pathsep.join(filter(None, (config, os.environ.get("JUPYTER_CONFIG_PATH"))))
+    before: Any = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "jupyterlab", *options],
+            env={**os.environ, "JUPYTER_CONFIG_PATH": paths},
+            preexec_fn=_restore_interrupt,
+            check=False,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if done.returncode:
+        raise RunError(f"JupyterLab ended with exit code {done.returncode}; its last lines above say why")
+
+
+def _restore_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
