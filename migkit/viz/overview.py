@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import plotly.graph_objects as go
+
 from migkit.viz.remaining import prediction
-from migkit.viz.rounds import rounds
-from migkit.viz.style import Figure, side_by_side
+from migkit.viz.style import COLOURS, PREDICTED, Figure, Style, bytes_axis, line, side_by_side, styled
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
 
-__all__ = ["overview"]
+__all__ = ["convergence", "overview"]
 
 
 def overview(result: Prediction, *, limit_bytes: float | None = None) -> Figure:
-    """Return what remains over time and, beside it, what each round sent.
+    """Return what remains over time and, beside it, what each bitmap sync found left.
 
     Parameters
     ----------
@@ -31,6 +32,41 @@ def overview(result: Prediction, *, limit_bytes: float | None = None) -> Figure:
     >>> figure.layout.xaxis.title.text, figure.layout.xaxis2.title.text
     ('time since the request [s]', 'round')
     """
-    bars = rounds(predicted=result)
-    bars.data[0].showlegend = False
-    return side_by_side(prediction(result, limit_bytes=limit_bytes), bars, widths=(0.62, 0.38))
+    figure = side_by_side(prediction(result), convergence(result, limit_bytes=limit_bytes), widths=(0.56, 0.44))
+    figure.data[2].visible = False  # the level stands in the second panel, where it can be read
+    return figure
+
+
+def convergence(result: Prediction, *, limit_bytes: float | None = None) -> Figure:
+    """Return what each bitmap sync found left, on a logarithmic axis, against what switchover allows.
+
+    Parameters
+    ----------
+    result
+        The prediction.
+    limit_bytes
+        Where switchover is allowed [B], drawn as a level.
+
+    Examples
+    --------
+    >>> from migkit import Guest, predict
+    >>> [trace.name for trace in convergence(predict(guest=Guest(memory_bytes=2**30))).data]
+    ['left at each sync', 'switchover allowed']
+    """
+    scale, unit = bytes_axis(max(row.remaining_bytes for row in result.rounds))
+    left = Style("left at each sync", PREDICTED.colour, "solid", "circle")
+    level = Style("switchover allowed", COLOURS["vermillion"], "dash", "line-ew")
+    height = None if limit_bytes is None else limit_bytes / scale
+    traces = [
+        go.Scatter(
+            x=[row.iteration for row in result.rounds],
+            y=[row.remaining_bytes / scale or None for row in result.rounds],
+            **line(left, mode="lines+markers", showlegend=False),
+        ),
+        go.Scatter(x=[0.5, len(result.rounds) + 0.5], y=[height, height], **line(level, hoverinfo="skip")),
+    ]
+    return styled(
+        traces,
+        xaxis={"title": {"text": "round"}, "tickformat": "d"},
+        yaxis={"title": {"text": f"left at each sync [{unit}]"}, "type": "log", "dtick": 1},
+    )

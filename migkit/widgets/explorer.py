@@ -117,10 +117,8 @@ class Explorer:
         else:
             self.headline.value = _words(self.result)
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        display(self.widget)
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.widget._repr_mimebundle_(**options)
 
 
 _GRID = ipw.Layout(flex_flow="row wrap", max_width="960px")

@@ -31,7 +31,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
 
     def __init__(self, figure: Figure) -> None:
         super().__init__(figure)
-        self._config = {**self._config, **CONFIG}
+        self._config = dict(CONFIG)
         self._drawn = True
 
     def follow(self, figure: Figure) -> None:

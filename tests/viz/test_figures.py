@@ -95,3 +95,11 @@ def test_where_switchover_is_allowed_is_drawn_as_a_level():
     result = predict(guest=GUEST, policy=policy)
     level = viz.prediction(result, limit_bytes=1e7).data[2]
     assert level.y == (1e7 / 2**20, 1e7 / 2**20)
+
+
+def test_convergence_shows_what_the_last_sync_left_below_the_level(result):
+    limit_bytes = 128 * 2**20 * 0.3
+    left, level = viz.convergence(result, limit_bytes=limit_bytes).data
+    assert level.y[0] == limit_bytes / 2**20
+    assert left.y[-1] < level.y[0] < left.y[0]
+    assert left.y[-1] * 2**20 == pytest.approx(result.remaining_at_switchover_bytes)
