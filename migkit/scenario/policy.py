@@ -64,6 +64,10 @@ class Policy:
             if getattr(self, field) is _DEFAULT:
                 object.__setattr__(self, field, getattr(preset, field))
         check(self, "policy")
+        if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in self.settings):
+            raise UsageError(
+                f"policy.settings: {self.settings!r} is not pairs of name and number; write (('steps', 5),)"
+            )
         for name, value in self.settings:
             _check_setting(preset, name, value)
 
@@ -244,8 +248,10 @@ def _setting(preset: Preset, name: str) -> Setting:
 
 
 def _check_setting(preset: Preset, name: str, value: float) -> None:
-    _setting(preset, name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < math.inf:
+    positive = _setting(preset, name).positive
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0.0 <= value < math.inf or (positive and value == 0):
+        bound = "above" if positive else "of at least"
         raise UsageError(
-            f"policy.settings.{name}: {value!r} is not a number of at least 0; give it in the unit that the name says"
+            f"policy.settings.{name}: {value!r} is not a number {bound} 0; give it in the unit that the name says"
         )

@@ -22,11 +22,14 @@ class Setting:
         The documented default, in the unit that the name says; switches are 1 or 0.
     slot
         Where the rule reads it in its parameter record.
+    positive
+        It must not be 0.
     """
 
     name: str
     default: float
     slot: int
+    positive: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +71,14 @@ class Preset:
     settings: tuple[Setting, ...] = ()
 
 
+_POSITIVE: Final = ("steps", "delay_s_per_gib", "poll_s", "short_poll_s", "ramp_steps", "headroom")
+
+
 def _own(**defaults: float) -> tuple[Setting, ...]:
     """Return settings in the order in which the rule documents them."""
     slots = range(kernel.SETTINGS, kernel.PARAMETER_SLOTS)
     return tuple(
-        Setting(name=name, default=default, slot=slot)
+        Setting(name=name, default=default, slot=slot, positive=name in _POSITIVE)
         for slot, (name, default) in zip(slots, defaults.items(), strict=False)
     )
 

@@ -51,6 +51,7 @@ _RECORDS = r.MEMORY + 16  # ... as (time, remaining), each lower than all before
 _MOST_RECORDS = 8
 
 FORCED_LIMIT_S = 2000.0
+SLACK_S = 1e-9  # polls are this much early, so that rounding does not put them off by a window
 
 
 @jit
@@ -106,7 +107,7 @@ def _budget(state: np.ndarray, parameters: np.ndarray) -> int:
     now_s = state[r.NOW_S]
     if now_s < state[_POLL_S]:
         return r.CONTINUE
-    state[_POLL_S] = (math.floor(now_s / parameters[_POLL] + 1e-9) + 1.0) * parameters[_POLL]
+    state[_POLL_S] = (math.floor(now_s / parameters[_POLL] + 1e-9) + 1.0) * parameters[_POLL] - SLACK_S
     remaining_bytes = state[r.REMAINING_BYTES]
     if state[_LOW] <= 0.0 or remaining_bytes < state[_LOW]:
         state[_LOW] = remaining_bytes

@@ -26,6 +26,7 @@ _FIRST_ITERATION = r.MEMORY + 5
 _LAST_ITERATION = r.MEMORY + 6
 
 LARGEST_LIMIT_S = 2000.0  # QEMU refuses more
+SLACK_S = 1e-9  # polls are this much early, so that rounding does not put them off by a window
 
 
 @jit
@@ -40,7 +41,7 @@ def nova(state: np.ndarray, parameters: np.ndarray) -> int:
     """
     s = r.SETTINGS
     poll_s = parameters[s + 5]
-    polled_s = math.floor(state[r.NOW_S] / poll_s + 1e-9) * poll_s
+    polled_s = math.floor((state[r.NOW_S] + SLACK_S) / poll_s) * poll_s
     gib = max(2.0, state[r.GUEST_BYTES] / r.GIB)
     if state[r.STORAGE_BYTES] > 0.0:
         gib += max(2.0, state[r.STORAGE_BYTES] / r.GIB)
@@ -50,7 +51,7 @@ def nova(state: np.ndarray, parameters: np.ndarray) -> int:
             return r.ABORT
         return r.POSTCOPY if parameters[s + 4] > 0.0 else r.SWITCHOVER
     steps = parameters[s]
-    delay_s = math.floor(parameters[s + 1] * gib)
+    delay_s = max(1.0, math.floor(parameters[s + 1] * gib))
     step = min(max(math.ceil(polled_s / delay_s) - 1.0, 0.0), steps)
     full_ms = parameters[r.LIMIT_S] * 1000.0
     base_ms = math.floor(full_ms / steps)
@@ -59,7 +60,7 @@ def nova(state: np.ndarray, parameters: np.ndarray) -> int:
     wake_s = timeout_s if timeout_s > 0.0 else math.inf
     if step < steps:
         wake_s = min(wake_s, (step + 1.0) * delay_s)
-    state[r.WAKE_TIME_S] = (math.floor(wake_s / poll_s) + 1.0) * poll_s if wake_s < math.inf else wake_s
+    state[r.WAKE_TIME_S] = (math.floor(wake_s / poll_s) + 1.0) * poll_s - SLACK_S if wake_s < math.inf else wake_s
     return action
 
 
