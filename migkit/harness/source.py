@@ -167,8 +167,8 @@ class _Source:
             self._send_slice()
             if self._window_left_bytes() <= 0:
                 self._wait_for_window()
-            self._roll_window()
-            if not self._pages.remaining or self._is_question():
+            rolled = self._roll_window()
+            if rolled or not self._pages.remaining or self._is_question():
                 action = self._decide(policy.WINDOW if self._pages.remaining else policy.EMPTY)
         return action
 

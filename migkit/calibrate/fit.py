@@ -1,0 +1,275 @@
+"""The constants of an installation, fitted to its own migrations.
+
+Weighted least squares with non-negative constants (``scipy.optimize.least_squares``, trust
+region reflective, soft L1 loss so that one disturbed run does not decide) over the blocks of
+:mod:`migkit.calibrate.observe`. Standard errors come from the Jacobian at the solution:
+``cov = s^2 (J^T W J)^-1`` with W the weights of the loss and ``s^2`` the weighted residual
+variance. What the traces cannot tell is not fitted: it keeps its default, and the calibration
+says which run to add.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from migkit.calibrate.identify import REMEDIES, identified
+from migkit.calibrate.observe import Block, blocks
+from migkit.errors import InfeasibleError, UsageError
+from migkit.scenario import Host, Scenario
+
+if TYPE_CHECKING:
+    from migkit.traces import Trace
+
+__all__ = ["FITTED", "Calibration", "fit"]
+
+FITTED: Final = (
+    "page_header_bytes",
+    "zero_page_bytes",
+    "sync_base_s",
+    "sync_per_page_s",
+    "goodput_bytes_per_s",
+    "zero_page_cpu_s",
+    "load_s",
+    "setup_s",
+    "quiesce_s",
+    "resume_s",
+    "write_fault_s",
+)
+_LIKE: Final = ("kernel", "processor", "processors", "tracker", "qemu_version", "accelerator")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Fitted constants and how well they are known.
+
+    Attributes
+    ----------
+    host
+        The constants; those that were not fitted have the values of ``base``.
+    constants
+        Names of those that were fitted, in the order of ``covariance``.
+    standard_errors
+        Of each of them, in its own unit.
+    covariance
+        Of their estimates, rows as tuples.
+    identified_by
+        Which measurements told each of them.
+    refused
+        What the traces cannot tell, and which run to add.
+    residuals
+        Of each block, in units of its expected scatter.
+    runs
+        Number of traces.
+    kind
+        Where they were measured.
+    """
+
+    host: Host
+    constants: tuple[str, ...]
+    standard_errors: Mapping[str, float]
+    covariance: tuple[tuple[float, ...], ...]
+    identified_by: Mapping[str, str]
+    refused: Mapping[str, str]
+    residuals: Mapping[str, tuple[float, ...]]
+    runs: int
+    kind: str
+
+    def scenario(self, scenario: Scenario) -> Scenario:
+        """Return ``scenario`` on the calibrated hosts."""
+        return dataclasses.replace(scenario, host=self.host)
+
+    def draw(self, rng: np.random.Generator) -> Host:
+        """Return constants drawn from the distribution of their estimates."""
+        mean = np.array([getattr(self.host, name) for name in self.constants])
+        values = rng.multivariate_normal(mean, np.array(self.covariance)) if self.constants else mean
+        kept: dict[str, Any] = {
+            name: max(float(v), 0.05 * m) for name, v, m in zip(self.constants, values, mean, strict=True)
+        }
+        return dataclasses.replace(self.host, **kept)
+
+
+class _Solution(NamedTuple):
+    values: np.ndarray
+    covariance: np.ndarray
+    residuals: np.ndarray
+
+
+def fit(traces: Sequence[Trace], *, require: Sequence[str] = (), base: Host | None = None) -> Calibration:
+    """Fit the constants of :class:`migkit.scenario.Host` to real runs of one installation.
+
+    Parameters
+    ----------
+    traces
+        Runs on the same machines with the same software.
+    require
+        Constants that must be fitted; default: all that the traces can tell.
+    base
+        Values of what is not fitted; default: those of the first trace's scenario.
+
+    Returns
+    -------
+    Calibration
+        Constants [their units stand in their names], standard errors, covariance, residuals.
+
+    Raises
+    ------
+    UsageError
+        No traces, unlike machines, or a constant in ``require`` that no run can tell.
+    InfeasibleError
+        A constant in ``require`` that these traces do not tell; it says which run to add.
+
+    Examples
+    --------
+    >>> fit([])
+    Traceback (most recent call last):
+    migkit.errors.UsageError: calibration: no traces were given; capture some with `migkit capture -o run.parquet`
+    """
+    _check_alike(traces)
+    _check_names(require)
+    systems = blocks(traces)
+    told = identified(systems, traces)
+    for name in require:
+        if name in told.refused:
+            raise InfeasibleError(f"calibration: {name} cannot be fitted: {told.refused[name]}")
+    host = base or traces[0].scenario.host
+    pool = _Pool(host)
+    for block in systems:
+        pool.solve(block, told.constants)
+    return pool.calibration(told.refused, len(traces), traces[0].kind)
+
+
+class _Pool:
+    """Collects the solutions of the blocks; what one block told, the next takes as known."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._known: dict[str, float] = {}
+        self._variance: dict[str, float] = {}
+        self._parts: list[tuple[tuple[str, ...], np.ndarray]] = []
+        self._sources: dict[str, str] = {}
+        self._residuals: dict[str, tuple[float, ...]] = {}
+
+    def solve(self, block: Block, wanted: frozenset[str]) -> None:
+        """Fit what a block tells."""
+        for name in block.constants:
+            if name in self._known:
+                block = block.without(name, self._known[name])
+            elif name not in wanted:
+                block = block.without(name, _default(self.host, name))
+        if not block.constants or not block.observed.size:
+            return
+        solution = _least_squares(block)
+        names, values, covariance = _in_host_terms(block.constants, solution)
+        self._known |= dict(zip(names, values.tolist(), strict=True))
+        self._residuals[block.name] = tuple(solution.residuals.tolist())
+        keep = [i for i, name in enumerate(names) if name in FITTED]
+        if keep:
+            self._parts.append((tuple(names[i] for i in keep), covariance[np.ix_(keep, keep)]))
+            self._sources |= dict.fromkeys((names[i] for i in keep), f"{block.observed.size} rows: {block.source}")
+
+    def calibration(self, refused: Mapping[str, str], runs: int, kind: str) -> Calibration:
+        """Return all of it."""
+        constants = tuple(name for names, _ in self._parts for name in names)
+        covariance = np.zeros((len(constants), len(constants)))
+        at = 0
+        for names, part in self._parts:
+            covariance[at : at + len(names), at : at + len(names)] = part
+            at += len(names)
+        errors = np.sqrt(np.diag(covariance)).tolist()
+        fitted: dict[str, Any] = {name: self._known[name] for name in constants}
+        return Calibration(
+            host=dataclasses.replace(self.host, **fitted),
+            constants=constants,
+            standard_errors=dict(zip(constants, errors, strict=True)),
+            covariance=tuple(map(tuple, covariance.tolist())),
+            identified_by=self._sources,
+            refused=dict(refused),
+            residuals=self._residuals,
+            runs=runs,
+            kind=kind,
+        )
+
+
+def _default(host: Host, name: str) -> float:
+    """Return what a constant of a block is when it is not fitted."""
+    return 1.0 / host.goodput_bytes_per_s if name == "seconds_per_byte" else float(getattr(host, name))
+
+
+def _least_squares(block: Block) -> _Solution:
+    from scipy.optimize import least_squares
+
+    weighted = block.design / block.scatter[:, None]
+    target = block.observed / block.scatter
+    scale = 1.0 / np.maximum(np.linalg.norm(weighted, axis=0), 1e-300)
+    start = np.maximum(np.linalg.lstsq(weighted * scale, target, rcond=None)[0] * scale, 0.0)
+    soft = _spread(weighted @ start - target)
+
+    def off(scaled: np.ndarray) -> np.ndarray:
+        residuals: np.ndarray = (weighted * scale) @ scaled - target
+        return residuals
+
+    found = least_squares(
+        off,
+        start / scale,
+        bounds=(0.0, np.inf),
+        loss="soft_l1",
+        f_scale=soft,
+        xtol=1e-12,
+        ftol=1e-12,
+        gtol=1e-12,
+    )
+    values = found.x * scale
+    residuals = weighted @ values - target
+    return _Solution(values, _covariance(weighted * scale, residuals, soft) * np.outer(scale, scale), residuals)
+
+
+def _spread(residuals: np.ndarray) -> float:
+    """Return three robust standard deviations (1.4826 times the median absolute residual)."""
+    return float(max(3.0 * 1.4826 * np.median(np.abs(residuals)), 1e-6))
+
+
+def _covariance(design: np.ndarray, residuals: np.ndarray, soft: float) -> np.ndarray:
+    """Return ``s^2 (J^T W J)^-1`` with the weights W of the soft L1 loss, ``(1 + (r / f)^2)^-1/2``.
+
+    With no spare rows ``s^2`` is that of the expected scatter, 1.
+    """
+    weights = 1.0 / np.sqrt(1.0 + (residuals / soft) ** 2)
+    spare = residuals.size - design.shape[1]
+    variance = float(weights @ residuals**2 / spare) if spare > 0 else 1.0
+    inverse: np.ndarray = np.linalg.pinv(design.T @ (design * weights[:, None]))
+    return inverse * variance
+
+
+def _in_host_terms(constants: tuple[str, ...], solution: _Solution) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Return names, values and covariance with goodput in place of its inverse (delta method)."""
+    names, values, slopes = list(constants), solution.values.copy(), np.ones(solution.values.size)
+    if "seconds_per_byte" in names:
+        at = names.index("seconds_per_byte")
+        names[at] = "goodput_bytes_per_s"
+        slope = max(values[at], 1e-15)
+        values[at], slopes[at] = 1.0 / slope, -1.0 / slope**2
+    return tuple(names), values, solution.covariance * np.outer(slopes, slopes)
+
+
+def _check_alike(traces: Sequence[Trace]) -> None:
+    if not traces:
+        raise UsageError("calibration: no traces were given; capture some with `migkit capture -o run.parquet`")
+    first = traces[0]
+    for trace in traces[1:]:
+        facts: list[tuple[str, Any, Any]] = [("kind", first.kind, trace.kind)]
+        facts += [(fact, first.machine.get(fact), trace.machine.get(fact)) for fact in _LIKE]
+        for fact, one, other in facts:
+            if one != other:
+                raise UsageError(
+                    f"calibration: traces differ in {fact} ({one} and {other}); calibrate each installation apart"
+                )
+
+
+def _check_names(require: Sequence[str]) -> None:
+    for name in require:
+        if name not in REMEDIES:
+            raise UsageError(f"calibration: {name} is no constant that runs tell; use one of {', '.join(FITTED)}")

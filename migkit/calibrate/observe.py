@@ -1,0 +1,207 @@
+"""What traces say about each constant: rows of a linear system, with the scatter that each row has.
+
+Each block is ``y = A x`` with ``x >= 0``:
+
+=============  ==========================================================================
+block          row
+=============  ==========================================================================
+framing        bytes of a round = full pages x (page + header) + zero pages x z
+sync           time of a bitmap sync = base + per page x guest pages
+path           time without a cap = bytes of full pages / goodput + zero pages x c [+ load]
+setup          first byte after the request, less the first sync
+quiesce        decision to guest stopped
+resume         ready to running
+tracking       running time - operations / demand = pages marked x write fault
+=============  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from migkit.traces.columns import column
+from migkit.units import MIB, PAGE_BYTES
+
+if TYPE_CHECKING:
+    from migkit.traces import Trace
+
+__all__ = ["Block", "blocks", "sends_freely"]
+
+FREE_BYTES: Final = 32 * MIB  # a pass must send so much for its time to tell the goodput
+ZERO_BYTES: Final = 9.0  # of a zero page on the wire, about; the processor takes longer over it than the path
+_CONTROL_BYTES: Final = 4096.0  # of a round, beside its pages: hand-shake, totals, device state
+_CLOCK_S: Final = 2e-4  # scatter of a time that two processes agree on
+_SCATTER: Final = 0.03  # and its share of the time
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Block:
+    """Rows about some constants.
+
+    Attributes
+    ----------
+    name
+        Of the block.
+    constants
+        What the columns of ``design`` stand for: fields of :class:`migkit.scenario.Host`, or nuisances
+        that only this block has.
+    design
+        A, one row an observation.
+    observed
+        y.
+    scatter
+        What an observation is expected to be off by; its relative size weighs the rows.
+    source
+        Which measurements these are, in words.
+    """
+
+    name: str
+    constants: tuple[str, ...]
+    design: np.ndarray
+    observed: np.ndarray
+    scatter: np.ndarray
+    source: str
+
+    def without(self, constant: str, value: float) -> Block:
+        """Return the block with one constant held at ``value``."""
+        at = self.constants.index(constant)
+        return dataclasses.replace(
+            self,
+            constants=self.constants[:at] + self.constants[at + 1 :],
+            design=np.delete(self.design, at, axis=1),
+            observed=self.observed - self.design[:, at] * value,
+        )
+
+
+def blocks(traces: Sequence[Trace]) -> tuple[Block, ...]:
+    """Return what ``traces`` say, block by block; a block without rows has none."""
+    return (
+        _framing(traces),
+        _sync(traces),
+        _path(traces),
+        _setup(traces),
+        _part(traces, "quiesce", "quiesce_s"),
+        _part(traces, "resume", "resume_s"),
+        _tracking(traces),
+    )
+
+
+def sends_freely(trace: Trace) -> bool:
+    """Say whether only the hosts held the sender back, no cap and no link.
+
+    The final pass of a pre-copy is sent without the cap in any case, that of a stop-copy is not.
+    """
+    return math.isinf(trace.scenario.policy.max_bandwidth_bytes_per_s) and _plain(trace)
+
+
+def _plain(trace: Trace) -> bool:
+    """Say whether pages go over an unlimited path as they are, in one stream."""
+    link, strategy = trace.scenario.link, trace.scenario.strategy
+    limited = math.isfinite(link.bandwidth_bytes_per_s) or link.rtt_s or link.steps or link.background_bytes_per_s
+    encoded = strategy.tls or strategy.xbzrle or strategy.compression != "none" or strategy.streams > 1
+    return not (limited or encoded) and strategy.name in ("precopy", "stopcopy")
+
+
+def _block(
+    name: str, constants: tuple[str, ...], rows: Iterable[tuple[Sequence[float], float, float]], source: str
+) -> Block:
+    listed = list(rows)
+    design = np.array([row for row, _, _ in listed], float).reshape(len(listed), len(constants))
+    return Block(
+        name, constants, design, np.array([y for _, y, _ in listed]), np.array([s for *_, s in listed]), source
+    )
+
+
+def _time_scatter(time_s: float) -> float:
+    return math.hypot(_CLOCK_S, _SCATTER * time_s)
+
+
+def _framing(traces: Sequence[Trace]) -> Block:
+    rows = []
+    for trace in traces:
+        normal, zero, sent = (column(trace.rounds, n) for n in ("normal_pages", "zero_pages", "sent_bytes"))
+        for full, nothing, sent_bytes in zip(normal.tolist(), zero.tolist(), sent.tolist(), strict=True):
+            if full + nothing:
+                scatter = math.hypot(_CONTROL_BYTES, 1e-5 * sent_bytes)
+                rows.append(((full, nothing), sent_bytes - full * PAGE_BYTES, scatter))
+    return _block("framing", ("page_header_bytes", "zero_page_bytes"), rows, "bytes of each round")
+
+
+def _sync(traces: Sequence[Trace]) -> Block:
+    rows = []
+    for trace in traces:
+        pages = trace.scenario.guest.memory_pages
+        costs = column(trace.rounds, "sync_s")[1:].tolist()
+        rows += [((1.0, pages), sync_s, math.hypot(_CLOCK_S, 0.2 * sync_s)) for sync_s in costs]
+    return _block("sync", ("sync_base_s", "sync_per_page_s"), rows, "every bitmap sync but the first of a run")
+
+
+def _path(traces: Sequence[Trace]) -> Block:
+    rows: list[tuple[Sequence[float], float, float]] = []
+    for trace in traces:
+        if _plain(trace) and (sends_freely(trace) or trace.scenario.strategy.name == "precopy"):
+            rows += _final_pass(trace)
+        if sends_freely(trace):
+            rows += _free_rounds(trace)
+    return _block(
+        "path",
+        ("seconds_per_byte", "zero_page_cpu_s", "load_s"),
+        rows,
+        "final passes and rounds without a cap",
+    )
+
+
+def _final_pass(trace: Trace) -> list[tuple[Sequence[float], float, float]]:
+    parts = trace.outcome.downtime_parts_s
+    if not {"final_copy_s", "load_s"} <= parts.keys():
+        return []
+    time_s = parts["final_copy_s"] + parts["load_s"]
+    sent, zero = (float(column(trace.rounds, n)[-1]) for n in ("sent_bytes", "zero_pages"))
+    return [((sent - ZERO_BYTES * zero, zero, 1.0), time_s, _time_scatter(time_s) + 1e-3)]
+
+
+def _free_rounds(trace: Trace) -> list[tuple[Sequence[float], float, float]]:
+    names = ("sent_bytes", "zero_pages", "duration_s", "sync_s")
+    table = np.column_stack([column(trace.rounds, n) for n in names])[:-1]
+    return [
+        ((sent - ZERO_BYTES * zero, zero, 0.0), duration_s - sync_s, _time_scatter(duration_s - sync_s) + 1e-3)
+        for sent, zero, duration_s, sync_s in table.tolist()
+        if sent >= FREE_BYTES / 4
+    ]
+
+
+def _setup(traces: Sequence[Trace]) -> Block:
+    rows = []
+    for trace in traces:
+        if trace.rounds.num_rows:
+            first_s = float(column(trace.rounds, "start_s")[0] + column(trace.rounds, "sync_s")[0])
+            rows.append(((1.0, 1.0, trace.scenario.guest.memory_pages), first_s, _time_scatter(first_s) + 1e-3))
+    return _block("setup", ("setup_s", "sync_base_s", "sync_per_page_s"), rows, "the first byte of each run")
+
+
+def _part(traces: Sequence[Trace], name: str, part: str) -> Block:
+    found = [t.outcome.downtime_parts_s[part] for t in traces if part in t.outcome.downtime_parts_s]
+    rows = [((1.0,), value, _time_scatter(value) + 5e-4) for value in found]
+    return _block(name, (part,), rows, f"{part} of each downtime")
+
+
+def _tracking(traces: Sequence[Trace]) -> Block:
+    rows = []
+    for trace in traces:
+        guest = trace.scenario.guest
+        operations = column(trace.samples, "guest_operations")
+        if guest.writes_per_s <= 0 or any(c.phases for c in guest.dirty) or operations[0] < 0:
+            continue
+        if trace.outcome.guest_operations < 0:
+            continue
+        running_s = float(column(trace.rounds, "guest_running_s").sum())
+        running_s += float(column(trace.rounds, "start_s")[0]) if trace.rounds.num_rows else 0.0
+        done_s = (trace.outcome.guest_operations - int(operations[0])) / guest.writes_per_s
+        marked = float(column(trace.rounds, "marked_pages")[1:].sum())
+        rows.append(((marked,), running_s - done_s, 2e-3 + 1e-3 * running_s))
+    return _block("tracking", ("write_fault_s",), rows, "operations done against running time")

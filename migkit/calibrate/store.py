@@ -1,0 +1,93 @@
+"""A calibration as a JSON file, checked when it is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any, Final
+
+from migkit.calibrate.fit import Calibration
+from migkit.errors import MigkitError, RunError, UsageError
+from migkit.scenario import Host
+from migkit.traces.provenance import provenance
+
+__all__ = ["SCHEMA_VERSION", "from_dict", "load", "save", "to_dict"]
+
+SCHEMA_VERSION: Final = 1
+
+
+def to_dict(calibration: Calibration) -> dict[str, Any]:
+    """Return a calibration as plain values for JSON; infinity is None."""
+    record = dataclasses.asdict(calibration)
+    record["host"] = {name: None if value == math.inf else value for name, value in record["host"].items()}
+    record["covariance"] = [list(row) for row in calibration.covariance]
+    return {"schema_version": SCHEMA_VERSION, "provenance": provenance()} | record
+
+
+def from_dict(record: dict[str, Any]) -> Calibration:
+    """Return the calibration that :func:`to_dict` wrote.
+
+    Raises
+    ------
+    UsageError
+        Another schema version, or not a calibration.
+    """
+    version = record.get("schema_version") if isinstance(record, dict) else None
+    if version != SCHEMA_VERSION:
+        raise UsageError(
+            f"calibration: schema version {version}, but this migkit reads version {SCHEMA_VERSION}; calibrate anew"
+        )
+    try:
+        return _build(record)
+    except MigkitError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"calibration: its record is not of this schema ({error!r}); calibrate anew") from error
+
+
+def save(calibration: Calibration, path: Path | str) -> Path:
+    """Write a calibration; it has its name only when it is complete."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(json.dumps(to_dict(calibration), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise RunError(f"calibration {path}: cannot be written ({error.strerror}); write it elsewhere") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def load(path: Path | str) -> Calibration:
+    """Read a calibration.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, is no JSON, or no calibration of this schema version.
+    """
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"calibration {path}: cannot be read ({error.strerror}); check the path") from error
+    except ValueError as error:
+        raise UsageError(f"calibration {path}: not a JSON file ({error}); calibrate anew") from error
+    return from_dict(record)
+
+
+def _build(record: dict[str, Any]) -> Calibration:
+    host: dict[str, Any] = {name: math.inf if value is None else value for name, value in record["host"].items()}
+    return Calibration(
+        host=Host(**host),
+        constants=tuple(record["constants"]),
+        standard_errors={name: float(value) for name, value in record["standard_errors"].items()},
+        covariance=tuple(tuple(float(value) for value in row) for row in record["covariance"]),
+        identified_by=dict(record["identified_by"]),
+        refused=dict(record["refused"]),
+        residuals={name: tuple(float(value) for value in row) for name, row in record["residuals"].items()},
+        runs=int(record["runs"]),
+        kind=str(record["kind"]),
+    )

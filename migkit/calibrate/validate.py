@@ -1,0 +1,128 @@
+"""Predicted against measured, on runs that the constants were not fitted to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from migkit.calibrate.baselines import BASELINES
+from migkit.calibrate.fit import Calibration, fit
+from migkit.errors import UsageError
+from migkit.models.predict import predict
+from migkit.models.result import Prediction
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from migkit.scenario import Scenario
+    from migkit.traces import Trace
+
+__all__ = ["Comparison", "compare", "leave_one_out", "rows", "to_frame"]
+
+
+class Comparison(NamedTuple):
+    """One run, what was predicted of it, and by how much the two differ.
+
+    Attributes
+    ----------
+    trace, prediction
+        Measured and predicted.
+    total_time_error, bytes_error
+        (predicted - measured) / measured.
+    downtime_error_s
+        Predicted - measured [s].
+    verdict_right
+        Whether the verdicts agree.
+    """
+
+    trace: Trace
+    prediction: Prediction
+    total_time_error: float
+    bytes_error: float
+    downtime_error_s: float
+    verdict_right: bool
+
+
+def compare(trace: Trace, calibration: Calibration) -> Comparison:
+    """Predict the run of ``trace`` with calibrated constants, and compare.
+
+    The guest is in the middle of its work when the run begins: where its trace tells how far its phases
+    were, the scenario says so.
+    """
+    prediction = predict(calibration.scenario(trace.scenario))
+    outcome = trace.outcome
+    return Comparison(
+        trace,
+        prediction,
+        _relative(prediction.total_time_s, outcome.total_time_s),
+        _relative(prediction.transferred_bytes, outcome.transferred_bytes),
+        prediction.downtime_s - outcome.downtime_s,
+        prediction.verdict == outcome.verdict,
+    )
+
+
+def leave_one_out(traces: Sequence[Trace]) -> tuple[Comparison, ...]:
+    """Predict every run from constants fitted to all the others.
+
+    Raises
+    ------
+    UsageError
+        Fewer than three traces.
+    """
+    if len(traces) < 3:
+        raise UsageError(f"validation: {len(traces)} traces are too few to leave one out; capture at least 3")
+    return tuple(compare(t, fit([o for o in traces if o is not t])) for t in traces)
+
+
+def rows(comparisons: Sequence[Comparison], *, baselines: bool = True) -> list[dict[str, Any]]:
+    """Return one row a run and quantity-wise columns; with the simple baselines on the same rows."""
+    return [_row(at, one, baselines) for at, one in enumerate(comparisons)]
+
+
+def to_frame(comparisons: Sequence[Comparison], *, baselines: bool = True) -> pd.DataFrame:
+    """Return :func:`rows` as a frame."""
+    import pandas as pd
+
+    return pd.DataFrame(rows(comparisons, baselines=baselines))
+
+
+def _row(at: int, one: Comparison, baselines: bool) -> dict[str, Any]:
+    scenario, outcome, prediction = one.trace.scenario, one.trace.outcome, one.prediction
+    row: dict[str, Any] = _design(at, scenario)
+    row |= {
+        "verdict_measured": outcome.verdict,
+        "verdict_predicted": prediction.verdict,
+        "total_time_s_measured": outcome.total_time_s,
+        "total_time_s_predicted": prediction.total_time_s,
+        "total_time_error": one.total_time_error,
+        "downtime_s_measured": outcome.downtime_s,
+        "downtime_s_predicted": prediction.downtime_s,
+        "downtime_error_s": one.downtime_error_s,
+        "transferred_bytes_measured": outcome.transferred_bytes,
+        "transferred_bytes_predicted": prediction.transferred_bytes,
+        "bytes_error": one.bytes_error,
+    }
+    for name, model in BASELINES.items() if baselines else ():
+        estimate = model(scenario)
+        row[f"{name}_total_time_error"] = _relative(estimate.total_time_s, outcome.total_time_s)
+        row[f"{name}_bytes_error"] = _relative(estimate.transferred_bytes, outcome.transferred_bytes)
+        row[f"{name}_verdict"] = estimate.verdict
+    return row
+
+
+def _design(at: int, scenario: Scenario) -> dict[str, Any]:
+    return {
+        "run": at,
+        "strategy": scenario.strategy.name,
+        "memory_bytes": scenario.guest.memory_bytes,
+        "writes_per_s": scenario.guest.writes_per_s,
+        "max_bandwidth_bytes_per_s": scenario.policy.max_bandwidth_bytes_per_s,
+        "downtime_limit_s": scenario.policy.downtime_limit_s,
+    }
+
+
+def _relative(predicted: float, measured: float) -> float:
+    if measured == 0:
+        return 0.0 if predicted == 0 else math.inf
+    return (predicted - measured) / measured

@@ -1,0 +1,136 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from migkit.calibrate.fit import FITTED, fit
+from migkit.errors import InfeasibleError, UsageError
+
+TOLD = [name for name in FITTED if name != "write_fault_s"]
+
+
+def test_exact_traces_give_the_constants_back(design, computed, true_host):
+    calibration = fit([computed(s) for s in design], require=FITTED)
+    for name in TOLD:
+        assert getattr(calibration.host, name) == pytest.approx(getattr(true_host, name), rel=0.01), name
+    assert calibration.refused == {}
+    assert set(calibration.constants) == set(FITTED)
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    seed=st.integers(0, 2**32),
+    goodput=st.floats(3e8, 4e9),
+    per_page=st.floats(1e-8, 2e-7),
+    quiesce=st.floats(1e-3, 2e-2),
+    load=st.floats(2e-3, 3e-2),
+)
+def test_any_constants_are_recovered_within_their_errors(
+    design, computed, true_host, seed, goodput, per_page, quiesce, load
+):
+    host = dataclasses.replace(
+        true_host, goodput_bytes_per_s=goodput, sync_per_page_s=per_page, quiesce_s=quiesce, load_s=load
+    )
+    runs = [dataclasses.replace(s, host=host) for s in design]
+    calibration = fit([computed(s, seed=seed + i) for i, s in enumerate(runs)])
+    for name in TOLD:
+        error = abs(getattr(calibration.host, name) - getattr(host, name))
+        allowed = 5 * calibration.standard_errors[name] + 0.02 * getattr(host, name)
+        assert error <= allowed, name
+
+
+def test_standard_errors_are_those_of_repeated_fits(design, computed, true_host):
+    fits = [fit([computed(s, seed=100 * k + i) for i, s in enumerate(design)]) for k in range(25)]
+    for name in ("goodput_bytes_per_s", "setup_s", "quiesce_s"):
+        spread = np.std([getattr(f.host, name) for f in fits], ddof=1)
+        said = np.median([f.standard_errors[name] for f in fits])
+        assert 0.3 < said / spread < 4.0, name
+
+
+def test_more_runs_give_smaller_errors(design, computed):
+    few = fit([computed(s, seed=i) for i, s in enumerate(design)])
+    many = fit([computed(s, seed=i) for i, s in enumerate(design * 6)])
+    assert many.standard_errors["quiesce_s"] < few.standard_errors["quiesce_s"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "advice"),
+    [
+        ([{}, {"cap": 5e7}], "goodput_bytes_per_s", "add a run without a cap"),
+        ([{}, {"cap": 5e7}], "zero_page_cpu_s", "without a cap of a guest with zero memory"),
+        ([{}, {"cap": 5e7}], "sync_base_s", "at least 1.5 times the memory"),
+        ([{"zero_mib": 0}], "zero_page_bytes", "add a run of a guest with zero memory"),
+        ([{"writes_per_s": 0.0}], "write_fault_s", "writes at a steady rate"),
+        ([{"cap": 1e7, "writes_per_s": 2e4, "time_limit_s": 3.0}], "load_s", "add a run that converges"),
+        ([{"cap": 1e7, "writes_per_s": 2e4, "time_limit_s": 3.0}], "quiesce_s", "add a run that converges"),
+        ([{"cap": 1e7, "writes_per_s": 2e4, "time_limit_s": 3.0}], "resume_s", "add a run that converges"),
+    ],
+)
+def test_what_traces_cannot_tell_is_refused_with_the_run_to_add(scenario, computed, changes, name, advice):
+    traces = [computed(scenario(**change)) for change in changes]
+    with pytest.raises(InfeasibleError, match=advice) as error:
+        fit(traces, require=[name])
+    assert error.value.exit_code == 3
+    assert name in str(error.value)
+    calibration = fit(traces)
+    assert advice in calibration.refused[name]
+    assert name not in calibration.standard_errors
+    assert getattr(calibration.host, name) == getattr(traces[0].scenario.host, name)
+
+
+@pytest.mark.parametrize(
+    ("added", "name"),
+    [
+        ({"cap": np.inf}, "goodput_bytes_per_s"),
+        ({"strategy": "stopcopy", "cap": np.inf}, "goodput_bytes_per_s"),
+        ({"memory_mib": 512}, "sync_base_s"),
+        ({"zero_mib": 64}, "zero_page_bytes"),
+    ],
+)
+def test_the_run_that_is_asked_for_does_tell(scenario, computed, added, name):
+    base = computed(scenario(zero_mib=0))
+    with pytest.raises(InfeasibleError):
+        fit([base], require=[name])
+    assert name in fit([base, computed(scenario(**{"zero_mib": 0} | added))], require=[name]).standard_errors
+
+
+def test_a_sync_cost_of_one_guest_size_is_kept_for_that_size(scenario, computed, true_host):
+    calibration = fit([computed(scenario()), computed(scenario(cap=5e7))])
+    pages = scenario().guest.memory_pages
+    assert calibration.host.sync_per_page_s * pages == pytest.approx(
+        true_host.sync_base_s + true_host.sync_per_page_s * pages, rel=0.01
+    )
+
+
+def test_one_disturbed_run_does_not_decide(design, computed, true_host):
+    traces = [computed(s, seed=i) for i, s in enumerate(design * 2)]
+    outcome = traces[0].outcome
+    parts = dict(outcome.downtime_parts_s) | {"quiesce_s": 0.2}
+    traces[0] = dataclasses.replace(traces[0], outcome=dataclasses.replace(outcome, downtime_parts_s=parts))
+    assert fit(traces).host.quiesce_s == pytest.approx(true_host.quiesce_s, rel=0.3)
+
+
+def test_no_traces_and_unlike_traces_are_refused(scenario, computed):
+    with pytest.raises(UsageError, match="no traces were given"):
+        fit([])
+    one = computed(scenario())
+    with pytest.raises(UsageError, match="differ in kind"):
+        fit([one, dataclasses.replace(one, kind="harness")])
+    with pytest.raises(UsageError, match="differ in processor"):
+        fit([one, dataclasses.replace(one, machine={"processor": "other"})])
+    with pytest.raises(UsageError, match="no constant that runs tell"):
+        fit([one], require=["failures_per_h"])
+
+
+def test_a_calibration_is_reproducible(design, computed):
+    traces = [computed(s, seed=i) for i, s in enumerate(design)]
+    assert fit(traces) == fit(traces)
+
+
+def test_constants_drawn_scatter_as_their_errors(design, computed):
+    calibration = fit([computed(s, seed=i) for i, s in enumerate(design)])
+    rng = np.random.default_rng(1)
+    drawn = [calibration.draw(rng).setup_s for _ in range(400)]
+    assert np.std(drawn) == pytest.approx(calibration.standard_errors["setup_s"], rel=0.2)
