@@ -16,6 +16,7 @@ _COMMANDS: dict[str, str] = {
     "predict": "Predict one migration: time, downtime, bytes, whether it converges, and why.",
     "schema": "List the keys of a scenario file.",
     "lab": "Open the notebooks in JupyterLab.",
+    "capture": "Migrate a real guest process, prove it, and record the run.",
     "doctor": "Show what this machine can do, each with the reason and the remedy.",
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from migkit.errors import RunError
+from migkit.errors import CapabilityError
 from migkit.harness import tracker
 from migkit.harness.channel import Channel
 from migkit.harness.guest import STATE_BYTES
@@ -66,21 +66,17 @@ class Attached:
     def open_tracker(self, name: str | None) -> tracker.Tracker:
         """Return a tracker of the guest's RAM, not armed yet."""
         uffd = self._given.pop("uffd", None)
-        try:
-            if uffd is None and name is not None and name.startswith("uffd"):
-                raise RunError(f"tracker {name}: {self._facts['uffd_refused']}")
-            return tracker.open_tracker(
-                name,
-                uffd=uffd,
-                pid=self._facts["pid"],
-                address=self._facts["address"],
-                length_bytes=self.memory_bytes,
-                memory=self.words.view(np.uint8),
-                written=self._written(),
-            )
-        except BaseException:
-            self._given.pop("uffd", None)
-            raise
+        if uffd is None and name is not None and name.startswith("uffd"):
+            raise CapabilityError(f"tracker {name}: {self._facts['uffd_refused']}")
+        return tracker.open_tracker(
+            name,
+            uffd=uffd,
+            pid=self._facts["pid"],
+            address=self._facts["address"],
+            length_bytes=self.memory_bytes,
+            memory=self.words.view(np.uint8),
+            written=self._written(),
+        )
 
     def _written(self) -> npt.NDArray[np.uint8] | None:
         descriptor = self._given.get("written")

@@ -43,6 +43,7 @@ _TICK_NS: Final = round(writers.TICK_S * 1e9)
 _CATCH_UP_NS: Final = 200_000_000
 _SLICE_NS: Final = 10_000_000
 _NO_LIMIT: Final = 1 << 62
+_CLOCKS: Final = (writers.RUNNING_NS, writers.OWED_NS, writers.STOPPED_NS)
 
 Words = npt.NDArray[np.int64]
 
@@ -123,9 +124,12 @@ class Machine:
                 raise RunError(f"guest: its page classes never come to operation {operation}")
 
     def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of the RAM and of the registers that do not depend on the clock."""
+        """Return the SHA-256 of the RAM and of the registers that follow from the operations done.
+
+        The others tell the time: clocks, and how much of a tick has passed since the last operation.
+        """
         lasting = self.registers.copy()
-        lasting[[writers.RUNNING_NS, writers.OWED_NS, writers.STOPPED_NS]] = 0
+        lasting[[*_CLOCKS, writers.TICK, writers.CLASS, writers.DONE]] = 0
         return {
             "memory": hashlib.sha256(self.words.data).hexdigest(),
             "registers": hashlib.sha256(lasting.data).hexdigest(),
