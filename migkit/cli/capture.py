@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
+from migkit.cli._scenario import scenario_from, scenario_options
 from migkit.errors import UsageError
 from migkit.harness.run import Options, run
-from migkit.scenario import Scenario, schema
 from migkit.traces import io
 from migkit.traces.schema import Outcome, Trace
 from migkit.units import format_duration, format_rate, format_size
@@ -23,24 +23,9 @@ __all__ = ["command"]
 
 
 @click.command("capture")
-@click.argument("scenario", required=False, type=click.Path(path_type=Path))
+@scenario_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the trace to this Parquet file.")
 @click.option("--force", is_flag=True, help="Overwrite that file.")
-@click.option("--memory", help='RAM of the guest, e.g. "256 MiB".')
-@click.option("--zero", help="RAM that is zero at the start.")
-@click.option("--fill", help="Content of the rest: random, constant or zero.")
-@click.option(
-    "--dirty",
-    multiple=True,
-    metavar="REGION,WRITES_PER_S[,KIND]",
-    help='A page class, e.g. "64 MiB,5000,random"; may be given several times.',
-)
-@click.option("--max-bandwidth", help='Cap on the migration, e.g. "1 Gbit/s".')
-@click.option("--downtime-limit", help='Pause that may be planned for, e.g. "300 ms".')
-@click.option("--time-limit", help="Give up after this time.")
-@click.option("--policy", help="Named rule of a hypervisor or manager.")
-@click.option("--strategy", help="precopy or stopcopy.")
-@click.option("--auto-converge", is_flag=True, help="Throttle a guest that dirties too fast.")
 @click.option("--seed", default=1, show_default=True, help="Of the guest's content and writes.")
 @click.option("--tracker", help="How dirty pages are found; default: the best that works here.")
 @click.option("--pacing", help="running_time or wall_clock; default: as the guest's capacity says.")
@@ -57,13 +42,15 @@ def command(
     host: str,
     port: int,
     form: str,
-    **flags: Any,
+    **flags: str | bool | None,
 ) -> None:
     """Migrate a real guest process, prove it bit for bit, and record the run.
 
-    SCENARIO is a TOML or JSON file; flags take the place of its values.
+    Every field of a scenario has a flag, which has precedence over the file, e.g.
+    --memory "256 MiB" --dirty 'region = "64 MiB", writes_per_s = 5000' --max-bandwidth "1 Gbit/s".
+    Of the link and the host nothing is read: they are what they are.
     """
-    what = read_scenario(scenario, flags)
+    what = scenario_from(scenario, flags)
     options = Options(host=host, port=port, tracker=tracker, pacing=pacing)
     _check_output(output, force)
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
@@ -72,64 +59,6 @@ def command(
     if output is not None:
         io.write(trace, output, force=force)
     click.echo(as_json(trace) if form == "json" else as_table(trace.outcome, output))
-
-
-def read_scenario(path: Path | None, flags: Mapping[str, Any]) -> Scenario:
-    """Return the scenario of a file with flags in place of its values.
-
-    Raises
-    ------
-    UsageError
-        Neither says the guest's memory, or a value is wrong.
-    """
-    if path is None and flags["memory"] is None:
-        raise UsageError('capture: no guest; give a scenario file, or at least --memory "256 MiB"')
-    tables: dict[str, dict[str, Any]] = {"guest": {}, "policy": {}, "strategy": {}}
-    for table, key, flag in _FLAGS:
-        if flags[flag] not in (None, False):
-            tables[table][key] = flags[flag]
-    if flags["dirty"]:
-        tables["guest"]["dirty"] = [_page_class(text) for text in flags["dirty"]]
-    if path is None:
-        return schema.from_mapping({name: table for name, table in tables.items() if table})
-    return _changed(schema.load(path), tables)
-
-
-_FLAGS = (
-    ("guest", "memory", "memory"),
-    ("guest", "zero", "zero"),
-    ("guest", "fill", "fill"),
-    ("policy", "name", "policy"),
-    ("policy", "max_bandwidth", "max_bandwidth"),
-    ("policy", "downtime_limit", "downtime_limit"),
-    ("policy", "time_limit", "time_limit"),
-    ("strategy", "name", "strategy"),
-    ("strategy", "auto_converge", "auto_converge"),
-)
-
-
-def _page_class(text: str) -> dict[str, Any]:
-    region, _, rest = text.partition(",")
-    writes, _, kind = rest.partition(",")
-    try:
-        rate = float(writes)
-    except ValueError:
-        raise UsageError(
-            f'--dirty: "{text}" is not a page class; write REGION,WRITES_PER_S[,KIND] as in "64 MiB,5000,random"'
-        ) from None
-    return {"region": region, "writes_per_s": rate, "kind": kind.strip() or "random"}
-
-
-def _changed(base: Scenario, tables: Mapping[str, Mapping[str, Any]]) -> Scenario:
-    """Return ``base`` with the values of file-like ``tables`` in it."""
-    memory = {"memory": f"{base.guest.memory_bytes} B"}
-    given = schema.from_mapping({**tables, "guest": {**memory, **tables["guest"]}})
-    for name, table in tables.items():
-        record = getattr(given, name)
-        names = {schema.file_key(field.name): field.name for field in dataclasses.fields(record)}
-        changes = {names[key]: getattr(record, names[key]) for key in table}
-        base = dataclasses.replace(base, **{name: dataclasses.replace(getattr(base, name), **changes)})
-    return base
 
 
 def _check_output(output: Path | None, force: bool) -> None:

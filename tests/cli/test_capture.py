@@ -16,7 +16,7 @@ from migkit.traces import io
 from tests.conftest import TOP
 
 pytestmark = pytest.mark.live
-SMALL = ["--memory", "32 MiB", "--dirty", "4 MiB,5000", "--max-bandwidth", "60 MB/s"]
+SMALL = ["--memory", "32 MiB", "--dirty", 'region = "4 MiB", writes_per_s = 5000', "--max-bandwidth", "60 MB/s"]
 # Refuse userfaultfd and /dev/userfaultfd to this process and its children, then run migkit.
 WITHOUT_USERFAULTFD = """
 import ctypes, platform, struct
@@ -69,7 +69,7 @@ def test_a_file_and_flags_make_one_scenario(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], 'capture: no guest; give a scenario file, or at least --memory "256 MiB"'),
+        ([], "scenario: none was given; name a file, or use flags"),
         (["--memory", "64"], 'guest.memory: "64" has no unit; write it with one of B, kB'),
         (["--memory", "64 Mb"], 'guest.memory: "Mb" is not a unit of size'),
         (["--memory", "-64 MiB"], 'guest.memory: "-64 MiB" is negative'),
@@ -77,8 +77,11 @@ def test_a_file_and_flags_make_one_scenario(tmp_path):
             ["--memory", "64 MiB", "--max-bandwidth", "0 MB/s"],
             "policy.max_bandwidth_bytes_per_s: 0 bit/s is too",
         ),
-        (["--memory", "64 MiB", "--dirty", "65 MiB,10"], "guest: dirty regions (65 MiB) and zero pages (0 B) exceed"),
-        (["--memory", "64 MiB", "--dirty", "1 MiB"], '--dirty: "1 MiB" is not a page class'),
+        (
+            ["--memory", "64 MiB", "--dirty", 'region = "65 MiB", writes_per_s = 10'],
+            "guest: dirty regions (65 MiB) and zero pages (0 B) exceed",
+        ),
+        (["--memory", "64 MiB", "--dirty", "1 MiB"], "guest.dirty: '{1 MiB}' is not written as in a file"),
         (["--memory", "64 MiB", "--tracker", "guess"], "tracker: 'guess' is not known"),
         (["--memory", "64 MiB", "--pacing", "fast"], "pacing: 'fast' is not known"),
         (["--memory", "64 MiB", "--port", "70000"], "port: 70000 is out of range"),
@@ -124,7 +127,16 @@ def test_without_userfaultfd_the_writers_are_asked(tmp_path):
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_migration_leaves_the_guest_at_one_side_and_no_file(tmp_path, kind):
     output = tmp_path / "run.parquet"
-    arguments = ["--memory", "64 MiB", "--dirty", "4 MiB,5000", "--max-bandwidth", "10 MB/s", "-o", str(output)]
+    arguments = [
+        "--memory",
+        "64 MiB",
+        "--dirty",
+        'region = "4 MiB", writes_per_s = 5000',
+        "--max-bandwidth",
+        "10 MB/s",
+        "-o",
+        str(output),
+    ]
     process = subprocess.Popen(
         [sys.executable, "-m", "migkit", "capture", *arguments],
         stderr=subprocess.PIPE,
