@@ -1,0 +1,71 @@
+"""Designed runs: which migrations to capture, and why.
+
+A run tells something only where its mechanism binds. Runs without a cap tell the goodput; a guest of
+another size tells the fixed cost of a sync from that per page; zero pages, caps and
+page classes that differ tell the rest. In a run to be predicted the cap binds, and no decision of
+the policy is a close call: what remains at each look is well above or well below the threshold.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from migkit.scenario import DirtyClass, Guest, Policy, Scenario, Strategy
+from migkit.units import MIB
+
+__all__ = ["Designed", "calibration_runs", "held_out_run"]
+
+
+class Designed(NamedTuple):
+    """A run to capture, with the name of its trace and what it is for."""
+
+    name: str
+    purpose: str
+    scenario: Scenario
+
+
+def calibration_runs() -> tuple[Designed, ...]:
+    """Return five migrations that together tell every constant of the harness on one machine.
+
+    Examples
+    --------
+    >>> [run.name for run in calibration_runs()]
+    ['free', 'stopcopy', 'slow', 'fast', 'large']
+    """
+    return (
+        Designed("free", "goodput", _scenario(256, 0, 32, 1500.0, math.inf, 0.1)),
+        Designed("stopcopy", "zero pages, downtime", _scenario(256, 128, 32, 2000.0, math.inf, 0.3, "stopcopy")),
+        Designed("slow", "windows, bytes", _scenario(256, 64, 32, 2000.0, 100e6, 0.3)),
+        Designed("fast", "sync, many dirty pages", _scenario(256, 64, 64, 7000.0, 160e6, 0.15)),
+        Designed("large", "cost of a sync by size", _scenario(512, 192, 64, 5000.0, 200e6, 0.1, kind="sweep")),
+    )
+
+
+def held_out_run() -> Designed:
+    """Return a migration that differs from all of :func:`calibration_runs` in cap, dirtying and limit.
+
+    Examples
+    --------
+    >>> held_out_run().scenario.policy.downtime_limit_s
+    0.15
+    """
+    return Designed("left-out", "prediction", _scenario(384, 64, 64, 4000.0, 120e6, 0.15))
+
+
+def _scenario(
+    memory_mib: int,
+    zero_mib: int,
+    region_mib: int,
+    writes_per_s: float,
+    cap_bytes_per_s: float,
+    limit_s: float,
+    strategy: str = "precopy",
+    kind: str = "random",
+) -> Scenario:
+    region = DirtyClass(region_bytes=region_mib * MIB, writes_per_s=writes_per_s, kind=kind)
+    return Scenario(
+        guest=Guest(memory_bytes=memory_mib * MIB, zero_bytes=zero_mib * MIB, dirty=(region,)),
+        policy=Policy(max_bandwidth_bytes_per_s=cap_bytes_per_s, downtime_limit_s=limit_s),
+        strategy=Strategy(name=strategy),
+    )
