@@ -154,8 +154,9 @@ def advance(
 def _tick_intensity_s(row: np.ndarray, phases: np.ndarray, tick: int) -> tuple[float, float]:
     first = int(row[FIRST_PHASE])
     own = phases[first : first + 2 * int(row[PHASES])]
-    start_s = row[OFFSET_S] + tick * TICK_S
-    return intensity_s(start_s, own), intensity_s(start_s + TICK_S, own)
+    before_s = intensity_s(row[OFFSET_S] + tick * TICK_S, own)
+    after_s = intensity_s(row[OFFSET_S] + (tick + 1) * TICK_S, own)  # to the bit what the next tick begins with
+    return before_s, after_s
 
 
 @jit
