@@ -34,7 +34,7 @@ T = TypeVar("T")
 _WP_ASYNC: Final = Feature.WP_ASYNC | Feature.WP_UNPOPULATED | Feature.WP_HUGETLBFS_SHMEM
 _WP_SYNC: Final = Feature.PAGEFAULT_FLAG_WP | Feature.WP_UNPOPULATED | Feature.WP_HUGETLBFS_SHMEM
 _HASH_CONSTANTS: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(29))
-_EMPTY: Final[Ranges] = np.empty((0, 2), np.int64)
+_PAGE_SHIFT: Final = PAGE_BYTES.bit_length() - 1
 
 
 class Tracker(Protocol):
@@ -139,9 +139,8 @@ class UffdAsync:
         self._uffd.protect(self._start, self._end - self._start)
 
     def collect(self) -> Ranges:
-        found = self._pagemap.ranges(self._start, self._end, protect=True)
-        found -= self._start
-        found //= PAGE_BYTES
+        found = self._pagemap.ranges(self._start, self._end, protect=True, origin=self._start)
+        found >>= _PAGE_SHIFT
         return found
 
     def close(self) -> None:

@@ -1,0 +1,141 @@
+"""Dirty-scan time as a ratio to a bare C loop over the same ioctl, on the same process and pages."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from migkit.harness import probe
+from migkit.harness.tracker import Tracker, open_tracker
+from tests.conftest import require
+from tests.harness.conftest import Writer
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.live]
+
+PAGES = 1 << 17
+REPEATS = 31
+LIMIT = 1.2
+
+SCAN_C = r"""
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+struct region { uint64_t start, end, categories; };
+struct scan {
+    uint64_t size, flags, start, end, walk_end, vector, vector_length, max_pages, inverted, mask, any_of, returned;
+};
+static struct region regions[1 << 16];
+
+int main(int argc, char **argv)
+{
+    char path[64], line[16];
+    snprintf(path, sizeof path, "/proc/%s/pagemap", argv[1]);
+    int pagemap = open(path, O_RDONLY);
+    uint64_t start = strtoull(argv[2], 0, 10), end = strtoull(argv[3], 0, 10);
+    while (fgets(line, sizeof line, stdin)) {
+        struct timespec before, after;
+        uint64_t pages = 0;
+        clock_gettime(CLOCK_MONOTONIC, &before);
+        for (uint64_t at = start; at < end;) {
+            struct scan scan = { sizeof scan, 3, at, end, 0, (uintptr_t)regions, 1 << 16, 0, 0, 2, 0, 2 };
+            int count = ioctl(pagemap, _IOWR('f', 16, struct scan), &scan);
+            if (count < 0)
+                return perror("PAGEMAP_SCAN"), 1;
+            for (int i = 0; i < count; i++)
+                pages += (regions[i].end - regions[i].start) / 4096;
+            at = scan.walk_end;
+        }
+        clock_gettime(CLOCK_MONOTONIC, &after);
+        printf("%lld %llu\n", (after.tv_sec - before.tv_sec) * 1000000000LL + after.tv_nsec - before.tv_nsec,
+               (unsigned long long)pages);
+        fflush(stdout);
+    }
+    return 0;
+}
+"""
+
+
+class BareLoop:
+    """The C program, scanning one region of one process each time it is asked."""
+
+    def __init__(self, folder: Path, writer: Writer) -> None:
+        (folder / "scan.c").write_text(SCAN_C)
+        subprocess.run(["gcc", "-O3", "-o", folder / "scan", folder / "scan.c"], check=True)
+        start = writer.address
+        self.process = subprocess.Popen(
+            [folder / "scan", *map(str, (writer.process.pid, start, start + writer.pages * 4096))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def scan(self) -> tuple[float, int]:
+        print(file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline().split()
+        return int(answer[0]) / 1e9, int(answer[1])
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+@pytest.fixture
+def writer() -> Iterator[Writer]:
+    process = Writer(PAGES)
+    yield process
+    process.close()
+
+
+@pytest.mark.parametrize("dirty_pages", [64, 1 << 14, PAGES])
+def test_scan_takes_at_most_1_2_times_a_bare_loop(writer, tmp_path, dirty_pages, record_property):
+    for key in ("uffd-wp-async", "gcc"):
+        require(probe.probe(key).available, probe.probe(key).reason)
+    tracker = open_tracker(
+        "uffd-async",
+        uffd=writer.uffd(),
+        pid=writer.process.pid,
+        address=writer.address,
+        length_bytes=writer.pages * 4096,
+    )
+    bare = BareLoop(tmp_path, writer)
+    try:
+        tracker.arm()
+        ratio = measured(writer, tracker, bare, dirty_pages)
+    finally:
+        bare.close()
+        tracker.close()
+    record_property("scan_ratio", ratio)
+    print(f"{dirty_pages} dirty of {PAGES} pages: {ratio:.3f} times the bare loop")
+    assert ratio <= LIMIT
+
+
+def measured(writer: Writer, tracker: Tracker, bare: BareLoop, dirty_pages: int) -> float:
+    """Return the ratio of the lower quartiles of scans taken in turn, after one round to warm up.
+
+    Lower quartiles, since what else runs on the machine only ever adds time.
+    """
+    bare_scans_s, scans_s = [], []
+    for repeat in range(REPEATS + 1):
+        make_dirty(writer, repeat, dirty_pages)
+        bare_s, bare_pages = bare.scan()
+        make_dirty(writer, repeat, dirty_pages)
+        start_s = time.perf_counter()
+        ranges = tracker.collect()
+        elapsed_s = time.perf_counter() - start_s
+        assert (ranges[:, 1] - ranges[:, 0]).sum() == bare_pages == dirty_pages
+        bare_scans_s.append(bare_s)
+        scans_s.append(elapsed_s)
+    return statistics.quantiles(scans_s[1:], n=4)[0] / statistics.quantiles(bare_scans_s[1:], n=4)[0]
+
+
+def make_dirty(writer: Writer, seed: int, dirty_pages: int) -> None:
+    writer.tell(f"random {seed} {dirty_pages}")
+    writer.wait()
