@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, Final
 
 import plotly.graph_objects as go
 
 from migkit.viz import CONFIG, Figure
 
 __all__ = ["LiveFigure"]
+
+
+_WIDTH_PX: Final = 960  # a page measures a figure before it has a width of its own, and again when it is reloaded
 
 
 class LiveFigure(go.FigureWidget):  # type: ignore[misc]
@@ -32,6 +35,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     def __init__(self, figure: Figure) -> None:
         super().__init__(figure)
         self._config = dict(CONFIG)
+        self.layout.width = _WIDTH_PX
         self._drawn = True
 
     def follow(self, figure: Figure) -> None:

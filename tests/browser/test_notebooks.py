@@ -1,0 +1,70 @@
+"""The notebooks as a person sees them: JupyterLab in Chromium."""
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+IDLE = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
+EXPLORER = ".jp-Cell-outputArea:has(.noUi-handle)"
+START_MS = 90_000
+
+
+@pytest.fixture
+def complaints(page, lab):
+    """What the page should never do: raise errors, or ask other hosts for anything."""
+    found = []
+    page.on("pageerror", lambda error: found.append(f"page error: {error}"))
+    page.on("request", lambda request: _is_foreign(request.url, lab) and found.append(f"foreign: {request.url}"))
+    return found
+
+
+def _is_foreign(url, lab):
+    return not url.startswith((lab.address, lab.address.replace("http", "ws", 1), "data:", "blob:", "about:"))
+
+
+def _open(page, lab, notebook):
+    page.goto(lab.url(notebook))
+    expect(page.locator(".jp-Notebook")).to_be_visible(timeout=START_MS)
+    expect(page.locator(".jp-Toolbar-kernelName, .jp-KernelName").first).to_contain_text("Python 3", timeout=START_MS)
+    expect(page.locator(IDLE)).to_be_attached(timeout=START_MS)
+
+
+def _run_all(page):
+    page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
+    page.locator(".lm-Menu-itemLabel", has_text="Run All Cells").first.click()
+    expect(page.locator(f"{EXPLORER} .js-line").first).to_be_attached(timeout=START_MS)
+    expect(page.locator(IDLE)).to_be_attached(timeout=START_MS)
+
+
+def _path(page):
+    return page.locator(f"{EXPLORER} .js-line").first
+
+
+def _readouts(page):
+    return page.locator(f"{EXPLORER} .widget-readout").all_inner_texts()
+
+
+@pytest.mark.parametrize("notebook", ["00-start.ipynb"])
+def test_a_moved_slider_moves_the_drawn_path_and_a_reload_keeps_it(page, lab, complaints, notebook):
+    _open(page, lab, notebook)
+    _run_all(page)
+    expect(page.locator("[data-mime-type='application/vnd.jupyter.error']")).to_have_count(0)
+
+    shown = _readouts(page)
+    handle = page.locator(f"{EXPLORER} .noUi-handle").first
+    handle.focus()
+    for _ in range(3):
+        before = _path(page).get_attribute("d")
+        handle.press("ArrowRight")
+        expect(_path(page)).not_to_have_attribute("d", before)
+    after, moved = _path(page).get_attribute("d"), _readouts(page)
+    assert moved[0] != shown[0]
+    assert moved[1:] == shown[1:]
+
+    page.keyboard.press("Control+s")
+    expect(page.locator(".jp-NotebookPanel")).to_be_visible()
+    _open(page, lab, notebook)
+    expect(_path(page)).to_have_attribute("d", after, timeout=START_MS)
+    assert _readouts(page) == moved
+    assert complaints == []

@@ -1,0 +1,26 @@
+"""Every notebook runs from a clean kernel; the claims of its text are asserted in its cells."""
+
+import nbclient
+import nbformat
+import pytest
+
+from tests.conftest import TOP
+
+NOTEBOOKS = sorted((TOP / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_from_a_clean_kernel(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(TOP))
+    notebook = nbformat.read(path, as_version=4)
+    client = nbclient.NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.source for cell in code if _complains(cell)] == []
+    assert any("assert " in cell.source for cell in code), "no cell asserts what the text claims"
+
+
+def _complains(cell):
+    return any(output.output_type == "error" or output.get("name") == "stderr" for output in cell.outputs)
