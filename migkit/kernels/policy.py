@@ -17,13 +17,15 @@ When the policy is asked
       ``REMAINING_BYTES`` is exact. ``ROUND_SENT_BYTES`` and ``ROUND_START_S`` still describe the
       round that this sync ends, for the first sync both are 0;
     * at the end of every rate window (``EVENT = WINDOW``; QEMU: 100 ms);
-    * when nothing is left to send of what the last sync marked (``EVENT = EMPTY``).
+    * when nothing is left to send of what the last sync marked (``EVENT = EMPTY``). When the sync
+      itself found nothing and the policy goes on, the caller waits for the end of the window first.
 
 Calls with ``SYNCED`` and ``EMPTY`` must not be left out. A call with ``WINDOW`` may be when
 ``REMAINING_BYTES`` is at least ``WAKE_REMAINING_BYTES`` and ``NOW_S`` is before ``WAKE_TIME_S``,
 as the last call left them: it would return CONTINUE and change nothing. What happens
 between rate windows waits for the end of the window, as in QEMU. So a jumping caller goes
-on to the first window end at which one of the two holds.
+on to the first window end at which one of the two holds. A sender that the cap does not bind
+may ask with WINDOW in mid-window too: QEMU looks at its rule every 50 ms then.
 
 What the actions mean
     * CONTINUE: go on sending; at EMPTY: sync the bitmap, then ask again with SYNCED;

@@ -412,7 +412,7 @@ def _send(
     classes = int(record[CLASSES])
     if run[LEFT] <= 0.0:
         _end_window(record, state, run, run[T], 1.0)
-        return policy.WINDOW
+        return policy.EMPTY
     while run[COUNT] > 0.0:
         if run[T] >= run[CHANGE]:
             _follow_link(record, steps, run)

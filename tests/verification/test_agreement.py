@@ -1,0 +1,126 @@
+"""The expected-value engine against the mean of page-level runs, on random scenarios of all strategies."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, simulate
+from migkit.models.predict import predict
+
+MIB = 2**20
+STRATEGIES = ("precopy", "precopy", "auto_converge", "dirty_limit", "stopcopy", "postcopy", "hybrid")
+POLICIES = ("nova", "kubevirt", "kubevirt-ramp", "kubevirt-stall", "ovirt", "proxmox", "xen", "xen-4.5")
+POLICIES += ("cloud-hypervisor", "criu-phaul", "criu-go-phaul", "vmware-like", "hyperv-like", "qemu-10")
+MEASURES = ("total_time_s", "transferred_bytes", "remaining_at_switchover_bytes")
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    scenario: Scenario
+    verdicts: tuple[str, ...]
+    predicted: tuple[float, ...]
+    simulated: tuple[float, ...]
+
+    def of(self, measure: str) -> float:
+        """Return the relative difference of a measure."""
+        at = MEASURES.index(measure)
+        if self.simulated[at] == self.predicted[at]:
+            return 0.0
+        if not math.isfinite(self.predicted[at]) or self.simulated[at] == 0.0:
+            return math.inf
+        return abs(self.predicted[at] / self.simulated[at] - 1.0)
+
+
+def random_scenario(rng: np.random.Generator, policy: str) -> Scenario:
+    """Return a scenario of a small guest, so that many page-level runs of it are quick."""
+    memory = int(rng.integers(96, 513)) * MIB
+    classes = tuple(_random_class(rng, memory // 4) for _ in range(int(rng.integers(0, 4))))
+    used = sum(c.region_bytes for c in classes)
+    guest = Guest(
+        memory_bytes=memory,
+        zero_bytes=int(rng.uniform(0, 0.9) * (memory - used)) // 4096 * 4096,
+        dirty=classes,
+        capacity_writes_per_s=_capacity(rng, classes),
+    )
+    rule = Policy(
+        name=policy,
+        max_bandwidth_bytes_per_s=float(np.exp(rng.uniform(np.log(2e7), np.log(4e8)))),
+        downtime_limit_s=float(rng.choice([0.05, 0.1, 0.3, 0.5, 1.0])),
+        time_limit_s=30.0,
+    )
+    link = Link(bandwidth_bytes_per_s=float(np.exp(rng.uniform(np.log(1e8), np.log(1.5e9)))), rtt_s=2e-4)
+    return Scenario(guest=guest, policy=rule, link=link, host=Host(fault_service_s=1e-4), strategy=_strategy(rng))
+
+
+def _random_class(rng: np.random.Generator, most: int) -> DirtyClass:
+    region = int(rng.uniform(0.05, 1.0) * most) // 4096 * 4096
+    phases = ((2.0, 1.0), (1.0, 0.2)) if rng.random() < 0.2 else ()
+    return DirtyClass(
+        region_bytes=region,
+        writes_per_s=float(np.exp(rng.uniform(np.log(50), np.log(20000)))),
+        kind=str(rng.choice(["random", "random", "sweep"])),
+        phases=phases,
+        phase_offset_s=float(rng.uniform(0, 3)) if phases else 0.0,
+    )
+
+
+def _capacity(rng: np.random.Generator, classes: tuple[DirtyClass, ...]) -> float | None:
+    demand = sum(c.writes_per_s for c in classes)
+    return float(demand * rng.uniform(1.0, 20.0)) if demand and rng.random() < 0.5 else None
+
+
+def _strategy(rng: np.random.Generator) -> Strategy:
+    name = str(rng.choice(STRATEGIES))
+    if name == "auto_converge":
+        return Strategy(auto_converge=True)
+    if name == "dirty_limit":
+        return Strategy(dirty_limit_bytes_per_s=float(rng.uniform(1e7, 5e7)))
+    if name == "hybrid":
+        return Strategy(name=name, postcopy_after_s=float(rng.uniform(0.3, 3.0)))
+    return Strategy(name=name)
+
+
+def differences(count: int, repeats: int, seed: int, policies: tuple[str, ...] = ("qemu-7",)) -> list[Difference]:
+    """Return the differences on ``count`` random scenarios."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for at in range(count):
+        scenario = random_scenario(rng, policies[at % len(policies)])
+        simulated, predicted = simulate(scenario, seed=at, repeats=repeats), predict(scenario)
+        rows.append(
+            Difference(
+                scenario=scenario,
+                verdicts=(predicted.verdict, *(run.verdict for run in simulated.runs)),
+                predicted=tuple(getattr(predicted, m) for m in MEASURES),
+                simulated=tuple(simulated.mean(m) for m in MEASURES),
+            )
+        )
+    return rows
+
+
+def check(rows: list[Difference], alike: float) -> None:
+    """Hold median and 95th percentile to their bounds."""
+    same = [row for row in rows if len(set(row.verdicts)) == 1]
+    assert len(same) >= alike * len(rows)
+    for measure, median, most in zip(MEASURES, (0.01, 0.01, 0.05), (0.03, 0.03, 0.05), strict=True):
+        found = np.array([row.of(measure) for row in same])
+        assert np.median(found) <= median, measure
+        assert np.quantile(found, 0.95) <= most, measure
+
+
+def test_a_few_random_scenarios_agree():
+    rows = differences(count=30, repeats=6, seed=20)
+    for measure, most in zip(MEASURES, (0.02, 0.02, 0.05), strict=True):
+        assert np.quantile([row.of(measure) for row in rows], 0.9) <= most, measure
+
+
+@pytest.mark.verification
+def test_random_scenarios_agree():
+    check(differences(count=200, repeats=40, seed=1), alike=0.97)
+
+
+@pytest.mark.verification
+def test_random_scenarios_agree_under_every_policy():
+    check(differences(count=200, repeats=20, seed=2, policies=POLICIES), alike=0.95)
