@@ -14,7 +14,7 @@ from migkit.models.goodput import goodput
 from migkit.models.predict import predict
 from migkit.models.result import Prediction
 from migkit.scenario import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy
-from migkit.widgets import controls
+from migkit.widgets import controls, warm
 from migkit.widgets.live import LiveFigure
 
 __all__ = ["Explorer"]
@@ -118,6 +118,7 @@ class Explorer:
             self.headline.value = _words(self.result)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
+        warm.begin()
         return self.widget._repr_mimebundle_(**options)
 
 
