@@ -4,14 +4,14 @@ from migkit.viz.accuracy import predicted_against_measured
 from migkit.viz.overview import convergence, overview
 from migkit.viz.remaining import prediction, remaining
 from migkit.viz.rounds import rounds
-from migkit.viz.strategies import crossover, timelines
+from migkit.viz.strategies import crossovers, timelines
 from migkit.viz.style import CONFIG, Figure
 
 __all__ = [
     "CONFIG",
     "Figure",
     "convergence",
-    "crossover",
+    "crossovers",
     "overview",
     "predicted_against_measured",
     "prediction",

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import plotly.graph_objects as go
 
-from migkit.viz.style import COLOURS, STRATEGIES, Figure, line, styled
+from migkit.viz.style import COLOURS, STRATEGIES, Figure, line, side_by_side, styled
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
 
-__all__ = ["PHASES", "crossover", "timelines"]
+__all__ = ["PHASES", "crossovers", "timelines"]
 
 PHASES: Final[Mapping[str, tuple[str, str]]] = {
     "runs at the source": (COLOURS["sky"], ""),
@@ -65,43 +65,72 @@ def _spans(result: Prediction) -> tuple[float, float, float]:
     return max(0.0, total_s - result.downtime_s - result.exposure_s), result.downtime_s, result.exposure_s
 
 
-def crossover(
-    at: Sequence[float], curves: Mapping[str, Sequence[float]], here: float, *, x_title: str, y_title: str
+def crossovers(
+    at: Sequence[float],
+    sweep: Mapping[str, Sequence[Prediction]],
+    *,
+    here: float,
+    x_title: str,
+    fields: Mapping[str, str],
 ) -> Figure:
-    """Return one curve a strategy over a setting, and where the setting stands now.
+    """Return one panel a field of the results: one curve a strategy over a setting.
 
     Parameters
     ----------
     at
-        Values of the setting.
-    curves
-        By strategy, a value at each of them; NaN or infinite where the strategy does not end.
+        Values of the setting, above 0.
+    sweep
+        By strategy, a prediction at each of them; a curve stops where its strategy does not end.
     here
-        The setting now.
-    x_title, y_title
-        What the axes show, with units.
+        The setting now, drawn as an upright line.
+    x_title
+        What the setting is, with its unit.
+    fields
+        Field of the results by the title of its axis, with its unit.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Strategy, predict
+    >>> guest = Guest(memory_bytes=2**30)
+    >>> sweep = {name: [predict(guest=guest, strategy=Strategy(name=name))] for name in STRATEGIES}
+    >>> figure = crossovers([1.0], sweep, here=1.0, x_title="x", fields={"total_time_s": "total time [s]"})
+    >>> len(figure.data)
+    5
     """
+    panels = [
+        _crossover(at, {n: [_ended(r, field) for r in results] for n, results in sweep.items()}, here, x_title, title)
+        for field, title in fields.items()
+    ]
+    for panel in panels[1:]:
+        panel.update_traces(showlegend=False)
+    return side_by_side(*panels, widths=(1.0 / len(panels),) * len(panels))
+
+
+def _ended(result: Prediction, field: str) -> float | None:
+    value = float(getattr(result, field))
+    return value if math.isfinite(result.total_time_s) and value > 0 else None
+
+
+def _crossover(
+    at: Sequence[float], curves: Mapping[str, Sequence[float | None]], here: float, x_title: str, y_title: str
+) -> Figure:
     traces = [
-        go.Scatter(x=list(at), y=[_finite(value) for value in values], **line(STRATEGIES[name], mode="lines+markers"))
+        go.Scatter(x=list(at), y=list(values), **line(STRATEGIES[name], mode="lines+markers"))
         for name, values in curves.items()
     ]
-    largest = max((v for values in curves.values() for v in values if math.isfinite(v)), default=1.0)
-    traces.append(_here(here, largest))
+    values = [value for curve in curves.values() for value in curve if value is not None] or [1.0]
+    traces.append(_here(max(here, min(at)), min(values), max(values)))
     return styled(
         traces,
-        xaxis={"title": {"text": x_title}, "type": "log"},
-        yaxis={"title": {"text": y_title}, "type": "log"},
+        xaxis={"title": {"text": x_title}, "type": "log", "dtick": 1},
+        yaxis={"title": {"text": y_title}, "type": "log", "dtick": 1},
     )
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) and value > 0 else None
-
-
-def _here(here: float, largest: float) -> Any:
+def _here(here: float, lowest: float, highest: float) -> Any:
     return go.Scatter(
         x=[here, here],
-        y=[1e-3, max(largest, 2e-3)],
+        y=[lowest, highest],
         mode="lines",
         name="now",
         hoverinfo="skip",

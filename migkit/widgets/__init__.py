@@ -2,5 +2,7 @@
 
 from migkit.widgets.explorer import Explorer
 from migkit.widgets.live import LiveFigure
+from migkit.widgets.policies import PolicyExplorer
+from migkit.widgets.strategies import StrategyExplorer
 
-__all__ = ["Explorer", "LiveFigure"]
+__all__ = ["Explorer", "LiveFigure", "PolicyExplorer", "StrategyExplorer"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,7 +9,6 @@ import ipywidgets as ipw
 
 from migkit import units
 from migkit.scenario.strategy import STRATEGIES
-from migkit.viz.style import COLOURS
 from migkit.viz.style import STRATEGIES as STYLES
 
 __all__ = [
@@ -21,7 +19,6 @@ __all__ = [
     "WORKING_SETS",
     "WRITE_RATES",
     "choice",
-    "error_line",
     "slider",
     "strategies",
     "write_rate",
@@ -76,8 +73,3 @@ def choice(description: str, options: Sequence[tuple[str, str]], value: str) -> 
 def strategies(value: str) -> ipw.Dropdown:
     """Return the choice of a strategy."""
     return choice("strategy", [(STYLES[name].label, name) for name in STRATEGIES], value)
-
-
-def error_line(error: Exception) -> str:
-    """Return the one line that a widget shows in place of a result."""
-    return f'<span style="color:{COLOURS["vermillion"]}"><b>{html.escape(str(error) or repr(error))}</b></span>'

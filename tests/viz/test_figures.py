@@ -71,10 +71,22 @@ def test_accuracy_has_a_panel_a_quantity():
     assert figure.data[2].xaxis == "x2"
 
 
-def test_crossover_leaves_out_strategies_that_do_not_end():
-    curves = {"precopy": [1.0, math.inf], "stopcopy": [3.0, 3.0]}
-    figure = viz.crossover([1.0, 10.0], curves, 2.0, x_title="x", y_title="y")
-    assert figure.data[0].y == (1.0, None)
+def test_a_curve_stops_where_its_strategy_does_not_end():
+    rates = [1e3, 1e7]
+    guests = [
+        dataclasses.replace(GUEST, dirty=(DirtyClass(region_bytes=2**29, writes_per_s=rate),)) for rate in rates
+    ]
+    sweep = {
+        name: [predict(guest=guest, strategy=Strategy(name=name)) for guest in guests]
+        for name in ("precopy", "stopcopy")
+    }
+    fields = {"total_time_s": "total time [s]", "downtime_s": "downtime [s]"}
+    figure = viz.crossovers(rates, sweep, here=1e4, x_title="writes", fields=fields)
+    precopy, stopcopy, now, precopy_down = figure.data[:4]
+    assert precopy.y == (sweep["precopy"][0].total_time_s, None)
+    assert stopcopy.y[0] == pytest.approx(stopcopy.y[1])
+    assert now.x == (1e4, 1e4)
+    assert precopy_down.y[0] == sweep["precopy"][0].downtime_s
 
 
 def test_no_figure_offers_to_send_its_data_away(result):

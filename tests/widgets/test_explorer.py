@@ -38,7 +38,7 @@ def test_every_control_moves_the_drawn_lines(explorer, name, value):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_figure_shows_the_prediction_of_the_scenario_that_the_widgets_say(explorer, strategy):
     explorer.strategy.value = strategy
-    expected = predict(explorer.scenario())
+    expected = predict(explorer.scenario(strategy))
     assert explorer.result == expected
     line = explorer.figure.data[0]
     assert list(line.x) == [point.t_s for point in expected.timeline]

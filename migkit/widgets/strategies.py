@@ -1,0 +1,106 @@
+"""Every strategy of one guest side by side, and where one overtakes another."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import ipywidgets as ipw
+
+from migkit import units, viz
+from migkit.models.predict import predict
+from migkit.models.result import Prediction
+from migkit.scenario import Host, Link
+from migkit.scenario.strategy import STRATEGIES
+from migkit.widgets import controls, warm, words
+from migkit.widgets.live import LiveFigure
+from migkit.widgets.panel import Panel
+
+__all__ = ["StrategyExplorer"]
+
+_RATES: Final = (300.0, 1e3, 3e3, 1e4, 2e4, 4e4, 7e4, 1e5, 2e5, 4e5, 1e6)
+
+
+class StrategyExplorer(Panel):
+    """Pre-copy, post-copy, hybrid and stop-copy of one guest.
+
+    Parameters
+    ----------
+    host
+        Calibrated constants of the installation.
+
+    Attributes
+    ----------
+    round_trip
+        The widget beside those of every panel.
+    figure
+        Where the guest runs, when it is down, when it waits for pages: a row a strategy.
+    crossover
+        Total time and downtime of each strategy over the write rate.
+    results, sweep
+        The last predictions, by strategy; and those over the write rates of ``crossover``.
+
+    Examples
+    --------
+    >>> explorer = StrategyExplorer()
+    >>> explorer.write_rate.value = 1e6
+    >>> explorer.results["precopy"].verdict, explorer.results["postcopy"].verdict
+    ('does_not_converge', 'converges')
+    """
+
+    def __init__(self, host: Host | None = None) -> None:
+        super().__init__(host)
+        self.round_trip = controls.slider("round trip", controls.ROUND_TRIPS, "0.2 ms")
+        self._setting: tuple[Any, ...] | None = None
+        self._predict()
+        self._predict_sweep()
+        self.figure = LiveFigure(viz.timelines(self.results))
+        self.crossover = LiveFigure(self._draw_crossover())
+        self.table = ipw.HTML(words.table(self.results))
+        self._show(self.table, self.figure, self.crossover)
+
+    def refresh(self) -> None:
+        """Predict what the widgets say and show it; the curves wait while kernels are still being compiled."""
+        self._predict()
+        self.figure.follow(viz.timelines(self.results))
+        self.table.value = words.table(self.results)
+        self.headline.value = ""
+        if warm.is_busy() and self._stale():
+            warm.when_done(lambda: self._follow(None))
+        else:
+            self._predict_sweep()
+        self.crossover.follow(self._draw_crossover())
+
+    def _controls(self) -> list[Any]:
+        return [*super()._controls(), self.round_trip]
+
+    def _link(self) -> Link:
+        return Link(
+            bandwidth_bytes_per_s=units.rate(self.bandwidth.value, "bandwidth"),
+            rtt_s=units.duration(self.round_trip.value, "round trip"),
+        )
+
+    def _predict(self) -> None:
+        self.results = {name: predict(self.scenario(name)) for name in STRATEGIES}
+
+    def _stale(self) -> bool:
+        return self._setting != self._all_but_the_write_rate()
+
+    def _all_but_the_write_rate(self) -> tuple[Any, ...]:
+        return tuple(control.value for control in self._controls() if control is not self.write_rate)
+
+    def _predict_sweep(self) -> None:
+        if not self._stale():
+            return
+        self.sweep: dict[str, list[Prediction]] = {
+            name: [predict(self.scenario(name, writes_per_s=rate)) for rate in _RATES] for name in STRATEGIES
+        }
+        self._setting = self._all_but_the_write_rate()
+
+    def _draw_crossover(self) -> viz.Figure:
+        return viz.crossovers(
+            _RATES,
+            self.sweep,
+            here=self.write_rate.value,
+            x_title="page writes [1/s]",
+            fields={"total_time_s": "total time [s]", "downtime_s": "downtime [s]"},
+        )
