@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from migkit.models.many import predict_many
     from migkit.models.predict import predict
     from migkit.models.result import Prediction
     from migkit.models.simulate import Simulation, simulate
@@ -32,6 +33,7 @@ _HOME = {
     "register_policy": "migkit.scenario.policy",
     "simulate": "migkit.models.simulate",
     "predict": "migkit.models.predict",
+    "predict_many": "migkit.models.many",
 }
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "Strategy",
     "__version__",
     "predict",
+    "predict_many",
     "presets",
     "register_policy",
     "simulate",

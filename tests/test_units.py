@@ -78,7 +78,7 @@ def test_durations(text, value):
             f'memory: "Gb" is not a unit of size; use one of {SIZES}; sizes are in bytes, and 8 bit are 1 B',
         ),
         (units.size, "4 parsec", f'memory: "parsec" is not a unit of size; use one of {SIZES}'),
-        (units.size, "4 B\nB", f'memory: "B\\\\nB" is not a unit of size; use one of {SIZES}'),
+        (units.size, "4 B\nB", f'memory: "B\\nB" is not a unit of size; use one of {SIZES}'),
         (units.size, "x" * 99, f'memory: "{"x" * 37}..." is not a size; write a number and one of {SIZES}'),
         (units.rate, "10 Gbps", f'memory: "Gbps" is not a unit of rate; use one of {RATES} (did you mean "Gbit/s"?)'),
         (units.rate, "10 Gb/s", f'memory: "Gb/s" is not a unit of rate; use one of {RATES} (did you mean "Gbit/s"?)'),

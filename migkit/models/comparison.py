@@ -55,7 +55,7 @@ class Comparison:
 
 
 def _bandwidth(scenario: Scenario) -> float:
-    return min(goodput(scenario), scenario.policy.max_bandwidth_bytes_per_s)
+    return float(min(goodput(scenario), scenario.policy.max_bandwidth_bytes_per_s))
 
 
 def _dirty_rate(scenario: Scenario) -> float:

@@ -8,8 +8,11 @@ done by no more streams at once than processors are free.
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from migkit.scenario import Scenario
 
@@ -19,8 +22,10 @@ MSS_BYTES: Final = 1460.0
 FIRST_WINDOW_BYTES: Final = 10 * MSS_BYTES  # RFC 6928
 
 
-def goodput(scenario: Scenario) -> float:
+def goodput(scenario: Scenario) -> Any:
     """Return what nothing but the policy's cap limits further [B/s].
+
+    Fields that are numbers may be arrays, one value for each of many scenarios; so may the result be.
 
     Examples
     --------
@@ -30,12 +35,12 @@ def goodput(scenario: Scenario) -> float:
     """
     link, host, strategy = scenario.link, scenario.host, scenario.strategy
     share = (link.bandwidth_bytes_per_s - link.background_bytes_per_s) / link.migrations
-    working = min(strategy.streams, host.source_free_cores, host.destination_free_cores)
-    by_host = working * min(host.goodput_bytes_per_s, host.tls_bytes_per_s if strategy.tls else math.inf)
-    return min(share, by_host, strategy.streams * _by_protocol(scenario), host.receive_bytes_per_s)
+    working = _least(strategy.streams, host.source_free_cores, host.destination_free_cores)
+    by_host = working * _least(host.goodput_bytes_per_s, host.tls_bytes_per_s if strategy.tls else math.inf)
+    return _plain(_least(share, by_host, strategy.streams * _by_protocol(scenario), host.receive_bytes_per_s))
 
 
-def ramp_s(scenario: Scenario, goodput_bytes_per_s: float) -> float:
+def ramp_s(scenario: Scenario, goodput_bytes_per_s: Any) -> Any:
     """Return the time that slow start costs beside a flow at full speed from the first byte [s].
 
     The window doubles every round trip from ten segments (RFC 6928) to the bandwidth-delay
@@ -49,17 +54,27 @@ def ramp_s(scenario: Scenario, goodput_bytes_per_s: float) -> float:
     """
     rtt_s = scenario.link.rtt_s
     first = FIRST_WINDOW_BYTES * scenario.strategy.streams
-    bdp = goodput_bytes_per_s * rtt_s
-    if bdp <= first:
-        return 0.0
-    trips = math.log2(bdp / first)
-    return max(0.0, trips * rtt_s - (bdp - first) / goodput_bytes_per_s)
+    speed = np.where(
+        np.isfinite(goodput_bytes_per_s), goodput_bytes_per_s, 1.0
+    )  # nothing is lost to a path without end
+    bdp = speed * rtt_s
+    trips = np.log2(np.maximum(bdp / first, 1.0))
+    return _plain(np.where(bdp > first, np.maximum(0.0, trips * rtt_s - (bdp - first) / speed), 0.0))
 
 
-def _by_protocol(scenario: Scenario) -> float:
+def _by_protocol(scenario: Scenario) -> Any:
     """Return what window and loss leave one TCP stream [B/s]."""
     link = scenario.link
-    if link.rtt_s == 0:
-        return math.inf
-    by_loss = math.inf if link.loss == 0 else math.sqrt(1.5) * MSS_BYTES / (link.rtt_s * math.sqrt(link.loss))
-    return min(link.window_bytes / link.rtt_s, by_loss)
+    with np.errstate(divide="ignore"):
+        by_window = np.divide(link.window_bytes, link.rtt_s)
+        by_loss = np.divide(math.sqrt(1.5) * MSS_BYTES, link.rtt_s * np.sqrt(link.loss))
+    return _least(by_window, by_loss)
+
+
+def _least(*values: Any) -> Any:
+    return functools.reduce(np.minimum, values)
+
+
+def _plain(value: Any) -> Any:
+    """Return one number as Python's, many as they are."""
+    return float(value) if np.ndim(value) == 0 else value

@@ -19,7 +19,7 @@ from migkit.units import PAGE_BYTES
 
 __all__ = ["predict"]
 
-_VERDICTS: Final = {
+VERDICTS: Final = {
     policy.SWITCHOVER: "converges",
     policy.POSTCOPY: "converges",
     policy.ABORT: "aborted",
@@ -118,7 +118,7 @@ def _check_conservation(packed: Packed, result: np.ndarray) -> None:
 def _prediction(
     case: Scenario, goodput_bytes_per_s: float, result: np.ndarray, rounds: np.ndarray, line: np.ndarray
 ) -> Prediction:
-    verdict = _VERDICTS[int(result[layout.ACTION])]
+    verdict = VERDICTS[int(result[layout.ACTION])]
     endless = verdict == "does_not_converge"
     bandwidth = min(goodput_bytes_per_s, case.policy.max_bandwidth_bytes_per_s)
     natural_s = natural_downtime_s(case.guest, bandwidth, PAGE_BYTES + case.host.page_header_bytes)

@@ -11,10 +11,22 @@ import math
 import numbers
 from typing import Any
 
+import numpy as np
+
 from migkit.errors import UsageError
 from migkit.units import PAGE_BYTES, format_duration, format_rate, format_size
 
-__all__ = ["bounded", "check", "check_pages", "check_steps", "file_key", "may_be_unlimited", "show", "unit_kind"]
+__all__ = [
+    "bounded",
+    "check",
+    "check_pages",
+    "check_steps",
+    "file_key",
+    "may_be_unlimited",
+    "show",
+    "slots",
+    "unit_kind",
+]
 
 
 def bounded(
@@ -175,3 +187,8 @@ def _check_bounds(path: str, field: dataclasses.Field[Any], value: Any) -> None:
         raise UsageError(f"{path}: infinity is too large; give a finite number")
     if value > high:
         raise UsageError(f"{path}: {show(name, value)} is too large; it must be at most {show(name, high)}")
+
+
+def slots(number: int, rows: int | None) -> np.ndarray:
+    """Return an empty record of ``number`` slots, or of ``rows`` scenarios: a column each, contiguous in memory."""
+    return np.zeros(number) if rows is None else np.zeros((rows, number)).T

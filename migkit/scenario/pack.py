@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from migkit.kernels import dirty, layout, policy
 from migkit.kernels.layout import CLASS_BASE, CLASS_SLOTS
 from migkit.scenario import policy as rules
+from migkit.scenario._fields import slots
 from migkit.scenario.dirty import DirtyClass
 from migkit.scenario.guest import Guest
 from migkit.scenario.host import Host
@@ -22,14 +23,17 @@ WINDOW_S = 0.1  # QEMU's BUFFER_DELAY (migration.c)
 
 
 class Packed(NamedTuple):
-    """One scenario as arrays; slots are those of :mod:`migkit.kernels.layout` and of the policy."""
+    """One scenario as arrays, or many one behind the other.
+
+    Slots are those of :mod:`migkit.kernels.layout` and of the policy.
+    """
 
     record: np.ndarray
     steps: np.ndarray
     parameters: np.ndarray
 
 
-def pack(scenario: Scenario, goodput_bytes_per_s: float, lead_s: float = 0.0) -> Packed:
+def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: int | None = None) -> Packed:
     """Return the records of a scenario.
 
     Parameters
@@ -40,6 +44,8 @@ def pack(scenario: Scenario, goodput_bytes_per_s: float, lead_s: float = 0.0) ->
         What link and hosts together can give, see :func:`migkit.models.goodput.goodput` [B/s].
     lead_s
         Time before the first byte of memory, set-up not included [s].
+    rows
+        How many scenarios there are, when fields that are numbers are arrays of so many.
 
     Examples
     --------
@@ -48,7 +54,7 @@ def pack(scenario: Scenario, goodput_bytes_per_s: float, lead_s: float = 0.0) ->
     65536
     """
     guest = scenario.guest
-    record = np.zeros(CLASS_BASE + CLASS_SLOTS * len(guest.dirty))
+    record = slots(CLASS_BASE + CLASS_SLOTS * len(guest.dirty), rows)
     steps: list[tuple[float, float]] = []
     _pack_guest(record, guest)
     for at, one in enumerate(guest.dirty):
@@ -65,10 +71,10 @@ def pack(scenario: Scenario, goodput_bytes_per_s: float, lead_s: float = 0.0) ->
     record[layout.RTT_S] = scenario.link.rtt_s
     record[layout.STEP_FIRST], record[layout.STEP_COUNT] = len(steps), len(scenario.link.steps)
     steps.extend(scenario.link.steps)
-    parameters = rules.pack(scenario.policy, scenario.strategy)
-    if parameters[policy.POSTCOPY_AFTER_S] > 0.0:
+    parameters = rules.pack(scenario.policy, scenario.strategy, rows)
+    if scenario.strategy.postcopy_after_s is not None:
         parameters[policy.POSTCOPY_AFTER_S] += scenario.host.command_s
-    return Packed(record, np.array(steps, dtype=np.float64).reshape(-1), parameters)
+    return Packed(record.T.reshape(-1), np.array(steps, dtype=np.float64).reshape(-1), parameters.T.reshape(-1))
 
 
 def _pack_guest(record: np.ndarray, guest: Guest) -> None:
@@ -76,7 +82,7 @@ def _pack_guest(record: np.ndarray, guest: Guest) -> None:
     record[layout.NORMAL_PAGES] = guest.memory_pages - guest.zero_pages - regions
     record[layout.ZERO_PAGES] = guest.zero_pages
     record[layout.CLASSES] = len(guest.dirty)
-    record[layout.CAPACITY] = guest.capacity_writes_per_s or 0.0
+    record[layout.CAPACITY] = 0.0 if guest.capacity_writes_per_s is None else guest.capacity_writes_per_s
     record[layout.GRAIN_PAGES] = guest.tracking_bytes // PAGE_BYTES
     record[layout.FILL_ZERO] = guest.fill == "zero"
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from migkit.errors import UsageError
 from migkit.kernels import policy as kernel
-from migkit.scenario._fields import bounded, check
+from migkit.scenario._fields import bounded, check, slots
 from migkit.scenario.presets import BUILT_IN, Preset, Setting
 from migkit.scenario.strategy import Strategy
 from migkit.units import PAGE_BYTES
@@ -188,8 +188,10 @@ def register_policy(
     return register
 
 
-def pack(policy: Policy, strategy: Strategy | None = None) -> np.ndarray:
+def pack(policy: Policy, strategy: Strategy | None = None, rows: int | None = None) -> np.ndarray:
     """Return the parameter record that :func:`migkit.kernels.policy.decide` takes.
+
+    With ``rows``, fields that are numbers may be arrays of so many, and there is a column for each.
 
     Examples
     --------
@@ -197,7 +199,7 @@ def pack(policy: Policy, strategy: Strategy | None = None) -> np.ndarray:
     0.5
     """
     strategy = strategy or Strategy()
-    parameters = kernel.new_parameters()
+    parameters = slots(kernel.PARAMETER_SLOTS, rows)
     for setting in _QEMU_SETTINGS + policy.preset.settings:
         parameters[setting.slot] = setting.default
     parameters[kernel.POLICY] = policy.preset.code
@@ -221,9 +223,9 @@ _STRATEGIES: Final = {
 def _pack_strategy(parameters: np.ndarray, strategy: Strategy, auto_converge: bool) -> None:
     parameters[kernel.STRATEGY] = _STRATEGIES[strategy.name]
     after_s, rounds = strategy.postcopy_after_s, strategy.postcopy_after_rounds
-    parameters[kernel.POSTCOPY_AFTER_S] = 0.0 if after_s is None else max(after_s, 1e-9)
+    parameters[kernel.POSTCOPY_AFTER_S] = 0.0 if after_s is None else np.maximum(after_s, 1e-9)
     parameters[kernel.POSTCOPY_AFTER_ROUNDS] = (1 if after_s is None else 0) if rounds is None else rounds
-    if math.isfinite(strategy.dirty_limit_bytes_per_s):
+    if np.isfinite(strategy.dirty_limit_bytes_per_s).all():
         parameters[kernel.THROTTLE_RULE] = kernel.DIRTY_LIMIT
         parameters[kernel.DIRTY_LIMIT_RATE] = strategy.dirty_limit_bytes_per_s / PAGE_BYTES
     elif strategy.auto_converge or auto_converge:
