@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from migkit.viz.style import MEASURED, PREDICTED, Figure, Style, bytes_axis, styled
+from migkit.viz.style import MEASURED, PREDICTED, Figure, Style, bytes_axis, pattern, styled
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
@@ -40,8 +40,8 @@ def rounds(measured: Trace | None = None, predicted: Prediction | None = None) -
 
 def bars(at: list[int], values: list[float], style: Style) -> Any:
     """Return one set of bars in ``style``; a pattern tells the sets apart without colour."""
-    pattern = {"shape": "/" if style is MEASURED else "", "fgcolor": "white", "solidity": 0.25}
-    return go.Bar(x=at, y=values, name=style.label, marker={"color": style.colour, "pattern": pattern})
+    marker = {"color": style.colour, "pattern": pattern("/" if style is MEASURED else "")}
+    return go.Bar(x=at, y=values, name=style.label, marker=marker)
 
 
 def _measured(trace: Trace) -> tuple[list[int], list[float], Style]:

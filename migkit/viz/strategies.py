@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import plotly.graph_objects as go
 
-from migkit.viz.style import COLOURS, STRATEGIES, Figure, line, side_by_side, styled
+from migkit.viz.style import COLOURS, LEGEND, STRATEGIES, Figure, line, pattern, side_by_side, styled
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
@@ -45,7 +45,7 @@ def timelines(results: Mapping[str, Prediction]) -> Figure:
             x=[span[at] for span in spans],
             orientation="h",
             name=phase,
-            marker={"color": colour, "pattern": {"shape": shape, "fgcolor": "white", "solidity": 0.2}},
+            marker={"color": colour, "pattern": pattern(shape)},
             hovertemplate=f"%{{y}}: {phase} for %{{x:.3g}} s<extra></extra>",
         )
         for at, (phase, (colour, shape)) in enumerate(PHASES.items())
@@ -53,6 +53,7 @@ def timelines(results: Mapping[str, Prediction]) -> Figure:
     return styled(
         traces,
         barmode="stack",
+        legend={**LEGEND, "traceorder": "normal"},
         height=140 + 34 * len(names),
         xaxis={"title": {"text": "time since the request [s]"}},
         yaxis={"autorange": "reversed", "automargin": True},
@@ -123,7 +124,7 @@ def _crossover(
     return styled(
         traces,
         xaxis={"title": {"text": x_title}, "type": "log", "dtick": 1},
-        yaxis={"title": {"text": y_title}, "type": "log", "dtick": 1},
+        yaxis={"title": {"text": y_title}, "type": "log"},
     )
 
 

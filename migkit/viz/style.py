@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 __all__ = [
     "COLOURS",
     "CONFIG",
+    "LEGEND",
     "MEASURED",
     "PREDICTED",
     "STRATEGIES",
@@ -17,6 +18,8 @@ __all__ = [
     "Style",
     "bytes_axis",
     "line",
+    "pattern",
+    "side_by_side",
     "styled",
 ]
 
@@ -92,12 +95,13 @@ _AXIS: Final = {
     "ticks": "outside",
     "automargin": True,
 }
+LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 _LAYOUT: Final = {
     "template": "none",  # expanding a named one takes longer than all the rest
     "height": 340,
     "margin": {"l": 64, "r": 16, "t": 44, "b": 48},
     "font": {"size": 13, "family": "sans-serif", "color": "#222222"},
-    "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    "legend": LEGEND,
     "hovermode": "closest",
 }
 
@@ -133,6 +137,11 @@ def line(style: Style, **options: Any) -> dict[str, Any]:
         "marker": {"color": style.colour, "symbol": style.marker, "size": 7},
         **options,
     }
+
+
+def pattern(shape: str) -> dict[str, Any]:
+    """Return the hatching of a bar over its colour; no shape, no hatching."""
+    return {"shape": shape, "fgcolor": "white", "fillmode": "overlay", "solidity": 0.2}
 
 
 def bytes_axis(largest_bytes: float) -> tuple[float, str]:
