@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from migkit.errors import UsageError
 
-__all__ = ["Kernel", "callback", "compile_kernels", "jit"]
+__all__ = ["Kernel", "callback", "compile_kernels", "jit", "lean"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,8 +26,9 @@ class Kernel:
     for speed.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], counted: bool = True) -> None:
         self.function = function
+        self.counted = counted
         self.__name__ = function.__name__
         self.__doc__ = function.__doc__
 
@@ -37,9 +38,22 @@ class Kernel:
 
 def jit(function: F) -> F:
     """Mark ``function`` as a kernel; it is compiled on its first call after :func:`compile_kernels`."""
+    return _kernel(function, counted=True)
+
+
+def lean(function: F) -> F:
+    """Mark a kernel that creates no array, nor calls one that does: it is compiled without reference counts.
+
+    Counting the references to each array argument of each call, in a way that is safe
+    between threads, takes most of the time of small functions that call each other.
+    """
+    return _kernel(function, counted=False)
+
+
+def _kernel(function: F, *, counted: bool) -> F:
     if _compiling:
-        return _compiled(function)  # type: ignore[return-value]
-    kernel = Kernel(function)
+        return _compiled(function, counted=counted)  # type: ignore[return-value]
+    kernel = Kernel(function, counted)
     _waiting.append(kernel)
     return kernel  # type: ignore[return-value]
 
@@ -54,7 +68,7 @@ def compile_kernels() -> None:
     _compiling = True
     if not _waiting:
         return
-    compiled = {id(kernel): _compiled(kernel.function) for kernel in _waiting}
+    compiled = {id(kernel): _compiled(kernel.function, counted=kernel.counted) for kernel in _waiting}
     for name, module in list(sys.modules.items()):
         if name.startswith(__package__ or ""):
             for attribute, value in list(vars(module).items()):
@@ -102,12 +116,13 @@ def _compiled_callback(rule: Callable[[Any, Any], int]) -> Any:
         ) from error
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], *, counted: bool) -> Callable[..., Any]:
     """Return numba's dispatcher of ``function``.
 
     * ``cache``: a second process starts without compiling;
     * ``nogil``: chunks of one sweep run in a pool of threads;
     * ``error_model="numpy"``: x/0 is inf or nan as in numpy, and divisions vectorise;
+    * ``_nrt`` off for kernels that create no arrays: no reference counts;
     * no ``fastmath``: results equal those of the plain Python function bit for bit;
     * no ``parallel``: its threads do not survive a fork.
 
@@ -115,5 +130,6 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     import numba
 
-    dispatcher: Callable[..., Any] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    lean: dict[str, bool] = {} if counted else {"_nrt": False}
+    dispatcher: Callable[..., Any] = numba.njit(cache=True, nogil=True, error_model="numpy", **lean)(function)
     return dispatcher

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from migkit.kernels._jit import jit
+from migkit.kernels._jit import lean
 
 __all__ = ["RANDOM", "SWEEP", "after_sync", "intensity_s", "newly_dirty"]
 
@@ -21,7 +21,7 @@ RANDOM: Final = 0
 SWEEP: Final = 1
 
 
-@jit
+@lean
 def newly_dirty(kind: int, region_pages: float, writes: float, grain_pages: float = 1.0) -> float:
     """Return the share of a region that ``writes`` writes have touched, in expectation [0..1]."""
     if region_pages <= 0.0 or writes <= 0.0:
@@ -31,7 +31,7 @@ def newly_dirty(kind: int, region_pages: float, writes: float, grain_pages: floa
     return -math.expm1(-writes * grain_pages / region_pages)
 
 
-@jit
+@lean
 def after_sync(kind: int, pending: float, newly: float) -> float:
     """Return the pending share after a sync that finds a share ``newly`` dirty.
 
@@ -43,7 +43,7 @@ def after_sync(kind: int, pending: float, newly: float) -> float:
     return pending + (1.0 - pending) * newly
 
 
-@jit
+@lean
 def intensity_s(steps: np.ndarray, first: int, count: int, offset_s: float, end_s: float) -> float:
     """Return the integral of a class's intensity from the start to ``end_s`` [s].
 
@@ -55,7 +55,7 @@ def intensity_s(steps: np.ndarray, first: int, count: int, offset_s: float, end_
     return _cumulative_s(steps, first, count, offset_s + end_s) - _cumulative_s(steps, first, count, offset_s)
 
 
-@jit
+@lean
 def _cumulative_s(steps: np.ndarray, first: int, count: int, at_s: float) -> float:
     cycle_s = 0.0
     cycle = 0.0

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from migkit.kernels import layout, policy, postcopy, precopy
-from migkit.kernels._jit import jit
+from migkit.kernels._jit import jit, lean
 
 __all__ = ["migrate_many", "migrate_one"]
 
 
-@jit
+@lean
 def migrate_one(
     record: np.ndarray,
     steps: np.ndarray,
@@ -41,20 +41,23 @@ def migrate_many(
     rule: Any,
 ) -> None:
     """Predict many migrations; the arguments are those of :func:`migkit.kernels.precopy.precopy_many`."""
-    state = np.zeros(policy.STATE_SLOTS)
-    run = np.zeros(precopy.RUN_SLOTS)
-    work = np.zeros(precopy.WORK_SLOTS)
-    empty = np.zeros(0)
+    scratch = np.zeros(policy.STATE_SLOTS), np.zeros(precopy.RUN_SLOTS), np.zeros(precopy.WORK_SLOTS), np.zeros(0)
+    _each(records, stride, steps, parameters, scratch, results, rule)
+
+
+@lean
+def _each(
+    records: np.ndarray,
+    stride: int,
+    steps: np.ndarray,
+    parameters: np.ndarray,
+    scratch: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    results: np.ndarray,
+    rule: Any,
+) -> None:
+    state, run, work, empty = scratch
     for k in range(records.size // stride):
-        migrate_one(
-            records[k * stride : (k + 1) * stride],
-            steps,
-            parameters[k * policy.PARAMETER_SLOTS : (k + 1) * policy.PARAMETER_SLOTS],
-            state,
-            run,
-            work,
-            results[k * layout.RESULT_SLOTS : (k + 1) * layout.RESULT_SLOTS],
-            empty,
-            empty,
-            rule,
-        )
+        record = records[k * stride : (k + 1) * stride]
+        rest = parameters[k * policy.PARAMETER_SLOTS : (k + 1) * policy.PARAMETER_SLOTS]
+        result = results[k * layout.RESULT_SLOTS : (k + 1) * layout.RESULT_SLOTS]
+        migrate_one(record, steps, rest, state, run, work, result, empty, empty, rule)

@@ -51,7 +51,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from migkit.kernels._jit import jit
+from migkit.kernels._jit import lean
 from migkit.kernels.policies.hypervisors import (
     cloud_hypervisor,
     criu_go_phaul,
@@ -113,7 +113,7 @@ def new_parameters() -> np.ndarray:
     return np.zeros(PARAMETER_SLOTS)
 
 
-@jit
+@lean
 def decide(state: np.ndarray, parameters: np.ndarray, rule: Rule | None = None) -> int:
     """Return the action that ``parameters`` and the policy that they name take in ``state``.
 
@@ -143,7 +143,7 @@ def decide(state: np.ndarray, parameters: np.ndarray, rule: Rule | None = None) 
     return SYNC if ruled == CONTINUE and action == SYNC else ruled
 
 
-@jit
+@lean
 def _named(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what the named policy other than plain QEMU does."""
     policy = parameters[POLICY]
@@ -168,7 +168,7 @@ def _named(state: np.ndarray, parameters: np.ndarray) -> int:
     return qemu(state, parameters)
 
 
-@jit
+@lean
 def _named_manager(state: np.ndarray, parameters: np.ndarray) -> int:
     policy = parameters[POLICY]
     if policy == NOVA:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from migkit.kernels import layout, precopy
-from migkit.kernels._jit import jit
+from migkit.kernels._jit import lean
 from migkit.kernels.layout import (
     CLASS_BASE,
     CLASS_SLOTS,
@@ -38,7 +38,7 @@ __all__ = ["postcopy_one"]
 TURNS: Final = 64  # parts of the push after which the faults are counted anew
 
 
-@jit
+@lean
 def postcopy_one(record: np.ndarray, run: np.ndarray, work: np.ndarray, result: np.ndarray, line: np.ndarray) -> None:
     """Go on from the state that the pre-copy engine left when its policy went post-copy.
 
@@ -84,7 +84,7 @@ def postcopy_one(record: np.ndarray, run: np.ndarray, work: np.ndarray, result: 
     result[layout.POINTS] = run[precopy.POINT]
 
 
-@jit
+@lean
 def _page_s(record: np.ndarray, zero: bool) -> float:
     """Return how long the path takes for one page [s]."""
     if zero:
@@ -92,7 +92,7 @@ def _page_s(record: np.ndarray, zero: bool) -> float:
     return max(record[PAGE_WIRE_BYTES] / record[POSTCOPY_GOODPUT], record[PAGE_CPU_S])
 
 
-@jit
+@lean
 def _push_s(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
     """Return how long all that is pending takes on the path [s]."""
     total_s = 0.0
@@ -102,7 +102,7 @@ def _push_s(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
     return total_s
 
 
-@jit
+@lean
 def _fault_rate(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
     """Return the faults for each second of guest progress: accesses that find their page missing."""
     rate = 0.0
@@ -112,7 +112,7 @@ def _fault_rate(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
     return rate
 
 
-@jit
+@lean
 def _touch_rate(record: np.ndarray, segment: int) -> float:
     """Return the accesses a second to one page of a segment."""
     if segment >= record[CLASSES]:
@@ -121,7 +121,7 @@ def _touch_rate(record: np.ndarray, segment: int) -> float:
     return (record[base + layout.WRITES_PER_S] + record[base + layout.READS_PER_S]) / record[base + layout.PAGES]
 
 
-@jit
+@lean
 def _fetch(record: np.ndarray, run: np.ndarray, work: np.ndarray, faults: float) -> float:
     """Take the pages that faulted, and the neighbours sent with them, out of the pieces; return the faults."""
     rate = _fault_rate(record, run, work)
@@ -142,7 +142,7 @@ def _fetch(record: np.ndarray, run: np.ndarray, work: np.ndarray, faults: float)
     return fetched / (1.0 + record[PREFETCH_PAGES])
 
 
-@jit
+@lean
 def _push(record: np.ndarray, run: np.ndarray, work: np.ndarray, time_s: float) -> None:
     """Send in address order for ``time_s``."""
     while run[COUNT] > 0.0 and time_s > 0.0:

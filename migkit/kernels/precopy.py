@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.kernels import dirty, layout, policy
-from migkit.kernels._jit import jit
+from migkit.kernels._jit import jit, lean
 from migkit.kernels.layout import (
     CAP,
     CAPACITY,
@@ -78,7 +78,11 @@ POINT: Final = 18
 MARKED_ALL: Final = 19
 STOPPED: Final = 21
 DEGRADED: Final = 22
-RUN_SLOTS: Final = 24
+QUOTA: Final = 23  # pages of a window
+ZERO_QUOTA: Final = 24
+WINDOW: Final = 25  # its length [s]
+PLAIN: Final = 26  # 1: no phases and nothing that slows the guest but a throttle
+RUN_SLOTS: Final = 32
 
 # The ring and the classes' writes lie in one work array.
 PIECES: Final = 64
@@ -95,7 +99,7 @@ ROUNDS_TO_SETTLE: Final = 40
 MAX_ROUNDS: Final = 5000
 
 
-@jit
+@lean
 def precopy_one(
     record: np.ndarray,
     steps: np.ndarray,
@@ -144,7 +148,7 @@ def precopy_one(
             continue
         if action != policy.CONTINUE:
             break
-        event = _send(record, steps, parameters, state, run, work)
+        event = _send(record, steps, state, run, work)
         action = _ask(event, parameters, state, run, rule)
         if event == policy.EMPTY and action == policy.CONTINUE:
             action = policy.SYNC
@@ -178,37 +182,42 @@ def precopy_many(
     rule
         A policy of one's own for all of them, or None.
     """
-    state = np.zeros(policy.STATE_SLOTS)
-    run = np.zeros(RUN_SLOTS)
-    work = np.zeros(WORK_SLOTS)
-    empty = np.zeros(0)
+    scratch = np.zeros(policy.STATE_SLOTS), np.zeros(RUN_SLOTS), np.zeros(WORK_SLOTS), np.zeros(0)
+    _each(records, stride, steps, parameters, scratch, results, rule)
+
+
+@lean
+def _each(
+    records: np.ndarray,
+    stride: int,
+    steps: np.ndarray,
+    parameters: np.ndarray,
+    scratch: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    results: np.ndarray,
+    rule: Any,
+) -> None:
+    state, run, work, empty = scratch
     for k in range(records.size // stride):
-        precopy_one(
-            records[k * stride : (k + 1) * stride],
-            steps,
-            parameters[k * policy.PARAMETER_SLOTS : (k + 1) * policy.PARAMETER_SLOTS],
-            state,
-            run,
-            work,
-            results[k * layout.RESULT_SLOTS : (k + 1) * layout.RESULT_SLOTS],
-            empty,
-            empty,
-            rule,
-        )
+        record = records[k * stride : (k + 1) * stride]
+        rest = parameters[k * policy.PARAMETER_SLOTS : (k + 1) * policy.PARAMETER_SLOTS]
+        result = results[k * layout.RESULT_SLOTS : (k + 1) * layout.RESULT_SLOTS]
+        precopy_one(record, steps, rest, state, run, work, result, empty, empty, rule)
 
 
-@jit
+@lean
 def _begin(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
     """Set the guest before its first sync: everything pending, the pointer at address 0."""
     state[:] = 0.0
     run[:] = 0.0
     classes = int(record[CLASSES])
+    phased = False
     count = 0
     pages = 0.0
     for c in range(classes + 2):
         if c < classes:
             size = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES]
             work[WRITES + c] = 0.0
+            phased = phased or record[CLASS_BASE + c * CLASS_SLOTS + layout.PHASE_COUNT] > 0.0
         else:
             size = record[NORMAL_PAGES] if c == classes else record[ZERO_PAGES]
         if size > 0.0:
@@ -219,13 +228,17 @@ def _begin(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.nda
             pages += size
     run[COUNT] = count
     run[LEFT] = pages
+    run[QUOTA] = quota(record, record[PAGE_WIRE_BYTES])
+    run[ZERO_QUOTA] = quota(record, record[ZERO_WIRE_BYTES])
+    run[WINDOW] = record[WINDOW_S] + record[WINDOW_EXTRA_S]
+    run[PLAIN] = 0.0 if phased or record[WRITE_FAULT_S] > 0.0 else 1.0
     run[MARK] = run[T] = record[SETUP_S] + record[LEAD_S]
     run[WINDOW_START] = record[LEAD_S]
     state[policy.GUEST_BYTES] = pages * PAGE
     _follow_link(record, steps, run)
 
 
-@jit
+@lean
 def _sync(
     record: np.ndarray,
     steps: np.ndarray,
@@ -245,7 +258,7 @@ def _sync(
     synced_s = run[T]
     run[MARKED_ALL] += marked
     run[T] += record[SYNC_S]
-    _new_check(record, run)
+    run[CHECK] = run[T] + record[POLL_S]
     action = _ask(policy.SYNCED, parameters, state, run, rule)
     state[policy.ROUND_START_S] = synced_s
     run[SYNC_BYTES] = run[BYTES]
@@ -255,7 +268,7 @@ def _sync(
     return action
 
 
-@jit
+@lean
 def _ask(event: int, parameters: np.ndarray, state: np.ndarray, run: np.ndarray, rule: Any) -> int:
     state[policy.NOW_S] = run[T]
     state[policy.EVENT] = event
@@ -267,7 +280,7 @@ def _ask(event: int, parameters: np.ndarray, state: np.ndarray, run: np.ndarray,
     return action
 
 
-@jit
+@lean
 def _mark(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
     """Move what was written since the last sync to the pending pages; return how many it adds."""
     _count_writes(record, steps, run, work)
@@ -291,7 +304,7 @@ def _mark(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarr
     return max(0.0, marked)
 
 
-@jit
+@lean
 def _count_writes(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
     """Add to each class what it wrote since the last count.
 
@@ -302,8 +315,14 @@ def _count_writes(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: 
     span_s = run[T] - run[MARK]
     if span_s <= 0.0:
         return
+    run[MARK] = run[T]
     classes = int(record[CLASSES])
+    if run[PLAIN] > 0.0 and run[THROTTLED] == 0.0:
+        for c in range(classes):
+            work[WRITES + c] += record[CLASS_BASE + c * CLASS_SLOTS + layout.WRITES_PER_S] * span_s
+        return
     share = 1.0
+    run[MARK] -= span_s
     if run[THROTTLED] > 0.0 or record[WRITE_FAULT_S] > 0.0:
         share = _progress(record, steps, run, work, span_s)
     for c in range(classes):
@@ -315,7 +334,7 @@ def _count_writes(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: 
     run[MARK] = run[T]
 
 
-@jit
+@lean
 def _active_s(record: np.ndarray, steps: np.ndarray, base: int, run: np.ndarray) -> float:
     """Return the integral of a class's intensity since the last count [s]."""
     count = int(record[base + layout.PHASE_COUNT])
@@ -328,7 +347,7 @@ def _active_s(record: np.ndarray, steps: np.ndarray, base: int, run: np.ndarray)
     )
 
 
-@jit
+@lean
 def _progress(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, span_s: float) -> float:
     """Return the share of its demand that the guest gets done."""
     demand = 0.0
@@ -350,7 +369,7 @@ def _progress(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.n
     return min(1.0, usable / demand)
 
 
-@jit
+@lean
 def _merge(run: np.ndarray, work: np.ndarray) -> None:
     """Join neighbours of one segment, two by two, keeping their pending pages."""
     count = int(run[COUNT])
@@ -373,7 +392,7 @@ def _merge(run: np.ndarray, work: np.ndarray) -> None:
     run[COUNT] = kept
 
 
-@jit
+@lean
 def _follow_link(record: np.ndarray, steps: np.ndarray, run: np.ndarray) -> None:
     """Set the path's speed now, and when it changes next."""
     run[SPEED] = record[GOODPUT]
@@ -388,16 +407,10 @@ def _follow_link(record: np.ndarray, steps: np.ndarray, run: np.ndarray) -> None
             return
 
 
-@jit
-def _new_check(record: np.ndarray, run: np.ndarray) -> None:
-    run[CHECK] = run[T] + record[POLL_S]
-
-
-@jit
+@lean
 def _send(
     record: np.ndarray,
     steps: np.ndarray,
-    parameters: np.ndarray,
     state: np.ndarray,
     run: np.ndarray,
     work: np.ndarray,
@@ -409,51 +422,78 @@ def _send(
     """
     wake_pages = state[policy.WAKE_REMAINING_BYTES] / PAGE
     wake_s = state[policy.WAKE_TIME_S]
-    classes = int(record[CLASSES])
     if run[LEFT] <= 0.0:
-        _end_window(record, state, run, run[T], 1.0)
+        _end_window(record, state, run, run[T])
         return policy.EMPTY
-    while run[COUNT] > 0.0:
-        if run[T] >= run[CHANGE]:
+    classes = record[CLASSES]
+    now_s, window_bytes, left, check_s = run[T], run[WINDOW_BYTES], run[LEFT], run[CHECK]
+    event = policy.EMPTY
+    while left > 0.0:
+        if now_s >= run[CHANGE]:
+            run[T] = now_s
             _follow_link(record, steps, run)
-            _new_check(record, run)
+            check_s = now_s + record[POLL_S]
         at = int(run[HEAD]) * PIECE_SLOTS
         pending = work[at + 1] * work[at + 2]
-        zero = int(work[at]) == classes + 1
-        wire_bytes = record[ZERO_WIRE_BYTES] if zero else record[PAGE_WIRE_BYTES]
-        page_s = max(wire_bytes / run[SPEED], record[ZERO_CPU_S] if zero else record[PAGE_CPU_S])
-        quota_pages = quota(record, wire_bytes)
-        by_bytes = quota_pages - run[WINDOW_BYTES] / wire_bytes
-        by_time = max(0.0, (run[CHECK] - run[T]) / page_s)
-        if pending <= min(by_bytes, by_time):
-            _move(run, work, record, pending, pending, wire_bytes, zero)
-            run[T] += pending * page_s
-            if run[LEFT] <= 0.0:
-                return policy.EMPTY
+        if work[at] > classes:
+            wire_bytes, quota_pages, cpu_s, counter = (
+                record[ZERO_WIRE_BYTES],
+                run[ZERO_QUOTA],
+                record[ZERO_CPU_S],
+                ZERO,
+            )
+        else:
+            wire_bytes, cpu_s = record[PAGE_WIRE_BYTES], record[PAGE_CPU_S]
+            quota_pages, counter = run[QUOTA], NORMAL
+        page_s = max(wire_bytes / run[SPEED], cpu_s)
+        by_bytes = max(0.0, quota_pages - window_bytes / wire_bytes)
+        by_time = max(0.0, (check_s - now_s) / page_s)
+        pages = min(by_bytes, by_time)
+        number = 0.0
+        if pending <= pages:
+            pages = pending
+            now_s += pages * page_s
+        elif by_bytes <= by_time:
+            number = 1.0
+            bandwidth = quota_pages * wire_bytes / run[WINDOW]
+            if window_bytes == 0.0 and _same(bandwidth, state[policy.BANDWIDTH]):
+                left_s = min(wake_s, run[CHANGE]) - now_s
+                number = _jump(pending, quota_pages, left - wake_pages, left_s, run[WINDOW])
+                pages = number * quota_pages
+            now_s += min(pages, quota_pages) * page_s
+        else:
+            now_s = max(now_s, check_s)
+            number = 1.0 if now_s >= run[WINDOW_START] + record[WINDOW_S] else 0.0
+        left -= pages
+        sent_bytes = pages * wire_bytes
+        run[BYTES] += sent_bytes
+        run[counter] += pages
+        window_bytes += sent_bytes
+        _pass(run, work, at, classes, pages, pending)
+        if left <= NOTHING:
+            left = 0.0
+        if pages == pending and number == 0.0:
             continue
         before = state[policy.BANDWIDTH]
-        if by_bytes <= by_time:
-            number = 1.0
-            if run[WINDOW_BYTES] == 0.0 and _same(quota_pages * wire_bytes / _window(record), before):
-                left_s = min(wake_s, run[CHANGE]) - run[T]
-                number = _jump(pending, quota_pages, run[LEFT] - wake_pages, left_s, _window(record))
-            share = max(0.0, by_bytes) if number == 1.0 else number * quota_pages
-            _move(run, work, record, share, pending, wire_bytes, zero)
-            burst_s = share * page_s if number == 1.0 else quota_pages * page_s
-            _end_window(record, state, run, run[T] + burst_s, number)
-        else:
-            _move(run, work, record, by_time, pending, wire_bytes, zero)
-            run[T] = max(run[T], run[CHECK])
-            if run[T] >= run[WINDOW_START] + record[WINDOW_S]:
-                _end_window(record, state, run, run[T], 1.0)
-            else:
-                _new_check(record, run)
-        if run[LEFT] < wake_pages or run[T] >= wake_s or not _same(state[policy.BANDWIDTH], before):
-            return policy.WINDOW
-    return policy.EMPTY
+        check_s = now_s + record[POLL_S]
+        if number > 0.0:
+            end_s = run[WINDOW_START] + number * run[WINDOW]
+            if number == 1.0:
+                late_s = max(0.0, now_s - end_s)
+                end_s += late_s
+                state[policy.BANDWIDTH] = window_bytes / (run[WINDOW] + late_s)
+            now_s = end_s
+            run[WINDOW_START] = end_s
+            window_bytes = 0.0
+            check_s = end_s + record[POLL_S]
+        if left < wake_pages or now_s >= wake_s or not _same(state[policy.BANDWIDTH], before):
+            event = policy.WINDOW
+            break
+    run[T], run[WINDOW_BYTES], run[LEFT], run[CHECK] = now_s, window_bytes, left, check_s
+    return event
 
 
-@jit
+@lean
 def quota(record: np.ndarray, wire_bytes: float) -> float:
     """Return the pages that one window sends."""
     pages = record[CAP] * record[WINDOW_S] / wire_bytes
@@ -462,7 +502,7 @@ def quota(record: np.ndarray, wire_bytes: float) -> float:
     return 0.5 * (_flushed(pages, record[FLUSH_PAGES]) + _flushed(pages, record[FLUSH_PAGES_TOO]))
 
 
-@jit
+@lean
 def _flushed(pages: float, flush_pages: float) -> float:
     """Return the first multiple of ``flush_pages`` beyond ``pages``."""
     if flush_pages == 0.0:
@@ -470,17 +510,12 @@ def _flushed(pages: float, flush_pages: float) -> float:
     return (math.floor(pages / flush_pages) + 1.0) * flush_pages
 
 
-@jit
-def _window(record: np.ndarray) -> float:
-    return record[WINDOW_S] + record[WINDOW_EXTRA_S]
-
-
-@jit
+@lean
 def _same(bandwidth: float, other: float) -> bool:
     return abs(bandwidth - other) <= SAME * other
 
 
-@jit
+@lean
 def _jump(pending: float, quota_pages: float, above: float, time_left_s: float, window_s: float) -> float:
     """Return how many whole windows pass before anything can happen."""
     number = min(math.floor(pending / quota_pages), math.floor(above / quota_pages) + 1.0)
@@ -489,61 +524,45 @@ def _jump(pending: float, quota_pages: float, above: float, time_left_s: float, 
     return max(1.0, number)
 
 
-@jit
-def _move(
-    run: np.ndarray, work: np.ndarray, record: np.ndarray, pages: float, pending: float, wire_bytes: float, zero: bool
-) -> None:
-    """Send ``pages`` of the ``pending`` pages of the first piece and move the pointer past them."""
-    at = int(run[HEAD]) * PIECE_SLOTS
+@lean
+def _pass(run: np.ndarray, work: np.ndarray, at: int, classes: float, pages: float, pending: float) -> None:
+    """Move the pointer past ``pages`` of the ``pending`` pages of the first piece, which lies at ``at``.
+
+    Pages that may be written again are put behind the last piece.
+    """
     segment = work[at]
     passed = work[at + 1]
+    count = int(run[COUNT])
+    head = int(run[HEAD])
     if pages < pending:
         passed *= pages / pending
         work[at + 1] -= passed
     else:
-        pages = pending
-        run[HEAD] = (int(run[HEAD]) + 1) % PIECES
-        run[COUNT] -= 1.0
-    run[LEFT] = max(0.0, run[LEFT] - pages)
-    run[BYTES] += pages * wire_bytes
-    run[WINDOW_BYTES] += pages * wire_bytes
-    if zero:
-        run[ZERO] += pages
-    else:
-        run[NORMAL] += pages
-    if segment < record[CLASSES]:
-        _append(run, work, segment, passed)
-    if run[COUNT] == 0.0 or run[LEFT] <= NOTHING:
-        run[LEFT] = 0.0
+        head = (head + 1) % PIECES
+        count -= 1
+        run[HEAD] = head
+    if segment < classes:
+        last = (head + count - 1) % PIECES * PIECE_SLOTS
+        if count > 0 and work[last] == segment and work[last + 2] == 0.0:
+            work[last + 1] += passed
+        else:
+            last = (head + count) % PIECES * PIECE_SLOTS
+            work[last], work[last + 1], work[last + 2] = segment, passed, 0.0
+            count += 1
+    run[COUNT] = count
 
 
-@jit
-def _append(run: np.ndarray, work: np.ndarray, segment: float, pages: float) -> None:
-    """Put pages that were just sent behind the last piece."""
-    count = int(run[COUNT])
-    last = (int(run[HEAD]) + count - 1) % PIECES * PIECE_SLOTS
-    if count > 0 and work[last] == segment and work[last + 2] == 0.0:
-        work[last + 1] += pages
-        return
-    at = (int(run[HEAD]) + count) % PIECES * PIECE_SLOTS
-    work[at], work[at + 1], work[at + 2] = segment, pages, 0.0
-    run[COUNT] += 1.0
-
-
-@jit
-def _end_window(record: np.ndarray, state: np.ndarray, run: np.ndarray, sent_s: float, number: float) -> None:
-    """Wait for the end of the window, after ``number`` of them; measure its bandwidth."""
-    end_s = run[WINDOW_START] + number * _window(record)
-    if number == 1.0:
-        late_s = max(0.0, sent_s - end_s)
-        end_s += late_s
-        state[policy.BANDWIDTH] = run[WINDOW_BYTES] / (_window(record) + late_s)
+@lean
+def _end_window(record: np.ndarray, state: np.ndarray, run: np.ndarray, sent_s: float) -> None:
+    """Wait for the end of a window in which nothing is left to send."""
+    end_s = max(sent_s, run[WINDOW_START] + run[WINDOW])
+    state[policy.BANDWIDTH] = run[WINDOW_BYTES] / (end_s - run[WINDOW_START])
     run[T] = run[WINDOW_START] = end_s
     run[WINDOW_BYTES] = 0.0
-    _new_check(record, run)
+    run[CHECK] = end_s + record[POLL_S]
 
 
-@jit
+@lean
 def _settled(
     record: np.ndarray, parameters: np.ndarray, state: np.ndarray, iteration: float, best_row: float
 ) -> bool:
@@ -555,7 +574,7 @@ def _settled(
     return iteration - best_row > ROUNDS_TO_SETTLE
 
 
-@jit
+@lean
 def _finish(
     action: int,
     record: np.ndarray,
@@ -602,7 +621,7 @@ def _finish(
     result[layout.STOP_S] = run[STOPPED]
 
 
-@jit
+@lean
 def _send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, cap: float) -> None:
     """Send all that is pending: pre-copy ends at the path's speed without the policy's cap, stop-copy keeps it."""
     classes = int(record[CLASSES])
@@ -615,13 +634,18 @@ def _send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.n
         wire_bytes = record[ZERO_WIRE_BYTES] if zero else record[PAGE_WIRE_BYTES]
         page_s = max(wire_bytes / min(cap, run[SPEED]), record[ZERO_CPU_S] if zero else record[PAGE_CPU_S])
         pages = min(pending, (run[CHANGE] - run[T]) / page_s)
-        _move(run, work, record, pages, pending, wire_bytes, zero)
+        _pass(run, work, at, record[CLASSES], pages, pending)
+        run[LEFT] -= pages
+        run[BYTES] += pages * wire_bytes
+        run[ZERO if zero else NORMAL] += pages
         run[T] = run[T] + pages * page_s if pages == pending else run[CHANGE]
+        if run[LEFT] <= NOTHING:
+            run[LEFT] = 0.0
     run[T] += record[DEVICE_BYTES] / run[SPEED]
     run[BYTES] += record[DEVICE_BYTES]
 
 
-@jit
+@lean
 def _row(state: np.ndarray, run: np.ndarray, marked: float, sync_s: float, rounds: np.ndarray) -> None:
     at = int(run[ROW]) * ROUND_SLOTS
     if at + ROUND_SLOTS > rounds.size:
@@ -637,7 +661,7 @@ def _row(state: np.ndarray, run: np.ndarray, marked: float, sync_s: float, round
     run[ROW] += 1.0
 
 
-@jit
+@lean
 def point(run: np.ndarray, line: np.ndarray) -> None:
     """Write the present state as a row of the time line."""
     at = int(run[POINT]) * POINT_SLOTS

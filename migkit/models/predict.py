@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.errors import UsageError
-from migkit.kernels import layout, migrate, policy, precopy
+from migkit.kernels import _jit, layout, migrate, policy, precopy
 from migkit.models import goodput as paths
 from migkit.models.dirty import natural_downtime_s
 from migkit.models.reasons import reasons
@@ -64,7 +64,7 @@ def predict(
     """
     case = _scenario(scenario, guest, link, host, policy, strategy)
     packed, goodput_bytes_per_s = _pack(case)
-    result, rounds, line = _run(packed, case.policy.rule)
+    result, rounds, line = _run(packed, _jit.callback(case.policy.rule))
     _check_conservation(packed, result)
     return _prediction(case, goodput_bytes_per_s, result, rounds, line)
 
@@ -91,7 +91,7 @@ def _pack(case: Scenario) -> tuple[Packed, float]:
     return pack(case, speed, paths.ramp_s(case, speed)), speed
 
 
-def _run(packed: Packed, rule: policy.Rule | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _run(packed: Packed, rule: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Run the kernels on one scenario."""
     result = np.zeros(layout.RESULT_SLOTS)
     rounds = np.zeros(_ROUNDS * layout.ROUND_SLOTS)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from migkit.kernels._jit import jit
+from migkit.kernels._jit import lean
 from migkit.kernels.policies import record as r
 
 __all__ = ["cloud_hypervisor", "criu_go_phaul", "criu_phaul", "hyperv_like", "vmware_like", "xen", "xen_4_5"]
@@ -18,7 +18,7 @@ _START_S = r.MEMORY + 2  # ... and when that was
 _BANDWIDTH = r.MEMORY + 3  # ... and the bandwidth of the round before
 
 
-@jit
+@lean
 def _by_passes(state: np.ndarray, parameters: np.ndarray) -> None:
     """Write the orders of a rule that only looks at the ends of passes."""
     state[r.DOWNTIME_LIMIT_S] = parameters[r.LIMIT_S]
@@ -26,7 +26,7 @@ def _by_passes(state: np.ndarray, parameters: np.ndarray) -> None:
     state[r.WAKE_TIME_S] = math.inf
 
 
-@jit
+@lean
 def xen(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what Xen does since 4.6 (tools/libs/guest/xg_sr_save.c).
 
@@ -42,7 +42,7 @@ def xen(state: np.ndarray, parameters: np.ndarray) -> int:
     return r.CONTINUE
 
 
-@jit
+@lean
 def xen_4_5(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what Xen did up to 4.5 (libxc, xc_domain_save.c).
 
@@ -60,7 +60,7 @@ def xen_4_5(state: np.ndarray, parameters: np.ndarray) -> int:
     return r.SWITCHOVER if iteration >= parameters[r.SETTINGS] or few or much else r.CONTINUE
 
 
-@jit
+@lean
 def cloud_hypervisor(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what Cloud Hypervisor does.
 
@@ -87,7 +87,7 @@ def cloud_hypervisor(state: np.ndarray, parameters: np.ndarray) -> int:
     return r.CONTINUE
 
 
-@jit
+@lean
 def criu_phaul(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what P.Haul does: stop at a round of few pages, at growth, or after some rounds.
 
@@ -98,7 +98,7 @@ def criu_phaul(state: np.ndarray, parameters: np.ndarray) -> int:
     return _phaul(state, parameters, pages <= parameters[r.SETTINGS + 1], growth > 0.0)
 
 
-@jit
+@lean
 def criu_go_phaul(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what go-criu's phaul does: as P.Haul, with fewer than 64 pages and growth counted in pages.
 
@@ -109,7 +109,7 @@ def criu_go_phaul(state: np.ndarray, parameters: np.ndarray) -> int:
     return _phaul(state, parameters, pages < parameters[r.SETTINGS + 1], growth >= parameters[r.SETTINGS + 2])
 
 
-@jit
+@lean
 def _phaul(state: np.ndarray, parameters: np.ndarray, few: bool, grows: bool) -> int:
     _by_passes(state, parameters)
     if state[r.EVENT] != r.SYNCED or state[r.ITERATION] <= 1.0:
@@ -121,7 +121,7 @@ def _phaul(state: np.ndarray, parameters: np.ndarray, few: bool, grows: bool) ->
     return r.CONTINUE
 
 
-@jit
+@lean
 def vmware_like(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what a rule like vSphere's does, as far as it is documented.
 
@@ -146,7 +146,7 @@ def vmware_like(state: np.ndarray, parameters: np.ndarray) -> int:
     return r.CONTINUE
 
 
-@jit
+@lean
 def hyperv_like(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what a rule like Hyper-V's does: at most 10 passes, sooner if nothing is dirty, then stop and copy.
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from migkit.kernels._jit import jit
+from migkit.kernels._jit import lean
 from migkit.kernels.policies import record as r
 from migkit.kernels.policies.qemu import under_limit
 
@@ -54,7 +54,7 @@ FORCED_LIMIT_S = 2000.0
 SLACK_S = 1e-9  # polls are this much early, so that rounding does not put them off by a window
 
 
-@jit
+@lean
 def kubevirt(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what KubeVirt does by its time budget, the downtime limit being constant.
 
@@ -71,7 +71,7 @@ def kubevirt(state: np.ndarray, parameters: np.ndarray) -> int:
     return action
 
 
-@jit
+@lean
 def kubevirt_ramp(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what KubeVirt does when it tunes the downtime limit.
 
@@ -96,12 +96,12 @@ def kubevirt_ramp(state: np.ndarray, parameters: np.ndarray) -> int:
     return action
 
 
-@jit
+@lean
 def _budget_s(state: np.ndarray, parameters: np.ndarray) -> float:
     return float(parameters[_BUDGET] * (state[r.GUEST_BYTES] + state[r.STORAGE_BYTES]) / r.GIB)
 
 
-@jit
+@lean
 def _budget(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what the progress timeout and the time budget order at a poll, or CONTINUE."""
     now_s = state[r.NOW_S]
@@ -121,7 +121,7 @@ def _budget(state: np.ndarray, parameters: np.ndarray) -> int:
     return r.POSTCOPY if parameters[_POSTCOPY] > 0.0 else r.SWITCHOVER
 
 
-@jit
+@lean
 def kubevirt_stall(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what KubeVirt's stall detector does (VEP 248).
 
@@ -149,7 +149,7 @@ def kubevirt_stall(state: np.ndarray, parameters: np.ndarray) -> int:
     return action
 
 
-@jit
+@lean
 def _smooth_bandwidth(state: np.ndarray, parameters: np.ndarray) -> None:
     elapsed_s = state[r.NOW_S] - state[_BOUNDARY_S]
     if elapsed_s > 0.0:
@@ -160,7 +160,7 @@ def _smooth_bandwidth(state: np.ndarray, parameters: np.ndarray) -> None:
     state[_BOUNDARY_BYTES] = state[r.SENT_BYTES]
 
 
-@jit
+@lean
 def _note_boundary(state: np.ndarray, parameters: np.ndarray) -> None:
     """Age the records, find out whether the migration is stalled, and look for the best since then."""
     now_s = state[r.NOW_S]
@@ -190,7 +190,7 @@ def _note_boundary(state: np.ndarray, parameters: np.ndarray) -> None:
             state[_DEADLINE_S] = now_s + state[_PATIENCE_S]
 
 
-@jit
+@lean
 def _promote(state: np.ndarray, before_s: float) -> None:
     """Move the records made before ``before_s`` into the minimum; each is lower than those before it."""
     old = 0
@@ -204,7 +204,7 @@ def _promote(state: np.ndarray, before_s: float) -> None:
         state[_YOUNG] = young - old
 
 
-@jit
+@lean
 def _act_on_stall(state: np.ndarray, parameters: np.ndarray) -> int:
     remaining_bytes = state[r.REMAINING_BYTES]
     if state[_STALLED] <= 0.0 or remaining_bytes > state[_BEST] * (1.0 + parameters[_MARGIN]):

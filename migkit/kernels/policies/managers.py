@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from migkit.kernels._jit import jit
+from migkit.kernels._jit import lean
 from migkit.kernels.policies import record as r
 from migkit.kernels.policies.qemu import under_limit
 
@@ -29,7 +29,7 @@ LARGEST_LIMIT_S = 2000.0  # QEMU refuses more
 SLACK_S = 1e-9  # polls are this much early, so that rounding does not put them off by a window
 
 
-@jit
+@lean
 def nova(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what Nova's libvirt driver does (nova/virt/libvirt/migration.py).
 
@@ -64,7 +64,7 @@ def nova(state: np.ndarray, parameters: np.ndarray) -> int:
     return action
 
 
-@jit
+@lean
 def ovirt_step_s(step: float, limit_s: float, steps: float) -> float:
     """Return vdsm's downtime of step i in [s]: ``int(D/S + (D - D/S)^(i/(S-1)))`` in milliseconds."""
     least_ms = limit_s * 1000.0 / steps
@@ -74,7 +74,7 @@ def ovirt_step_s(step: float, limit_s: float, steps: float) -> float:
     return float(math.floor(least_ms + raised_ms + 1e-9)) / 1000.0
 
 
-@jit
+@lean
 def ovirt(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what oVirt's vdsm does by its legacy schedule (vdsm/virt/migration.py).
 
@@ -100,7 +100,7 @@ def ovirt(state: np.ndarray, parameters: np.ndarray) -> int:
     return action
 
 
-@jit
+@lean
 def _ovirt_acts(state: np.ndarray, parameters: np.ndarray) -> bool:
     """Take the next action of the schedule if it is due; False: it is to abort."""
     steps = parameters[r.SETTINGS]
@@ -119,7 +119,7 @@ def _ovirt_acts(state: np.ndarray, parameters: np.ndarray) -> bool:
     return True
 
 
-@jit
+@lean
 def proxmox(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what Proxmox VE does (PVE/QemuMigrate.pm).
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from migkit.kernels._jit import jit
+from migkit.kernels._jit import lean
 from migkit.kernels.policies import record as r
 
 __all__ = ["auto_converge_step", "dirty_limit_step", "throttle", "throttle_wake_s"]
@@ -26,7 +26,7 @@ TOLERANCE_PAGES_PER_S = 25.0 * 256.0  # dirty-limit leaves rates this near to it
 LARGEST_SLEEP = 99.0  # times the ring-full time (dirtylimit.c)
 
 
-@jit
+@lean
 def throttle(state: np.ndarray, parameters: np.ndarray) -> int:
     """Update the order THROTTLE; return SYNC when a throttled guest's bitmap must be read now, else CONTINUE.
 
@@ -56,7 +56,7 @@ def throttle(state: np.ndarray, parameters: np.ndarray) -> int:
     return r.CONTINUE
 
 
-@jit
+@lean
 def throttle_wake_s(state: np.ndarray, parameters: np.ndarray) -> float:
     """Return when :func:`throttle` must be asked again [s]."""
     wake_s = math.inf
@@ -67,7 +67,7 @@ def throttle_wake_s(state: np.ndarray, parameters: np.ndarray) -> float:
     return wake_s
 
 
-@jit
+@lean
 def _evaluate(state: np.ndarray, parameters: np.ndarray) -> None:
     dirtied_bytes = state[_DIRTIED_PAGES] * r.PAGE_BYTES
     allowed_bytes = (state[r.SENT_BYTES] - state[_SENT_BYTES]) * parameters[r.THROTTLE_TRIGGER]
@@ -86,7 +86,7 @@ def _evaluate(state: np.ndarray, parameters: np.ndarray) -> None:
     state[_DIRTIED_PAGES] = 0.0
 
 
-@jit
+@lean
 def auto_converge_step(share: float, allowed: float, parameters: np.ndarray) -> float:
     """Return the next throttle: first the initial one, then the increment more, up to the maximum.
 
@@ -102,7 +102,7 @@ def auto_converge_step(share: float, allowed: float, parameters: np.ndarray) -> 
     return float(min(share + increment, parameters[r.THROTTLE_MAX]))
 
 
-@jit
+@lean
 def dirty_limit_step(sleep: float, rate: float, quota: float) -> float:
     """Return the next sleep of a virtual processor, in units of the time that fills its dirty ring.
 
