@@ -130,6 +130,6 @@ def _compiled(function: Callable[..., Any], *, counted: bool) -> Callable[..., A
     """
     import numba
 
-    lean: dict[str, bool] = {} if counted else {"_nrt": False}
+    lean: dict[str, Any] = {} if counted else {"_nrt": False}
     dispatcher: Callable[..., Any] = numba.njit(cache=True, nogil=True, error_model="numpy", **lean)(function)
     return dispatcher

@@ -83,7 +83,7 @@ def predict_many(
     >>> vms = pd.DataFrame({"memory_bytes": [2**28, 2**30], "dirty_1_region_bytes": [2**24, 0],
     ...                     "dirty_1_writes_per_s": [100.0, 0.0]})
     >>> predict_many(vms)["total_time_s"].round(1).tolist()
-    [2.0, 8.0]
+    [1.8, 7.7]
     """
     if on_error not in ("raise", "skip"):
         raise UsageError(f"on_error: {on_error!r} is not known; use one of raise, skip")
