@@ -24,6 +24,7 @@ from typing import Any, Final, Self
 from migkit.errors import MigkitError
 from migkit.harness import _linux
 from migkit.harness.channel import Channel, ClosedError
+from migkit.scenario import rules
 
 __all__ = ["Nursery", "Process", "serve"]
 
@@ -179,6 +180,7 @@ def _live(main: Any, message: dict[str, Any], descriptors: list[int]) -> None:
 def _report(main: Any, config: dict[str, Any], channels: dict[str, Channel]) -> int:
     """Run ``main``; tell the owner about an error that it raises, return the exit code."""
     try:
+        rules.recall(config.get("rule"))
         main(config, **channels)
     except MigkitError as error:
         _tell(channels["owner"], {"error": str(error), "kind": type(error).__name__})

@@ -18,7 +18,7 @@ from migkit.harness import wire
 from migkit.harness.channel import Channel, ClosedError
 from migkit.harness.guest import PACINGS, pacing_of
 from migkit.harness.nursery import Nursery, Process
-from migkit.scenario import Scenario, Strategy, schema
+from migkit.scenario import Scenario, Strategy, rules, schema
 from migkit.traces.columns import make_table
 from migkit.traces.provenance import provenance
 from migkit.traces.schema import ROUND_COLUMNS, SAMPLE_COLUMNS, Outcome, Trace
@@ -124,8 +124,6 @@ def _refuse_what_is_not_done(scenario: Scenario) -> None:
     for field in dataclasses.fields(strategy):
         if getattr(strategy, field.name) != getattr(plain, field.name):
             raise UsageError(f"strategy.{field.name}: the harness does not do this; leave it out")
-    if scenario.policy.rule is not None:
-        raise UsageError(f'policy.name: "{scenario.policy.name}" is registered in Python; use a named policy')
 
 
 class _Member:
@@ -202,17 +200,20 @@ class _Stage:
         )
         port = destination.hear("listening")
         here.hear("booted")
-        record = schema.to_record(self.scenario)
         source = self._start(
             "source",
-            {**common, "port": port, "scenario": record, "tracker": self.options.tracker},
+            {**common, **self._record(), "port": port, "tracker": self.options.tracker},
             here.lend(),
         )
         self.tracker = source.hear("tracker")
 
+    def _record(self) -> dict[str, Any]:
+        """Return the scenario, and the rule of a policy that was registered in this process."""
+        return {"scenario": schema.to_record(self.scenario), "rule": rules.to_message(self.scenario.policy)}
+
     def _guest(self, name: str, seed: int | None) -> _Member:
         config = {
-            "scenario": schema.to_record(self.scenario),
+            **self._record(),
             "seed": seed,
             "pacing": self.options.pacing or pacing_of(self.scenario.guest),
             "instrumented": self.options.tracker in (None, "instrumented"),

@@ -19,6 +19,7 @@ from migkit.harness.record import Recorder
 from migkit.harness.wire import ConnectionLostError, Receiver, Sender
 from migkit.kernels import policy
 from migkit.kernels import wire as kernels
+from migkit.kernels._jit import callback
 from migkit.scenario import Scenario, schema
 from migkit.scenario.policy import pack
 from migkit.units import PAGE_BYTES
@@ -94,6 +95,7 @@ class _Source:
         owner.send({"tracker": self._tracker.name})
         self._state = policy.new_state()
         self._parameters = pack(self._scenario.policy, self._scenario.strategy)
+        self._rule = callback(self._scenario.policy.rule)
         self._committed = False
 
     def migrate(self) -> None:
@@ -201,7 +203,7 @@ class _Source:
         state[policy.SENT_PAGES] = int(self._pages.sent.sum())
         state[policy.GUEST_BYTES] = self._guest.memory_bytes
         throttle = state[policy.THROTTLE]
-        action = int(policy.decide(state, self._parameters, None))
+        action = int(policy.decide(state, self._parameters, self._rule))
         if event == policy.SYNCED:
             self._asked_round = self._recorder.round_start_s, self._recorder.round_first_byte
         if state[policy.THROTTLE] != throttle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -104,22 +105,38 @@ def _compiled_callback(rule: Callable[[Any, Any], int]) -> Any:
 
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return rule
-    names = getattr(rule, "__globals__", {})
-    names.update({name: value.function for name, value in names.items() if isinstance(value, Kernel)})
     record = numba.types.float64[::1]
     try:
-        return numba.cfunc(numba.types.int64(record, record), error_model="numpy")(rule)
+        return numba.cfunc(numba.types.int64(record, record), error_model="numpy")(_with_compiled_names(rule))
     except NumbaError as error:
         raise UsageError(
             f"policy rule {rule.__name__}: cannot be compiled ({str(error).strip().splitlines()[0]}); "
-            "use only numbers, arrays, math and functions marked with jit"
+            "use only numbers, arrays, math, names of migkit.kernels.policy and functions that do the same"
         ) from error
+
+
+def _with_compiled_names(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a user's function whose own helpers, and the kernels that it names, are compiled."""
+    import numba
+
+    if not isinstance(function, types.FunctionType):
+        return function
+    names = dict(function.__globals__)
+    for name in function.__code__.co_names:
+        value = names.get(name)
+        if isinstance(value, Kernel):
+            names[name] = value.function
+        elif isinstance(value, types.FunctionType) and not value.__module__.startswith("numpy"):
+            names[name] = numba.njit(error_model="numpy")(_with_compiled_names(value))
+    return types.FunctionType(
+        function.__code__, names, function.__name__, function.__defaults__, function.__closure__
+    )
 
 
 def _compiled(function: Callable[..., Any], *, counted: bool) -> Callable[..., Any]:
     """Return numba's dispatcher of ``function``.
 
-    * ``cache``: a second process starts without compiling;
+    * ``cache``: a second process starts without compiling; of a user's helper there may be no file;
     * ``nogil``: chunks of one sweep run in a pool of threads;
     * ``error_model="numpy"``: x/0 is inf or nan as in numpy, and divisions vectorise;
     * ``_nrt`` off for kernels that create no arrays: no reference counts;
@@ -130,6 +147,7 @@ def _compiled(function: Callable[..., Any], *, counted: bool) -> Callable[..., A
     """
     import numba
 
+    ours = function.__module__.startswith("migkit.")
     lean: dict[str, Any] = {} if counted else {"_nrt": False}
-    dispatcher: Callable[..., Any] = numba.njit(cache=True, nogil=True, error_model="numpy", **lean)(function)
+    dispatcher: Callable[..., Any] = numba.njit(cache=ours, nogil=True, error_model="numpy", **lean)(function)
     return dispatcher

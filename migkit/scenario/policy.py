@@ -132,7 +132,7 @@ def register_policy(
     DOWNTIME_LIMIT_S, WAKE_REMAINING_BYTES and WAKE_TIME_S, or let
     :func:`migkit.kernels.policy.under_limit` do so; it may remember numbers in the slots from
     MEMORY on. It is compiled where kernels are compiled, so it must use only numbers, arrays, ``math``,
-    names of :mod:`migkit.kernels.policy` and functions marked with :func:`migkit.kernels._jit.jit`.
+    names of :mod:`migkit.kernels.policy` and functions of your own that do the same.
 
     Parameters
     ----------

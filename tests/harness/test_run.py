@@ -4,10 +4,12 @@ import itertools
 
 import pytest
 
+from migkit import predict, register_policy
 from migkit.errors import RunError, UsageError
 from migkit.harness import probe
 from migkit.harness import run as runs
 from migkit.harness.nursery import Nursery
+from migkit.kernels import policy
 from migkit.scenario import DirtyClass, Guest, Policy, Scenario, Strategy
 from tests.conftest import require
 
@@ -38,6 +40,21 @@ def test_the_migrated_guest_equals_one_that_never_moved(nursery, strategy, fill)
     trace = runs.run(scenario(strategy, fill=fill), seed=3, nursery=nursery)
     assert trace.outcome.verified
     assert trace.outcome.verdict == "converges"
+
+
+@register_policy("two-rounds")
+def two_rounds(state, parameters):
+    action = policy.under_limit(state, parameters, parameters[policy.LIMIT_S])
+    if state[policy.EVENT] == policy.SYNCED and state[policy.ITERATION] > 2:
+        return policy.SWITCHOVER
+    return action
+
+
+def test_a_rule_registered_in_python_decides_a_real_migration(nursery):
+    case = scenario(name="two-rounds", downtime_limit_s=0.001)
+    trace = runs.run(case, seed=2, nursery=nursery)
+    assert trace.outcome.verified
+    assert trace.outcome.iterations == predict(case).iterations == 4
 
 
 def test_a_flipped_byte_at_the_destination_fails_the_run(nursery):
