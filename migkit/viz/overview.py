@@ -68,5 +68,5 @@ def convergence(result: Prediction, *, limit_bytes: float | None = None) -> Figu
     return styled(
         traces,
         xaxis={"title": {"text": "round"}, "tickformat": "d"},
-        yaxis={"title": {"text": f"left at each sync [{unit}]"}, "type": "log"},
+        yaxis={"title": {"text": f"left at each sync [{unit}]"}, "type": "log", "dtick": "D2"},
     )
