@@ -15,15 +15,16 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.scenario import Scenario
+from migkit.scenario.pack import Packed, pack
 
-__all__ = ["goodput", "ramp_s"]
+__all__ = ["goodput", "lead_s", "packed", "path", "ramp_s", "storage_sent_bytes"]
 
 MSS_BYTES: Final = 1460.0
 FIRST_WINDOW_BYTES: Final = 10 * MSS_BYTES  # RFC 6928
 
 
 def goodput(scenario: Scenario) -> Any:
-    """Return what nothing but the policy's cap limits further [B/s].
+    """Return what nothing but the policy's cap limits further [B/s]: the path, less writes to storage copied along.
 
     Fields that are numbers may be arrays, one value for each of many scenarios; so may the result be.
 
@@ -33,11 +34,71 @@ def goodput(scenario: Scenario) -> Any:
     >>> goodput(Scenario(guest=Guest(memory_bytes=2**28), link=Link(bandwidth_bytes_per_s=1.25e9)))
     1250000000.0
     """
+    memory = path(scenario)
+    left = np.asarray(memory - scenario.strategy.storage_dirty_bytes_per_s)
+    return _plain(np.where(left > 0, left, memory))
+
+
+def path(scenario: Scenario) -> Any:
+    """Return what link, streams and hosts carry, memory and storage together [B/s].
+
+    Examples
+    --------
+    >>> from migkit import Guest, Link, Scenario
+    >>> path(Scenario(guest=Guest(memory_bytes=2**28), link=Link(rtt_s=0.1, window_bytes=2**20)))
+    10485760.0
+    """
     link, host, strategy = scenario.link, scenario.host, scenario.strategy
     share = (link.bandwidth_bytes_per_s - link.background_bytes_per_s) / link.migrations
     working = _least(strategy.streams, host.source_free_cores, host.destination_free_cores)
     by_host = working * _least(host.goodput_bytes_per_s, host.tls_bytes_per_s if strategy.tls else math.inf)
     return _plain(_least(share, by_host, strategy.streams * _by_protocol(scenario), host.receive_bytes_per_s))
+
+
+def lead_s(scenario: Scenario, goodput_bytes_per_s: Any) -> Any:
+    """Return the time before the first byte of memory: checkpoint, storage, and what TCP loses at its start [s].
+
+    A checkpoint takes ``size / disk speed``. Storage is copied at the goodput that its writes leave, under the
+    policy's cap; see :func:`storage_sent_bytes`.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Host, Scenario, Strategy
+    >>> lead_s(Scenario(guest=Guest(memory_bytes=2**28), host=Host(disk_bytes_per_s=1e8),
+    ...                 strategy=Strategy(checkpoint_bytes=10**8)), 1e9)
+    1.0
+    """
+    strategy = scenario.strategy
+    speed = np.minimum(goodput_bytes_per_s, scenario.policy.max_bandwidth_bytes_per_s)
+    checkpoint = strategy.checkpoint_bytes / scenario.host.disk_bytes_per_s
+    return _plain(checkpoint + strategy.storage_bytes / speed + ramp_s(scenario, goodput_bytes_per_s))
+
+
+def storage_sent_bytes(scenario: Scenario, total_time_s: Any) -> Any:
+    """Return what storage adds to the bytes on the wire: its size, and what the guest writes to it meanwhile [B].
+
+    Examples
+    --------
+    >>> from migkit import Guest, Scenario, Strategy
+    >>> strategy = Strategy(storage_bytes=10**9, storage_dirty_bytes_per_s=1e6)
+    >>> storage_sent_bytes(Scenario(guest=Guest(memory_bytes=2**28), strategy=strategy), 10.0)
+    1010000000.0
+    """
+    strategy = scenario.strategy
+    return strategy.storage_bytes + strategy.storage_dirty_bytes_per_s * total_time_s
+
+
+def packed(scenario: Scenario, rows: int | None = None) -> tuple[Packed, Any]:
+    """Return the records that the kernels take, and the goodput [B/s]; with ``rows`` of many scenarios.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Scenario
+    >>> packed(Scenario(guest=Guest(memory_bytes=2**28)))[1]
+    1500000000.0
+    """
+    speed = goodput(scenario)
+    return pack(scenario, speed, lead_s(scenario, speed), rows), speed
 
 
 def ramp_s(scenario: Scenario, goodput_bytes_per_s: Any) -> Any:

@@ -11,14 +11,13 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from migkit.errors import UsageError
-from migkit.kernels import _jit, layout, migrate
-from migkit.models import frames
+from migkit.kernels import _jit, layout, migrate, policy
+from migkit.models import admission, frames
 from migkit.models import goodput as paths
 from migkit.models.frames import Frame
 from migkit.models.predict import VERDICTS
 from migkit.models.rows import RowsError, present_places, scenario_of, suspects
 from migkit.scenario import Scenario
-from migkit.scenario.pack import pack
 from migkit.units import PAGE_BYTES
 
 __all__ = ["RESULTS", "predict_many", "wrong_rows"]
@@ -40,6 +39,7 @@ RESULTS: Final = (
 R = TypeVar("R")
 _CHUNK: Final = 2048  # rows whose records stay in the cache
 _WORTH_COMPILING: Final = 500  # rows that take longer in plain Python than loading compiled kernels
+_REFUSED: Final = np.eye(layout.RESULT_SLOTS)[layout.ACTION] * policy.ABORT  # nothing happened
 _NAMES: Final = tuple(dict.fromkeys(VERDICTS.values()))
 
 
@@ -169,12 +169,15 @@ def _predict_group(table: Frame, base: Scenario | None, rows: np.ndarray, out: d
     for start in range(0, rows.size, _CHUNK):
         some = rows[start : start + _CHUNK]
         case = _of_arrays(table, template, places, some)
-        speed = paths.goodput(case)
-        packed = pack(case, speed, paths.ramp_s(case, speed), some.size)
+        packed, _ = paths.packed(case, some.size)
         results = np.zeros(some.size * layout.RESULT_SLOTS)
         stride = packed.record.size // some.size
         migrate.migrate_many(packed.record, stride, packed.steps, packed.parameters, results, rule)
-        _store(results.reshape(some.size, -1), case, some, out)
+        table_of_results = results.reshape(some.size, -1)
+        refused = admission.refused(case)
+        if np.any(refused):
+            table_of_results[np.broadcast_to(refused, some.size)] = _REFUSED
+        _store(table_of_results, case, some, out)
 
 
 def _of_arrays(table: Frame, template: Scenario, places: list[int], rows: np.ndarray) -> Scenario:
@@ -214,7 +217,8 @@ def _store(results: np.ndarray, case: Scenario, rows: Any, out: dict[str, np.nda
         codes[action] = _NAMES.index(verdict)
     out["verdict"][rows] = codes[results[:, layout.ACTION].astype(np.int64)]
     out["total_time_s"][rows] = np.where(endless, math.inf, total_s)
-    out["transferred_bytes"][rows] = np.where(endless, math.inf, results[:, layout.SENT])
+    storage_bytes = np.where(total_s > 0, paths.storage_sent_bytes(case, total_s), 0.0)
+    out["transferred_bytes"][rows] = np.where(endless, math.inf, results[:, layout.SENT] + storage_bytes)
     out["remaining_at_switchover_bytes"][rows] = results[:, layout.SWITCHOVER_PAGES] * PAGE_BYTES
     out["guest_slowdown"][rows] = np.where(
         total_s > 0, results[:, layout.LOST_S] / np.where(total_s > 0, total_s, 1), 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any, Final
 
@@ -9,12 +10,13 @@ import numpy as np
 
 from migkit.errors import UsageError
 from migkit.kernels import _jit, layout, migrate, policy, precopy
+from migkit.models import admission
 from migkit.models import goodput as paths
 from migkit.models.dirty import natural_downtime_s
 from migkit.models.reasons import reasons
 from migkit.models.result import Point, Prediction, Round
 from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy
-from migkit.scenario.pack import Packed, pack
+from migkit.scenario.pack import Packed
 from migkit.units import PAGE_BYTES
 
 __all__ = ["predict"]
@@ -63,10 +65,13 @@ def predict(
     ('converges', 2.1)
     """
     case = _scenario(scenario, guest, link, host, policy, strategy)
-    packed, goodput_bytes_per_s = _pack(case)
+    packed, goodput_bytes_per_s = paths.packed(case)
+    refusal = admission.refusal(case)
+    if refusal:
+        return _refused(refusal)
     result, rounds, line = _run(packed, _jit.callback(case.policy.rule))
     _check_conservation(packed, result)
-    return _prediction(case, goodput_bytes_per_s, result, rounds, line)
+    return _prediction(case, goodput_bytes_per_s, float(packed.record[layout.PAGE_WIRE_BYTES]), result, rounds, line)
 
 
 def _scenario(scenario: Scenario | None, guest: Guest | None, *parts: Any) -> Scenario:
@@ -84,11 +89,6 @@ def _scenario(scenario: Scenario | None, guest: Guest | None, *parts: Any) -> Sc
         policy=rule or Policy(),
         strategy=strategy or Strategy(),
     )
-
-
-def _pack(case: Scenario) -> tuple[Packed, float]:
-    speed = paths.goodput(case)
-    return pack(case, speed, paths.ramp_s(case, speed)), speed
 
 
 def _run(packed: Packed, rule: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -116,12 +116,17 @@ def _check_conservation(packed: Packed, result: np.ndarray) -> None:
 
 
 def _prediction(
-    case: Scenario, goodput_bytes_per_s: float, result: np.ndarray, rounds: np.ndarray, line: np.ndarray
+    case: Scenario,
+    goodput_bytes_per_s: float,
+    page_wire_bytes: float,
+    result: np.ndarray,
+    rounds: np.ndarray,
+    line: np.ndarray,
 ) -> Prediction:
     verdict = VERDICTS[int(result[layout.ACTION])]
     endless = verdict == "does_not_converge"
     bandwidth = min(goodput_bytes_per_s, case.policy.max_bandwidth_bytes_per_s)
-    natural_s = natural_downtime_s(case.guest, bandwidth, PAGE_BYTES + case.host.page_header_bytes)
+    natural_s = natural_downtime_s(case.guest, bandwidth, page_wire_bytes)
     total_s = float(result[layout.TOTAL_S])
     exposure_s = float(result[layout.EXPOSURE_S])
     return Prediction(
@@ -129,7 +134,9 @@ def _prediction(
         reasons=reasons(case, verdict, bandwidth, natural_s, result),
         total_time_s=math.inf if endless else total_s,
         downtime_s=float(result[layout.DOWNTIME_S]),
-        transferred_bytes=math.inf if endless else float(result[layout.SENT]),
+        transferred_bytes=math.inf
+        if endless
+        else float(result[layout.SENT]) + paths.storage_sent_bytes(case, total_s),
         iterations=int(result[layout.ITERATIONS]),
         remaining_at_switchover_bytes=float(result[layout.SWITCHOVER_PAGES]) * PAGE_BYTES,
         natural_downtime_s=natural_s,
@@ -141,6 +148,18 @@ def _prediction(
         risk=-math.expm1(-exposure_s / 3600.0 * case.host.failures_per_h),
         rounds=_rounds(result, rounds),
         timeline=_timeline(result, line),
+    )
+
+
+def _refused(refusal: str) -> Prediction:
+    """Return the prediction of a migration that is not admitted: nothing happens."""
+    numbers = [f.name for f in dataclasses.fields(Prediction) if f.type in ("float", "int")]
+    return Prediction(
+        verdict="aborted",
+        reasons=(refusal,),
+        rounds=(),
+        timeline=(),
+        **dict.fromkeys(numbers, 0),  # type: ignore[arg-type]
     )
 
 

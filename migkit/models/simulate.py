@@ -12,7 +12,6 @@ from migkit.errors import UsageError
 from migkit.kernels import _jit, layout, pages, policy
 from migkit.models import goodput as paths
 from migkit.scenario import Scenario
-from migkit.scenario.pack import pack
 from migkit.units import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -180,8 +179,7 @@ _NO_FRAMES: Final = (math.inf, np.zeros(0), np.zeros(0), np.zeros(0))
 
 def _run(scenario: Scenario, rng: np.random.Generator, room: Any) -> tuple[Run, int]:
     """Return one run, and how many frames it wrote into ``room``."""
-    speed = paths.goodput(scenario)
-    packed = pack(scenario, speed, paths.ramp_s(scenario, speed))
+    packed, _ = paths.packed(scenario)
     result = np.zeros(layout.RESULT_SLOTS)
     firmware = -(-scenario.host.firmware_bytes // PAGE_BYTES)
     memory = np.zeros(scenario.guest.memory_pages + firmware, dtype=np.uint8)
@@ -201,16 +199,16 @@ def _run(scenario: Scenario, rng: np.random.Generator, room: Any) -> tuple[Run, 
         dirty,
         _jit.callback(scenario.policy.rule),
     )
-    return _summary(result), int(np.count_nonzero(~np.isnan(times)))
+    return _summary(scenario, result), int(np.count_nonzero(~np.isnan(times)))
 
 
-def _summary(result: np.ndarray) -> Run:
+def _summary(scenario: Scenario, result: np.ndarray) -> Run:
     total_s = float(result[layout.TOTAL_S])
     return Run(
         verdict=_VERDICTS[int(result[layout.ACTION])],
         total_time_s=total_s,
         downtime_s=float(result[layout.DOWNTIME_S]),
-        transferred_bytes=float(result[layout.SENT]),
+        transferred_bytes=float(result[layout.SENT]) + paths.storage_sent_bytes(scenario, total_s),
         iterations=int(result[layout.ITERATIONS]),
         remaining_at_switchover_bytes=float(result[layout.SWITCHOVER_PAGES]) * PAGE_BYTES,
         normal_pages=int(result[layout.SENT_NORMAL]),

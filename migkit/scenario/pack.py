@@ -61,6 +61,8 @@ def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: 
         _pack_class(record, CLASS_BASE + at * CLASS_SLOTS, one, steps)
     _pack_host(record, scenario.host, guest)
     _pack_strategy(record, scenario.strategy)
+    if scenario.strategy.compression != "none":
+        _pack_compression(record, scenario)
     record[layout.GOODPUT] = record[layout.POSTCOPY_GOODPUT] = goodput_bytes_per_s
     flush_pages = scenario.policy.preset.flush_pages
     if scenario.host.flush_pages is not None:
@@ -121,3 +123,12 @@ def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:
 def _pack_strategy(record: np.ndarray, strategy: Strategy) -> None:
     record[layout.PREFETCH_PAGES] = strategy.prefetch_pages
     record[layout.PREEMPT] = strategy.preempt
+
+
+def _pack_compression(record: np.ndarray, scenario: Scenario) -> None:
+    """Make a page ``page / ratio`` on the wire, at the pace at which the streams with a processor compress."""
+    host, strategy = scenario.host, scenario.strategy
+    pace = {"zlib": host.zlib_bytes_per_s, "zstd": host.zstd_bytes_per_s, "lz4": host.lz4_bytes_per_s}
+    working = np.minimum(strategy.streams, host.source_free_cores)
+    record[layout.PAGE_WIRE_BYTES] = PAGE_BYTES / scenario.guest.compression_ratio + host.page_header_bytes
+    record[layout.PAGE_CPU_S] = np.maximum(host.page_cpu_s, PAGE_BYTES / (working * pace[strategy.compression]))
