@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import statistics
 import subprocess
 import time
@@ -22,10 +24,7 @@ REPEATS = 31
 LIMIT = 1.2
 
 SCAN_C = r"""
-#include <fcntl.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <time.h>
 
@@ -34,57 +33,53 @@ struct scan {
     uint64_t size, flags, start, end, walk_end, vector, vector_length, max_pages, inverted, mask, any_of, returned;
 };
 static struct region regions[1 << 16];
+static int64_t ranges[1 << 17][2];
 
-int main(int argc, char **argv)
+/* Scan, protect again and keep the page ranges; return the pages found, or -1, and the time that it took. */
+int64_t scan(int pagemap, uint64_t start, uint64_t end, int64_t *elapsed_ns)
 {
-    char path[64], line[16];
-    snprintf(path, sizeof path, "/proc/%s/pagemap", argv[1]);
-    int pagemap = open(path, O_RDONLY);
-    uint64_t start = strtoull(argv[2], 0, 10), end = strtoull(argv[3], 0, 10);
-    while (fgets(line, sizeof line, stdin)) {
-        struct timespec before, after;
-        uint64_t pages = 0;
-        clock_gettime(CLOCK_MONOTONIC, &before);
-        for (uint64_t at = start; at < end;) {
-            struct scan scan = { sizeof scan, 3, at, end, 0, (uintptr_t)regions, 1 << 16, 0, 0, 2, 0, 2 };
-            int count = ioctl(pagemap, _IOWR('f', 16, struct scan), &scan);
-            if (count < 0)
-                return perror("PAGEMAP_SCAN"), 1;
-            for (int i = 0; i < count; i++)
-                pages += (regions[i].end - regions[i].start) / 4096;
-            at = scan.walk_end;
+    struct timespec before, after;
+    int64_t pages = 0, kept = 0;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    for (uint64_t at = start; at < end;) {
+        struct scan scan = { sizeof scan, 3, at, end, 0, (uintptr_t)regions, 1 << 16, 0, 0, 2, 0, 2 };
+        int count = ioctl(pagemap, _IOWR('f', 16, struct scan), &scan);
+        if (count < 0)
+            return -1;
+        for (int i = 0; i < count; i++, kept++) {
+            ranges[kept][0] = (regions[i].start - start) / 4096;
+            ranges[kept][1] = (regions[i].end - start) / 4096;
+            pages += ranges[kept][1] - ranges[kept][0];
         }
-        clock_gettime(CLOCK_MONOTONIC, &after);
-        printf("%lld %llu\n", (after.tv_sec - before.tv_sec) * 1000000000LL + after.tv_nsec - before.tv_nsec,
-               (unsigned long long)pages);
-        fflush(stdout);
+        at = scan.walk_end;
     }
-    return 0;
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    *elapsed_ns = (after.tv_sec - before.tv_sec) * 1000000000LL + after.tv_nsec - before.tv_nsec;
+    return pages;
 }
 """
 
 
 class BareLoop:
-    """The C program, scanning one region of one process each time it is asked."""
+    """The C loop, in this process so that both scans meet the same processor and caches."""
 
     def __init__(self, folder: Path, writer: Writer) -> None:
         (folder / "scan.c").write_text(SCAN_C)
-        subprocess.run(["gcc", "-O3", "-o", folder / "scan", folder / "scan.c"], check=True)
-        start = writer.address
-        self.process = subprocess.Popen(
-            [folder / "scan", *map(str, (writer.process.pid, start, start + writer.pages * 4096))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+        subprocess.run(
+            ["gcc", "-O3", "-shared", "-fPIC", "-o", folder / "scan.so", folder / "scan.c"], check=True, cwd=folder
         )
+        self._scan = ctypes.CDLL(str(folder / "scan.so")).scan
+        self._scan.restype = ctypes.c_int64
+        self._pagemap = os.open(f"/proc/{writer.process.pid}/pagemap", os.O_RDONLY)
+        self._range = [ctypes.c_uint64(a) for a in (writer.address, writer.address + writer.pages * 4096)]
 
     def scan(self) -> tuple[float, int]:
-        print(file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline().split()
-        return int(answer[0]) / 1e9, int(answer[1])
+        elapsed_ns = ctypes.c_int64()
+        pages = self._scan(self._pagemap, *self._range, ctypes.byref(elapsed_ns))
+        return elapsed_ns.value / 1e9, pages
 
     def close(self) -> None:
-        self.process.communicate()
+        os.close(self._pagemap)
 
 
 @pytest.fixture
