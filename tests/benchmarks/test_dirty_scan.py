@@ -19,8 +19,8 @@ from tests.harness.conftest import Writer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.live]
 
-PAGES = 1 << 17
-REPEATS = 31
+PAGES = 1 << 18
+REPEATS = 21
 LIMIT = 1.2
 
 SCAN_C = r"""
@@ -33,7 +33,7 @@ struct scan {
     uint64_t size, flags, start, end, walk_end, vector, vector_length, max_pages, inverted, mask, any_of, returned;
 };
 static struct region regions[1 << 16];
-static int64_t ranges[1 << 17][2];
+static int64_t ranges[1 << 18][2];
 
 /* Scan, protect again and keep the page ranges; return the pages found, or -1, and the time that it took. */
 int64_t scan(int pagemap, uint64_t start, uint64_t end, int64_t *elapsed_ns)
