@@ -17,6 +17,7 @@ _COMMANDS: dict[str, str] = {
     "schema": "List the keys of a scenario file.",
     "lab": "Open the notebooks in JupyterLab.",
     "capture": "Migrate a real guest process, prove it, and record the run.",
+    "dirty": "Measure how a running program dirties its memory.",
     "doctor": "Show what this machine can do, each with the reason and the remedy.",
 }
 

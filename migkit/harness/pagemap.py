@@ -23,6 +23,7 @@ __all__ = ["Category", "Mapping", "Pagemap", "mappings"]
 _WP_MATCHING: Final = 1
 _CHECK_WPASYNC: Final = 2
 _SOFT_DIRTY_BIT: Final = np.uint64(1 << 55)
+_POPULATED_BITS: Final = np.uint64(3 << 62)
 
 
 class Category(enum.IntFlag):
@@ -36,6 +37,9 @@ class Category(enum.IntFlag):
     PFNZERO = 1 << 5
     HUGE = 1 << 6
     SOFT_DIRTY = 1 << 7
+
+
+_NO_CATEGORY: Final = Category(0)
 
 
 class _Scan(ctypes.Structure):
@@ -97,6 +101,8 @@ class Pagemap:
         end: int,
         category: Category = Category.WRITTEN,
         *,
+        any_of: Category = _NO_CATEGORY,
+        none_of: Category = _NO_CATEGORY,
         protect: bool = False,
         origin: int = 0,
     ) -> npt.NDArray[np.int64]:
@@ -108,6 +114,8 @@ class Pagemap:
             Page-aligned addresses.
         category
             All of these must hold.
+        any_of, none_of
+            One of these must hold, if any is given; none of those may.
         protect
             Write-protect the pages returned, each in the same step as it is found, so that no
             write falls between. The range must be registered for asynchronous write-protection.
@@ -121,7 +129,8 @@ class Pagemap:
         """
         scan = self._scan
         scan.flags = _WP_MATCHING | _CHECK_WPASYNC if protect else 0
-        scan.mask = scan.returned = int(category)
+        scan.mask, scan.inverted = int(category | none_of), int(none_of)
+        scan.any_of, scan.returned = int(any_of), int(category)
         scan.start, scan.end = start, end
         parts = []
         while scan.start < end:
@@ -138,10 +147,11 @@ class Pagemap:
         return ranges
 
     def soft_dirty(self, start: int, length_bytes: int) -> npt.NDArray[np.bool_]:
-        """Return, page by page, whether the soft-dirty bit is set (bit 55 of the page map's entries)."""
+        """Return, page by page, whether it is in memory or swapped out and its soft-dirty bit is set."""
         page = os.sysconf("SC_PAGE_SIZE")
         entries = np.frombuffer(os.pread(self._descriptor, length_bytes // page * 8, start // page * 8), np.uint64)
-        return np.asarray(entries & _SOFT_DIRTY_BIT, np.bool_)
+        marked: npt.NDArray[np.bool_] = np.logical_and(entries & _SOFT_DIRTY_BIT, entries & _POPULATED_BITS)
+        return marked
 
 
 class Mapping(NamedTuple):
