@@ -253,27 +253,34 @@ def test_ovirt_polls_every_10_s():
 def test_proxmox_doubles_after_six_polls_without_progress():
     run = Migration("proxmox")
     assert Policy.named("proxmox").max_bandwidth_bytes_per_s == 16 * 2**30
-    limits = [run.limit_ms(float(k), remaining=1e9 + k, sent=0.0) for k in range(1, 15)]
+    limits = [run.limit_ms(float(k), remaining=1e9 + k, sent=1e3 * k) for k in range(1, 15)]
     assert limits == [100] * 6 + [200] * 6 + [400] * 2  # the first poll has nothing to compare with
 
 
 def test_proxmox_does_not_count_progress():
     run = Migration("proxmox")
-    assert {run.limit_ms(float(k), remaining=1e9 - k, sent=0.0) for k in range(1, 30)} == {100}
+    assert {run.limit_ms(float(k), remaining=1e9 - k, sent=1e3 * k) for k in range(1, 30)} == {100}
 
 
-def test_proxmox_polls_ten_times_faster_near_the_end():
+def test_proxmox_polls_ten_times_faster_from_near_the_end_on():
     run = Migration("proxmox")
-    run.ask(1.0, remaining=1e9, sent=2e8)
+    run.ask(1.0, remaining=1e9, sent=4e8)
     assert run.state[policy.WAKE_TIME_S] == 2.0
-    run.ask(2.0, remaining=1e8, sent=4e8)  # less than an average poll's 200 MB
+    run.ask(2.0, remaining=1.9e8, sent=6e8)  # less than the 200 MB of an average poll so far
     assert run.state[policy.WAKE_TIME_S] == MS(2.1)
+    run.ask(2.1, remaining=9e8, sent=7e8)
+    assert run.state[policy.WAKE_TIME_S] == MS(2.2)
+
+
+def test_proxmox_looks_only_when_something_was_sent():
+    run = Migration("proxmox")
+    assert {run.limit_ms(float(k), remaining=1e9 + k, sent=5.0) for k in range(1, 30)} == {100}
 
 
 def test_proxmox_stops_doubling_at_2000_s():
     run = Migration("proxmox")
     for k in range(1, 200):
-        run.ask(float(k), remaining=1e9 + k, sent=0.0)
+        run.ask(float(k), remaining=1e9 + k, sent=1e3 * k)
     assert run.state[policy.DOWNTIME_LIMIT_S] == 2000.0
 
 

@@ -20,7 +20,9 @@ _POLL_S = r.MEMORY  # next poll
 _LIMIT_S = r.MEMORY + 1  # limit in force
 _REMAINING = r.MEMORY + 2  # at the last poll
 _COUNTER = r.MEMORY + 3  # proxmox: polls without progress
-_POLLS = r.MEMORY + 4  # polls so far
+_POLLS = r.MEMORY + 4  # proxmox: polls so far
+_SENT = r.MEMORY + 7  # proxmox: sent by the last poll
+_INTERVAL_S = r.MEMORY + 8  # proxmox: between two polls
 _ACTIONS = r.MEMORY + 3  # ovirt: actions taken
 _FIRST_ITERATION = r.MEMORY + 5
 _LAST_ITERATION = r.MEMORY + 6
@@ -123,27 +125,30 @@ def _ovirt_acts(state: np.ndarray, parameters: np.ndarray) -> bool:
 def proxmox(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what Proxmox VE does (PVE/QemuMigrate.pm).
 
-    Every second (every tenth when less remains than an average poll has transferred): if more
-    remains than at the last poll, or nothing, that counts; when it has counted more than five times
-    the limit is doubled, up to 2,000 s, and the count starts again. LIMIT_S is the first
-    limit. Settings: poll [s], short poll [s], count.
+    Every second, and every tenth from the poll on that finds less remaining than an average poll had
+    transferred: if anything was sent since the last poll, and more remains than then, or nothing, that
+    counts; when it has counted more than five times the limit is doubled, up to QEMU's 2,000 s, and
+    the count starts again. LIMIT_S is the first limit. Settings: poll [s], short poll [s], count.
     """
     s = r.SETTINGS
     if state[_LIMIT_S] <= 0.0:
         state[_LIMIT_S] = parameters[r.LIMIT_S]
+        state[_INTERVAL_S] = parameters[s]
         state[_POLL_S] = state[r.NOW_S] + parameters[s]
-        state[_REMAINING] = math.inf
     if state[r.NOW_S] >= state[_POLL_S]:
         remaining_bytes = state[r.REMAINING_BYTES]
         state[_POLLS] += 1.0
-        if remaining_bytes > state[_REMAINING] or remaining_bytes <= 0.0:
-            state[_COUNTER] += 1.0
-        if state[_COUNTER] > parameters[s + 2]:
-            state[_COUNTER] = 0.0
-            state[_LIMIT_S] = min(2.0 * state[_LIMIT_S], LARGEST_LIMIT_S)
-        state[_REMAINING] = remaining_bytes
-        short = remaining_bytes < state[r.SENT_BYTES] / state[_POLLS]
-        state[_POLL_S] = state[r.NOW_S] + (parameters[s + 1] if short else parameters[s])
+        if state[r.SENT_BYTES] != state[_SENT]:
+            if remaining_bytes < state[_SENT] / state[_POLLS]:
+                state[_INTERVAL_S] = parameters[s + 1]
+            if remaining_bytes > state[_REMAINING] > 0.0 or remaining_bytes <= 0.0:
+                state[_COUNTER] += 1.0
+            if state[_COUNTER] > parameters[s + 2]:
+                state[_COUNTER] = 0.0
+                state[_LIMIT_S] = min(2.0 * state[_LIMIT_S], LARGEST_LIMIT_S)
+            state[_REMAINING] = remaining_bytes
+        state[_SENT] = state[r.SENT_BYTES]
+        state[_POLL_S] = state[r.NOW_S] + state[_INTERVAL_S]
     action = under_limit(state, parameters, state[_LIMIT_S])
     state[r.WAKE_TIME_S] = state[_POLL_S]
     return action
