@@ -203,5 +203,5 @@ def _tracking(traces: Sequence[Trace]) -> Block:
         running_s += float(column(trace.rounds, "start_s")[0]) if trace.rounds.num_rows else 0.0
         done_s = (trace.outcome.guest_operations - int(operations[0])) / guest.writes_per_s
         marked = float(column(trace.rounds, "marked_pages")[1:].sum())
-        rows.append(((marked,), running_s - done_s, 2e-3 + 1e-3 * running_s))
+        rows.append(((marked,), running_s - done_s, 0.01))
     return _block("tracking", ("write_fault_s",), rows, "operations done against running time")

@@ -13,6 +13,7 @@ from migkit.errors import MigkitError
 __all__ = ["main"]
 
 _COMMANDS: dict[str, str] = {
+    "demo": "Capture real migrations, calibrate, predict one that was left out, write a report.",
     "predict": "Predict one migration: time, downtime, bytes, whether it converges, and why.",
     "schema": "List the keys of a scenario file.",
     "lab": "Open the notebooks in JupyterLab.",

@@ -143,7 +143,11 @@ class _Source:
     def _copy(self) -> None:
         self._tracker.arm()
         self._pages = _Pages(self._guest, self._sender)
-        self._window_start_s, self._window_bytes, self._bandwidth = self._now_s(), self._sender.bytes, 0.0
+        self._window_start_s, self._window_bytes, self._bandwidth = (
+            0.0,
+            self._sender.bytes,
+            0.0,
+        )  # as QEMU's: set-up too
         self._asked_round = 0.0, self._sender.bytes
         self._begin_round(self._now_s(), self._pages.remaining)
         match self._precopy():
