@@ -19,9 +19,9 @@ SCHEMA_VERSION: Final = 1
 
 
 def to_dict(calibration: Calibration) -> dict[str, Any]:
-    """Return a calibration as plain values for JSON; infinity is None."""
+    """Return a calibration as plain values for JSON; infinity is the text "inf"."""
     record = dataclasses.asdict(calibration)
-    record["host"] = {name: None if value == math.inf else value for name, value in record["host"].items()}
+    record["host"] = {name: "inf" if value == math.inf else value for name, value in record["host"].items()}
     record["covariance"] = [list(row) for row in calibration.covariance]
     return {"schema_version": SCHEMA_VERSION, "provenance": provenance()} | record
 
@@ -79,7 +79,7 @@ def load(path: Path | str) -> Calibration:
 
 
 def _build(record: dict[str, Any]) -> Calibration:
-    host: dict[str, Any] = {name: math.inf if value is None else value for name, value in record["host"].items()}
+    host: dict[str, Any] = {name: math.inf if value == "inf" else value for name, value in record["host"].items()}
     return Calibration(
         host=Host(**host),
         constants=tuple(record["constants"]),

@@ -121,9 +121,9 @@ def _introduction(one: Comparison, runs: int) -> str:
     guest, policy = one.trace.scenario.guest, one.trace.scenario.policy
     return (
         f"{runs} real migrations of a running process were captured and each proven bit for bit. The constants of "
-        f"this machine were fitted to all but one of them. That one, a guest of {format_size(guest.memory_bytes)} with "
-        f"{guest.writes_per_s:g} page writes a second under a cap of "
-        f"{format_rate(policy.max_bandwidth_bytes_per_s)} and a downtime limit of "
+        "this machine were fitted to all but one of them. "
+        f"That one, a guest of {format_size(guest.memory_bytes)} with {guest.writes_per_s:g} page writes a second "
+        f"under a cap of {format_rate(policy.max_bandwidth_bytes_per_s)} and a downtime limit of "
         f"{format_duration(policy.downtime_limit_s)}, was predicted from its scenario alone:"
     )
 
