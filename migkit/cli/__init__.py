@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import click
 
@@ -23,11 +24,23 @@ _COMMANDS: dict[str, str] = {
 }
 
 
+class _InterruptedError(MigkitError):
+    """Ctrl-C where no run was under way."""
+
+    exit_code = 130
+
+
 class _Commands(click.Group):
     """Commands by name, each imported from ``migkit.cli.NAME`` only when it is called.
 
     Their one-line helps stand here so that ``migkit --help`` imports none of them.
     """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:  # click would print an empty line for it
+            raise _InterruptedError("interrupted") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

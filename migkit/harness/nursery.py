@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -105,8 +105,9 @@ class Nursery:
     def start(self, role: str, config: Mapping[str, Any], channels: Mapping[str, Channel]) -> Process:
         """Start a process; the channels are its own from now on, closed here."""
         message = {"do": "start", "role": role, "config": dict(config), "channels": list(channels)}
-        self._channel.send(message, [channel.fileno() for channel in channels.values()])
-        pid = int(self._channel.receive()["pid"])
+        with _undisturbed():
+            self._channel.send(message, [channel.fileno() for channel in channels.values()])
+            pid = int(self._channel.receive()["pid"])
         for channel in channels.values():
             channel.close()
         process = Process(self, role, pid)
@@ -115,7 +116,8 @@ class Nursery:
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """Return the nursery's answer to a request."""
-        return self._channel.ask(message)
+        with _undisturbed():
+            return self._channel.ask(message)
 
     def close(self) -> None:
         """End all processes and the nursery itself; a second call does nothing."""
@@ -127,6 +129,16 @@ class Nursery:
         self._process.wait()
 
 
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold interruptions back: a request whose answer is not taken would spoil the next one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def serve(descriptor: int) -> None:
     """Be the nursery: fork on request until the owner closes its end."""
     import socket
@@ -135,29 +147,32 @@ def serve(descriptor: int) -> None:
     owner = Channel(socket.socket(fileno=descriptor), "owner")
     roles = {role: importlib.import_module(module) for role, module in _ROLES.items()}
     importlib.import_module("migkit.harness.warm").warm_up()
-    owner.send({"ready": True})
     children: set[int] = set()
-    while True:
-        try:
-            message, descriptors = owner.receive_with_descriptors()
-        except ClosedError:
-            break
-        if message["do"] == "reap":
-            _, status = os.waitpid(message["pid"], 0)
-            children.discard(message["pid"])
-            owner.send({"status": os.waitstatus_to_exitcode(status)})
-            continue
-        pid = os.fork()
-        if pid == 0:
-            owner.close()
-            _live(roles[message["role"]].main, message, descriptors)
-        children.add(pid)
-        for each in descriptors:
-            os.close(each)
-        owner.send({"pid": pid})
+    with contextlib.suppress(ClosedError):  # an owner who is interrupted may go before its answer comes
+        owner.send({"ready": True})
+        while True:
+            _obey(owner, roles, children)
     for child in children:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+def _obey(owner: Channel, roles: Mapping[str, Any], children: set[int]) -> None:
+    """Do what the owner asks next: reap a child, or fork one."""
+    message, descriptors = owner.receive_with_descriptors()
+    if message["do"] == "reap":
+        _, status = os.waitpid(message["pid"], 0)
+        children.discard(message["pid"])
+        owner.send({"status": os.waitstatus_to_exitcode(status)})
+        return
+    pid = os.fork()
+    if pid == 0:
+        owner.close()
+        _live(roles[message["role"]].main, message, descriptors)
+    children.add(pid)
+    for each in descriptors:
+        os.close(each)
+    owner.send({"pid": pid})
 
 
 def _live(main: Any, message: dict[str, Any], descriptors: list[int]) -> None:
