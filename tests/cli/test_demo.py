@@ -55,7 +55,7 @@ def test_ctrl_c_leaves_no_half_file_and_no_process(tmp_path):
     assert children
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert errors.startswith("migkit: interrupted")
     assert errors.count("\n") == 1
     _, alive = psutil.wait_procs(children, timeout=10)
