@@ -129,7 +129,7 @@ def _introduction(one: Comparison, runs: int) -> str:
 
 
 def _constants(calibration: Calibration) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in calibration.constants:
         value, error = getattr(calibration.host, name), calibration.standard_errors[name]
         rows.append((name, _quantity(name, value), _quantity(name, error), calibration.identified_by[name]))
