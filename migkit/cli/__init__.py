@@ -16,6 +16,7 @@ __all__ = ["main"]
 _COMMANDS: dict[str, str] = {
     "demo": "Capture real migrations, calibrate, predict one that was left out, write a report.",
     "predict": "Predict one migration: time, downtime, bytes, whether it converges, and why.",
+    "compare": "Predict one migration under several policies and strategies, side by side.",
     "schema": "List the keys of a scenario file.",
     "lab": "Open the notebooks in JupyterLab.",
     "capture": "Migrate a real guest process, prove it, and record the run.",

@@ -10,13 +10,16 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from migkit.errors import UsageError
 
-__all__ = ["FORMATS", "choose_format", "columns", "emit", "narrate", "rows_as", "write_beside"]
+if TYPE_CHECKING:
+    from migkit.models.result import Prediction
+
+__all__ = ["FORMATS", "choose_format", "columns", "emit", "flat", "narrate", "rows_as", "write_beside"]
 
 FORMATS = ("table", "json", "csv", "parquet")
 
@@ -133,3 +136,17 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1)
         for line in (header, *rows)
     )
     return "\n".join(lines)
+
+
+def flat(result: Prediction) -> dict[str, Any]:
+    """Return the results that are single values, for one row of a table; what is infinite is None."""
+    record = result.to_dict()
+    interval = record.pop("interval") or {}
+    bounds = {
+        f"{name}_{side}": pair[at]
+        for name, pair in interval.items()
+        if name != "level"
+        for at, side in enumerate(("low", "high"))
+    }
+    kept = {key: value for key, value in record.items() if key not in ("rounds", "timeline")}
+    return kept | {"reasons": " ".join(result.reasons)} | bounds

@@ -14,7 +14,7 @@ import click
 from migkit.errors import UsageError
 from migkit.scenario import Scenario, reference, schema
 
-__all__ = ["scenario_from", "scenario_options"]
+__all__ = ["scenario_from", "scenario_options", "tables_from"]
 
 Command = Callable[..., Any]
 _TABLES = ("guest", "link", "host", "policy", "strategy")
@@ -62,6 +62,17 @@ def scenario_from(path: Path | None, flags: Mapping[str, Any]) -> Scenario:
     UsageError
         Neither says enough, or a value is wrong.
     """
+    return schema.from_mapping(*tables_from(path, flags))
+
+
+def tables_from(path: Path | None, flags: Mapping[str, Any]) -> tuple[dict[str, Any], Path]:
+    """Return the tables that a file and flags say, not yet checked, and the folder that paths in them start from.
+
+    Raises
+    ------
+    UsageError
+        Neither is given, or the file cannot be read.
+    """
     given = {key: value for key, value in flags.items() if value is not None and value != ()}
     if path is None and not given:
         raise UsageError('scenario: none was given; name a file, or use flags such as --guest-memory "1 GiB"')
@@ -70,7 +81,7 @@ def scenario_from(path: Path | None, flags: Mapping[str, Any]) -> Scenario:
         table, _, key = row.key.partition(".")
         if f"{table}_{key}" in given:
             _put(tables, table, key, _parsed(row, given[f"{table}_{key}"]))
-    return schema.from_mapping(tables, path.parent if path is not None else Path())
+    return tables, path.parent if path is not None else Path()
 
 
 def _put(tables: dict[str, Any], table: str, key: str, value: Any) -> None:

@@ -54,21 +54,7 @@ def _render(kind: str, case: Scenario, result: Prediction) -> str | bytes:
         from migkit.scenario import schema
 
         return json.dumps(result.to_dict() | {"scenario": schema.to_record(case)}, indent=2, allow_nan=False)
-    return _output.rows_as(kind, [flat(result)])
-
-
-def flat(result: Prediction) -> dict[str, Any]:
-    """Return the results that are single values, for one row of a table; what is infinite is None."""
-    record = result.to_dict()
-    interval = record.pop("interval") or {}
-    bounds = {
-        f"{name}_{side}": pair[at]
-        for name, pair in interval.items()
-        if name != "level"
-        for at, side in enumerate(("low", "high"))
-    }
-    kept = {key: value for key, value in record.items() if key not in ("rounds", "timeline")}
-    return kept | {"reasons": " ".join(result.reasons)} | bounds
+    return _output.rows_as(kind, [_output.flat(result)])
 
 
 def _table(case: Scenario, result: Prediction) -> str:
