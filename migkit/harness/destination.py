@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import os
 import socket
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,13 +14,14 @@ from migkit.errors import RunError, UsageError
 from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
+from migkit.harness.record import usage
 from migkit.harness.wire import Frame, Receiver, Sender, WireError
 from migkit.kernels import wire as kernels
 from migkit.units import PAGE_BYTES, format_size
 
 __all__ = ["listen", "main"]
 
-_BUFFER_BYTES = 4 << 20
+_RUN_PAGES = 8
 _REASONS = {
     kernels.BAD_INDEX: "a page beyond the guest's memory",
     kernels.BAD_KIND: "a page kind that is not known",
@@ -38,12 +39,10 @@ def listen(host: str, port: int) -> socket.socket:
         The port is in use, or the address is not one of this machine.
     """
     try:
-        listener = socket.create_server((host, port), backlog=1)
+        return socket.create_server((host, port), backlog=1)
     except OSError as error:
         what = "is in use" if error.errno == 98 else f"cannot be listened on ({error.strerror or error})"
         raise UsageError(f"port: {port} on {host} {what}; choose another, or 0 for any that is free") from error
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-    return listener
 
 
 class _Destination:
@@ -55,6 +54,7 @@ class _Destination:
         self._guest = Attached(guest, config["memory_bytes"])
         self._present = np.zeros(config["memory_bytes"] // PAGE_BYTES, np.uint8)
         self._pages = np.zeros(2, np.int64)
+        self._runs = np.zeros(2 * wire.FRAME_PAGES, np.int64)
 
     def serve(self) -> None:
         """Listen, receive, hand over."""
@@ -109,10 +109,25 @@ class _Destination:
         full = int(np.count_nonzero(headers >> kernels.KIND_SHIFT == kernels.FULL))
         end = frame.count + full * kernels.PAGE_WORDS
         after = frame.words[end:].view(np.uint8)[: len(frame.payload) - 8 * end]
-        placed = kernels.scatter(headers, frame.words[frame.count : end], after, self._guest.words, self._present)
-        if placed < 0:
-            raise WireError(f"wire: a PAGES frame holds {_REASONS[placed]}")
+        body_words = min(end, len(frame.payload) // 8) - frame.count
+        checked = int(kernels.check(headers, body_words, after, self._present.size))
+        if checked < 0:
+            raise WireError(f"wire: a PAGES frame holds {_REASONS[checked]}")
+        self._write(headers, frame.words[frame.count : end])
         self._pages += full, frame.count - full
+
+    def _write(self, headers: np.ndarray, bodies: np.ndarray) -> None:
+        """Put pages in place: new ones in long runs by the kernel, which then need not be cleared first."""
+        count = int(kernels.runs(headers, self._present, self._runs))
+        if not 0 < count <= headers.size // _RUN_PAGES:
+            kernels.scatter(headers, bodies, self._guest.words, self._present)
+            return
+        data, at = bodies.view(np.uint8).data, 0
+        for page, pages in self._runs[: 2 * count].reshape(-1, 2).tolist():
+            size = pages * PAGE_BYTES
+            os.pwrite(self._guest.descriptor, data[at : at + size], page * PAGE_BYTES)
+            self._present[page : page + pages] = 1
+            at += size
 
     def _check_totals(self, frame: Frame) -> None:
         said = [frame.message.get("full_pages"), frame.message.get("zero_pages")]
@@ -129,11 +144,9 @@ class _Destination:
         self._alter_if_asked()
         self._sender.message(wire.PREPARED)
         self._receiver.receive(wire.COMMIT)
-        began_ns = time.monotonic_ns()
         report = self._guest.order("resume")
-        resume_s = (time.monotonic_ns() - began_ns) * 1e-9
         self._sender.message(wire.CONFIRM, {"operations": report["operations"]})
-        self._owner.send({"resumed": True, "resume_s": resume_s, "received_bytes": self._receiver.bytes})
+        self._owner.send({"resumed": True, "usage": usage()})
 
     def _alter_if_asked(self) -> None:
         """Flip one bit of a byte when the run is told to prove that it would notice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from typing import Any, Protocol
 
@@ -11,7 +12,13 @@ from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
 from migkit.units import PAGE_BYTES
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "usage"]
+
+
+def usage() -> dict[str, float]:
+    """Return what this process has used so far: processor time in user and system mode [s], most memory [B]."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {"user_s": used.ru_utime, "system_s": used.ru_stime, "memory_bytes": used.ru_maxrss * 1024}
 
 
 class _Progress(Protocol):

@@ -168,6 +168,7 @@ class _Stage:
     samples: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     rounds: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     outcome: dict[str, Any] | None = None
+    usage: dict[str, Any] = dataclasses.field(default_factory=dict)
     tracker: str = ""
     resumed: bool = False
 
@@ -275,8 +276,10 @@ class _Stage:
             self.rounds.append(message["round"])
         elif "outcome" in message:
             self.outcome = message["outcome"]
+            self.usage["source"] = message["usage"]
         elif "resumed" in message:
             self.resumed = True
+            self.usage["destination"] = message["usage"]
         return "outcome" in message or "resumed" in message
 
     def _cancel(self) -> None:
@@ -368,6 +371,7 @@ class _Stage:
             "tracker": self.tracker,
             "pacing": self.options.pacing or pacing_of(self.scenario.guest),
             "path": f"tcp {self.options.host}",
+            "usage": self.usage,
             "frame_bytes": wire.FRAME_BYTES,
             "frame_pages": wire.FRAME_PAGES,
         }

@@ -15,7 +15,7 @@ from migkit.errors import RunError
 from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
-from migkit.harness.record import Recorder
+from migkit.harness.record import Recorder, usage
 from migkit.harness.wire import ConnectionLostError, Receiver, Sender
 from migkit.kernels import policy
 from migkit.kernels import wire as kernels
@@ -28,7 +28,6 @@ __all__ = ["SLICE_S", "WINDOW_S", "main"]
 
 WINDOW_S: Final = 0.1
 SLICE_S: Final = 0.05
-_BUFFER_BYTES: Final = 4 << 20
 _ANSWER_S: Final = 60.0
 
 
@@ -121,7 +120,6 @@ class _Source:
             raise RunError(f"connection to {address[0]}:{address[1]}: {error.strerror or error}") from error
         connection.settimeout(None)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
         return connection
 
     def _hello(self) -> None:
@@ -327,6 +325,7 @@ class _Source:
         self._recorder.end_round(total_s, self._pages, self._sender.bytes)
         self._owner.send(
             {
+                "usage": usage(),
                 "outcome": {
                     "verdict": verdict,
                     "total_time_s": total_s,
@@ -337,7 +336,7 @@ class _Source:
                     "downtime_parts_s": parts,
                     "guest_operations": operations,
                     "reason": reason,
-                }
+                },
             }
         )
 

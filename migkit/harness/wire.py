@@ -37,6 +37,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import socket
+import ssl
 from typing import Any, Final
 
 import numpy as np
@@ -60,7 +61,7 @@ __all__ = [
 VERSION: Final = 1
 HEADER_WORDS: Final = 5
 FRAME_BYTES: Final = 8 * HEADER_WORDS
-FRAME_PAGES: Final = 128
+FRAME_PAGES: Final = 512
 MAX_PAYLOAD_BYTES: Final = FRAME_PAGES * wire.FULL_BYTES
 _MAGIC: Final = int.from_bytes(b"MGK", "little") | VERSION << 24
 
@@ -183,6 +184,7 @@ class Receiver:
         self._socket = sock
         self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
         self._bytes = self._buffer.view(np.uint8).data
+        self._flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL
         self._frames = 0
         self.bytes = 0
 
@@ -234,7 +236,7 @@ class Receiver:
         done = 0
         while done < length_bytes:
             try:
-                got = self._socket.recv_into(self._bytes[start + done : start + length_bytes])
+                got = self._socket.recv_into(self._bytes[start + done : start + length_bytes], 0, self._flags)
             except OSError as error:
                 raise ConnectionLostError(f"connection: lost while receiving ({error.strerror or error})") from error
             if not got:

@@ -17,7 +17,7 @@ import numpy as np
 
 from migkit.kernels._jit import jit
 
-__all__ = ["checksum", "clear_marks", "gather", "mark", "scatter", "select"]
+__all__ = ["check", "checksum", "gather", "mark", "runs", "scatter", "select"]
 
 PAGE_WORDS: Final = 512
 FULL: Final = 0
@@ -27,7 +27,7 @@ INDEX_MASK: Final = (1 << 40) - 1
 FULL_BYTES: Final = 4096 + 8
 ZERO_BYTES: Final = 8 + 1
 
-# What scatter returns when it refuses a frame; else the number of full pages.
+# What check returns when it refuses a frame; else the number of full pages.
 BAD_INDEX: Final = -1
 BAD_KIND: Final = -2
 BAD_LENGTH: Final = -3
@@ -48,13 +48,6 @@ def mark(bitmap: np.ndarray, holes: np.ndarray, ranges: np.ndarray) -> int:
             bitmap[page] = 1
             holes[page] = 0
     return fresh
-
-
-@jit
-def clear_marks(bitmap: np.ndarray, pages: np.ndarray) -> None:
-    """Unmark pages."""
-    for page in pages:
-        bitmap[page] = 0
 
 
 @jit
@@ -158,21 +151,23 @@ def gather(memory: np.ndarray, headers: np.ndarray, bodies: np.ndarray) -> int:
 def checksum(words: np.ndarray, start: int) -> int:
     """Return a 61-bit positional sum of ``words``, continued from ``start``.
 
-    Within blocks of 512 words the sums of the 32-bit halves and the sum of their running sums are
+    Within blocks of 512 words the sums of the 32-bit halves, plain and weighted by position, are
     exact, so that a changed bit, byte or word and two words swapped change them; the sums of the
     blocks are chained by multiplications. It finds errors, it is no protection against intent.
     """
     total = start
     for first in range(0, words.size, 512):
-        a = 0
-        b = 0
-        s = 0
-        for i in range(first, min(first + 512, words.size)):
-            value = words[i]
-            a += value & _LOW
-            b += (value >> 32) & _LOW
-            s += a + (b << 1)
-        total = _chain(_chain(_chain(total, a), b), s)
+        block = words[first : first + 512]
+        low = 0
+        high = 0
+        weighted = 0
+        for i in range(block.size):
+            a = block[i] & _LOW
+            b = (block[i] >> 32) & _LOW
+            low += a
+            high += b
+            weighted += (i + 1) * (a + (b << 1))
+        total = _chain(_chain(_chain(total, low), high), weighted)
     return total
 
 
@@ -185,30 +180,20 @@ def _chain(total: int, value: int) -> int:
 
 
 @jit
-def scatter(
-    headers: np.ndarray, bodies: np.ndarray, bytes_after: np.ndarray, memory: np.ndarray, present: np.ndarray
-) -> int:
-    """Write the pages of a frame into the memory of the destination.
-
-    Nothing is written unless the whole frame is sound.
+def check(headers: np.ndarray, body_words: int, zero_bytes: np.ndarray, pages: int) -> int:
+    """Return how many full pages a frame holds, or why it must be refused: one of the negative reasons.
 
     Parameters
     ----------
-    headers, bodies
-        As :func:`select` and :func:`gather` made them.
-    bytes_after
+    headers
+        Its header words.
+    body_words
+        Words between the headers and the bytes of the zero pages.
+    zero_bytes
         The bytes of the zero pages.
-    memory
-        RAM of the destination's guest as int64 words.
-    present
-        One byte a page, 1: written here before; a zero page that is not present needs no write.
-
-    Returns
-    -------
-    int
-        Full pages written, or one of the negative reasons of this module.
+    pages
+        Pages of the guest.
     """
-    pages = present.size
     full = 0
     zero = 0
     for header in headers:
@@ -221,11 +206,60 @@ def scatter(
             return BAD_KIND
         if header & ((1 << KIND_SHIFT) - 1) >= pages:
             return BAD_INDEX
-    if full * PAGE_WORDS != bodies.size or zero != bytes_after.size:
+    if full * PAGE_WORDS != body_words or zero != zero_bytes.size:
         return BAD_LENGTH
-    for value in bytes_after:
+    for value in zero_bytes:
         if value != 0:
             return BAD_ZERO
+    return full
+
+
+@jit
+def runs(headers: np.ndarray, present: np.ndarray, out: np.ndarray) -> int:
+    """Find the runs of neighbouring full pages of a frame, if none of its pages is present yet.
+
+    Parameters
+    ----------
+    headers, present
+        As for :func:`scatter`.
+    out
+        Out, for each run: first page, pages.
+
+    Returns
+    -------
+    int
+        Runs; -1: a page is present already.
+    """
+    count = 0
+    end = -1
+    for header in headers:
+        page = header & INDEX_MASK
+        if present[page]:
+            return -1
+        if header >> KIND_SHIFT != FULL:
+            continue
+        if page != end:
+            out[2 * count] = page
+            out[2 * count + 1] = 0
+            count += 1
+        out[2 * count - 1] += 1
+        end = page + 1
+    return count
+
+
+@jit
+def scatter(headers: np.ndarray, bodies: np.ndarray, memory: np.ndarray, present: np.ndarray) -> None:
+    """Write the pages of a frame that :func:`check` accepted into the memory of the destination.
+
+    Parameters
+    ----------
+    headers, bodies
+        As :func:`select` and :func:`gather` made them.
+    memory
+        RAM of the destination's guest as int64 words.
+    present
+        One byte a page, 1: written here before; a zero page that is not present needs no write.
+    """
     at = 0
     for header in headers:
         page = header & INDEX_MASK
@@ -236,4 +270,3 @@ def scatter(
             present[page] = 1
         elif present[page]:
             memory[start : start + PAGE_WORDS] = 0
-    return full
