@@ -63,6 +63,23 @@ class Attached:
         """Have the guest obey (``stop``, ``resume``, ``throttle``) and return its report."""
         return self._channel.ask({"do": do, **arguments})
 
+    @property
+    def address(self) -> int:
+        """Where the guest itself maps its RAM."""
+        return int(self._facts["address"])
+
+    def take_userfaultfd(self) -> int:
+        """Return the guest's userfaultfd, before its handshake; it is the caller's from now on.
+
+        Raises
+        ------
+        CapabilityError
+            The guest may not have one.
+        """
+        if "uffd" not in self._given:
+            raise CapabilityError(str(self._facts.get("uffd_refused", "userfaultfd: it has been taken already")))
+        return int(self._given.pop("uffd"))
+
     def open_tracker(self, name: str | None) -> tracker.Tracker:
         """Return a tracker of the guest's RAM, not armed yet."""
         uffd = self._given.pop("uffd", None)

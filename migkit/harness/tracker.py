@@ -340,7 +340,7 @@ def _leave(uffd: Userfaultfd, start: int, length_bytes: int) -> None:
     """Undo all, also where the process that made the descriptor keeps a copy of it open."""
     if uffd.fileno() >= 0:
         with uffd, suppress(ProcessLookupError):
-            uffd.unregister(start, length_bytes)
+            uffd.leave(start, length_bytes)
 
 
 def _handshake(uffd: int, features: Feature, name: str) -> Userfaultfd:

@@ -172,6 +172,14 @@ class Userfaultfd:
         """Leave a range alone again."""
         _linux.ioctl(self._descriptor, _UFFDIO_UNREGISTER, _Range(start, length_bytes), "userfaultfd unregister")
 
+    def leave(self, start: int, length_bytes: int) -> None:
+        """Lift write-protection from a range, wake whoever waits there, and leave it alone.
+
+        Unregistering by itself wakes nobody who waits for a protected page.
+        """
+        self.unprotect(start, length_bytes)
+        self.unregister(start, length_bytes)
+
     def protect(self, start: int, length_bytes: int) -> None:
         """Write-protect a registered range."""
         _linux.ioctl(self._descriptor, _UFFDIO_WRITEPROTECT, _RangeMode(start, length_bytes, 1), "write-protect")
