@@ -135,7 +135,8 @@ def fit(traces: Sequence[Trace], *, require: Sequence[str] = (), base: Host | No
     for name in require:
         if name in told.refused:
             raise InfeasibleError(f"calibration: {name} cannot be fitted: {told.refused[name]}")
-    host = base or traces[0].scenario.host
+    host = traces[0].scenario.host
+    host = base or (host.sends_as_harness() if traces[0].kind == "harness" else host)
     pool = _Pool(host)
     for block in systems:
         pool.solve(block, told.constants)
