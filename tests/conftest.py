@@ -31,7 +31,7 @@ def pytest_configure(config):
 
 def _kernels_digest():
     digest = hashlib.sha256()
-    for path in sorted((TOP / "migkit" / "kernels").glob("*.py")):
+    for path in sorted((TOP / "migkit" / "kernels").rglob("*.py")):
         digest.update(path.read_bytes())
     for name in ("NUMBA_BOUNDSCHECK", "NUMBA_DISABLE_JIT"):
         digest.update(f"{name}={os.environ.get(name)}".encode())

@@ -84,9 +84,9 @@ def predict_interval(
     """
     if not 0.0 < level < 1.0:
         raise UsageError(f"interval: level {level:g} is not a probability; it must be above 0 and below 1")
-    best = predict(calibration.scenario(scenario))
+    best = predict(calibration.scenario(scenario), level=None)
     rng = np.random.default_rng(seed)
-    drawn = [predict(dataclasses.replace(scenario, host=calibration.draw(rng))) for _ in range(draws)]
+    drawn = [predict(dataclasses.replace(scenario, host=calibration.draw(rng)), level=None) for _ in range(draws)]
     width = _student(level, seen.runs - 1) * math.sqrt(1.0 + 1.0 / seen.runs)
     bounds = {name: _bounds(name, best, drawn, seen, width) for name in _QUANTITIES}
     return dataclasses.replace(best, interval=Interval(level=level, **bounds))

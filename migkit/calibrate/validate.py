@@ -50,7 +50,7 @@ def compare(trace: Trace, calibration: Calibration) -> Comparison:
     The guest is in the middle of its work when the run begins: where its trace tells how far its phases
     were, the scenario says so.
     """
-    prediction = predict(calibration.scenario(trace.scenario))
+    prediction = predict(calibration.scenario(trace.scenario), level=None)
     outcome = trace.outcome
     return Comparison(
         trace,

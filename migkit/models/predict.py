@@ -13,6 +13,7 @@ from migkit.kernels import _jit, layout, migrate, policy, precopy
 from migkit.models import admission
 from migkit.models import goodput as paths
 from migkit.models.dirty import natural_downtime_s
+from migkit.models.interval import LEVEL, interval
 from migkit.models.reasons import reasons
 from migkit.models.result import Point, Prediction, Round
 from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy
@@ -40,6 +41,7 @@ def predict(
     host: Host | None = None,
     policy: Policy | None = None,
     strategy: Strategy | None = None,
+    level: float | None = LEVEL,
 ) -> Prediction:
     """Return what a migration will take, and whether it converges.
 
@@ -49,11 +51,13 @@ def predict(
         What is moved, over what, by which rule; or give its parts.
     guest, link, host, policy, strategy
         The parts; each but the guest has a documented default.
+    level
+        Probability that a run lies within the prediction's interval; None: no interval, which is faster.
 
     Raises
     ------
     UsageError
-        Neither a scenario nor a guest, or both.
+        Neither a scenario nor a guest, or both; a level that is not between 0 and 1.
 
     Examples
     --------
@@ -64,14 +68,19 @@ def predict(
     >>> result.verdict, round(result.total_time_s, 1)
     ('converges', 2.1)
     """
+    if level is not None and not 0.0 < level < 1.0:
+        raise UsageError(f"predict: level {level:g} is not a probability; it must be above 0 and below 1")
     case = _scenario(scenario, guest, link, host, policy, strategy)
     packed, goodput_bytes_per_s = paths.packed(case)
     refusal = admission.refusal(case)
     if refusal:
         return _refused(refusal)
-    result, rounds, line = _run(packed, _jit.callback(case.policy.rule))
+    rule = _jit.callback(case.policy.rule)
+    result, rounds, line = _run(packed, rule)
     _check_conservation(packed, result)
-    return _prediction(case, goodput_bytes_per_s, float(packed.record[layout.PAGE_WIRE_BYTES]), result, rounds, line)
+    wire_bytes = float(packed.record[layout.PAGE_WIRE_BYTES])
+    best = _prediction(case, goodput_bytes_per_s, wire_bytes, result, rounds, line)
+    return best if level is None else dataclasses.replace(best, interval=interval(packed, result, rule, level))
 
 
 def _scenario(scenario: Scenario | None, guest: Guest | None, *parts: Any) -> Scenario:

@@ -60,4 +60,4 @@ def compile_now() -> None:
     compile_kernels()
     guest = Guest(memory_bytes=2**24, dirty=(DirtyClass(region_bytes=2**22, writes_per_s=100.0),))
     for name in ("precopy", "postcopy"):
-        predict(Scenario(guest=guest, strategy=Strategy(name=name)))
+        predict(Scenario(guest=guest, strategy=Strategy(name=name)), level=None)

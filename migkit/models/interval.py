@@ -1,0 +1,102 @@
+"""Between which bounds a run will lie: the engine run again with inputs drawn from what is known of them.
+
+Uncertain are, with the relative spread that repeated runs of the shipped reference set show:
+the speed of the path, the processor's time for a zero page, the quota that a window really
+sends, the guest's write rates, and the moments at which the sender takes notice. To the
+spread of the draws comes that of the writes themselves: a round that marks ``n`` pages
+marks ``n`` give or take ``sqrt(n)``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from migkit.kernels import layout, migrate, policy, precopy
+from migkit.kernels.layout import CLASS_BASE, CLASS_SLOTS
+from migkit.models.result import Interval
+from migkit.scenario.pack import Packed
+
+__all__ = ["LEVEL", "interval"]
+
+LEVEL: Final = 0.9
+DRAWS: Final = 12
+SLOW_DRAWS: Final = 4  # of a scenario with many rounds
+MANY_ROUNDS: Final = 60
+SPREADS: Final = ((layout.GOODPUT, 0.3), (layout.ZERO_CPU_S, 0.25), (layout.CAP, 0.006))
+WRITES_SPREAD: Final = 0.02
+NOTICE_S: Final = 0.006  # spread of set-up and of the stop
+FLOOR: Final = 0.0025  # no quantity is known better than this
+_MEASURES: Final = (layout.TOTAL_S, layout.DOWNTIME_S, layout.SENT)
+
+
+def interval(packed: Packed, result: np.ndarray, rule: Any, level: float = LEVEL) -> Interval:
+    """Return the bounds at ``level`` of total time, downtime and bytes.
+
+    Parameters
+    ----------
+    packed
+        The scenario.
+    result
+        What the engine said of it (:mod:`migkit.kernels.layout`).
+    rule
+        A policy of one's own, or None.
+    level
+        Probability that a run lies within, above 0 and below 1.
+
+    Examples
+    --------
+    >>> from migkit import Guest, predict
+    >>> bounds = predict(guest=Guest(memory_bytes=2**28)).interval
+    >>> bounds.total_time_s[0] < 2.0 < bounds.total_time_s[1]
+    True
+    """
+    if result[layout.ACTION] == layout.SETTLED:
+        return Interval(
+            level=level, total_time_s=(math.inf,) * 2, downtime_s=(0.0, 0.0), transferred_bytes=(math.inf,) * 2
+        )
+    rng = np.random.default_rng(0)
+    number = SLOW_DRAWS if result[layout.ITERATIONS] > MANY_ROUNDS else DRAWS
+    draws = np.array([_draw(packed, rule, rng) for _ in range(number)])
+    factor = _two_sided(level)
+    low_high = [_bounds(float(result[at]), draws[:, i], factor) for i, at in enumerate(_MEASURES)]
+    if result[layout.ACTION] == policy.TIME_OUT:
+        low_high[0] = (float(result[layout.TOTAL_S]), float(result[layout.TOTAL_S]))
+    return Interval(level=level, total_time_s=low_high[0], downtime_s=low_high[1], transferred_bytes=low_high[2])
+
+
+def _draw(packed: Packed, rule: Any, rng: np.random.Generator) -> tuple[float, ...]:
+    """Run the engine once with drawn inputs."""
+    record = packed.record.copy()
+    for slot, spread in SPREADS:
+        record[slot] *= math.exp(spread * rng.standard_normal())
+    record[layout.POSTCOPY_GOODPUT] = record[layout.GOODPUT]
+    for slot in (layout.SETUP_S, layout.LOAD_S):
+        record[slot] += NOTICE_S * abs(rng.standard_normal())
+    for c in range(int(record[layout.CLASSES])):
+        at = CLASS_BASE + c * CLASS_SLOTS + layout.WRITES_PER_S
+        spread = math.hypot(WRITES_SPREAD, 1.0 / math.sqrt(1.0 + record[at]))
+        record[at] *= max(0.0, 1.0 + spread * rng.standard_normal())
+    result = np.zeros(layout.RESULT_SLOTS)
+    scratch = policy.new_state(), np.zeros(precopy.RUN_SLOTS), np.zeros(precopy.WORK_SLOTS)
+    empty = np.zeros(0)
+    migrate.migrate_one(record, packed.steps, packed.parameters, *scratch, result, empty, empty, rule)
+    return tuple(float(result[at]) for at in _MEASURES)
+
+
+def _bounds(best: float, draws: np.ndarray, factor: float) -> tuple[float, float]:
+    """Return bounds around ``best`` from the draws below and above it, each side by its own spread."""
+    below = math.sqrt(float(np.mean(np.minimum(draws - best, 0.0) ** 2)) * 2.0)
+    above = math.sqrt(float(np.mean(np.maximum(draws - best, 0.0) ** 2)) * 2.0)
+    return max(0.0, best - factor * math.hypot(below, FLOOR * best)), best + factor * math.hypot(above, FLOOR * best)
+
+
+def _two_sided(level: float) -> float:
+    """Return how many standard deviations of a normal distribution hold ``level`` of it."""
+    low, high = 0.0, 10.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if math.erf(middle / math.sqrt(2.0)) < level else (low, middle)
+    return high
