@@ -149,7 +149,7 @@ def precopy_one(
         if action != policy.CONTINUE:
             break
         event = _send(record, steps, state, run, work)
-        action = _ask(event, parameters, state, run, rule)
+        action = _ask_throttling(event, record, steps, parameters, state, run, work, rule)
         if event == policy.EMPTY and action == policy.CONTINUE:
             action = policy.SYNC
     _finish(action, record, steps, parameters, state, run, work, result, rounds)
@@ -259,13 +259,63 @@ def _sync(
     run[MARKED_ALL] += marked
     run[T] += record[SYNC_S]
     run[CHECK] = run[T] + record[POLL_S]
-    action = _ask(policy.SYNCED, parameters, state, run, rule)
+    action = _ask_throttling(policy.SYNCED, record, steps, parameters, state, run, work, rule)
     state[policy.ROUND_START_S] = synced_s
     run[SYNC_BYTES] = run[BYTES]
+    return action
+
+
+@lean
+def _ask_throttling(
+    event: int,
+    record: np.ndarray,
+    steps: np.ndarray,
+    parameters: np.ndarray,
+    state: np.ndarray,
+    run: np.ndarray,
+    work: np.ndarray,
+    rule: Any,
+) -> int:
+    """Ask the policy with the reading that only dirty-limit needs, and obey its order to throttle."""
+    if parameters[policy.THROTTLE_RULE] == policy.DIRTY_LIMIT:
+        state[policy.DIRTY_RATE] = _dirty_rate(record, steps, run)
+    action: int = _ask(event, parameters, state, run, rule)
     if state[policy.THROTTLE] != run[THROTTLED]:
         _count_writes(record, steps, run, work)
         run[THROTTLED] = state[policy.THROTTLE]
     return action
+
+
+@lean
+def _dirty_rate(record: np.ndarray, steps: np.ndarray, run: np.ndarray) -> float:
+    """Return the distinct pages that the guest wrote in the last second, as throttled as it is now."""
+    demand = 0.0
+    for c in range(int(record[CLASSES])):
+        demand += _last_second(record, steps, CLASS_BASE + c * CLASS_SLOTS, run)
+    if demand <= 0.0:
+        return 0.0
+    capacity = record[CAPACITY] if record[CAPACITY] > 0.0 else demand
+    share = min(1.0, (1.0 - run[THROTTLED]) * capacity / demand)
+    distinct = 0.0
+    for c in range(int(record[CLASSES])):
+        base = CLASS_BASE + c * CLASS_SLOTS
+        pages = record[base + layout.PAGES]
+        writes = share * _last_second(record, steps, base, run)
+        distinct += pages * dirty.newly_dirty(int(record[base + layout.KIND]), pages, writes, 1.0)
+    return distinct
+
+
+@lean
+def _last_second(record: np.ndarray, steps: np.ndarray, base: int, run: np.ndarray) -> float:
+    """Return the writes that a class wanted to make in the last second."""
+    rate = float(record[base + layout.WRITES_PER_S])
+    count = int(record[base + layout.PHASE_COUNT])
+    if count == 0:
+        return rate
+    first = int(record[base + layout.PHASE_FIRST])
+    offset_s = record[base + layout.PHASE_OFFSET_S]
+    before = dirty.intensity_s(steps, first, count, offset_s, run[T] - 1.0)
+    return rate * float(dirty.intensity_s(steps, first, count, offset_s, run[T]) - before)
 
 
 @lean
