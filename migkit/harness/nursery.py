@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -88,6 +88,7 @@ class Nursery:
         )
         theirs.close()
         self._children: list[Process] = []
+        self._asked = 0
         try:
             self._channel.receive()
         except BaseException:
@@ -105,19 +106,24 @@ class Nursery:
     def start(self, role: str, config: Mapping[str, Any], channels: Mapping[str, Channel]) -> Process:
         """Start a process; the channels are its own from now on, closed here."""
         message = {"do": "start", "role": role, "config": dict(config), "channels": list(channels)}
-        with _undisturbed():
-            self._channel.send(message, [channel.fileno() for channel in channels.values()])
-            pid = int(self._channel.receive()["pid"])
+        answer = self.ask(message, [channel.fileno() for channel in channels.values()])
         for channel in channels.values():
             channel.close()
-        process = Process(self, role, pid)
+        process = Process(self, role, int(answer["pid"]))
         self._children.append(process)
         return process
 
-    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Return the nursery's answer to a request."""
-        with _undisturbed():
-            return self._channel.ask(message)
+    def ask(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
+        """Return the nursery's answer to a request.
+
+        An interruption may leave the answer to an earlier request untaken: it is passed over.
+        """
+        self._asked += 1
+        self._channel.send(message | {"number": self._asked}, descriptors)
+        while True:
+            answer = self._channel.receive()
+            if answer["number"] == self._asked:
+                return answer
 
     def close(self) -> None:
         """End all processes and the nursery itself; a second call does nothing."""
@@ -127,16 +133,6 @@ class Nursery:
         self._children.clear()
         self._channel.close()
         self._process.wait()
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Hold interruptions back: a request whose answer is not taken would spoil the next one."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def serve(descriptor: int) -> None:
@@ -163,7 +159,7 @@ def _obey(owner: Channel, roles: Mapping[str, Any], children: set[int]) -> None:
     if message["do"] == "reap":
         _, status = os.waitpid(message["pid"], 0)
         children.discard(message["pid"])
-        owner.send({"status": os.waitstatus_to_exitcode(status)})
+        owner.send({"number": message["number"], "status": os.waitstatus_to_exitcode(status)})
         return
     pid = os.fork()
     if pid == 0:
@@ -172,7 +168,7 @@ def _obey(owner: Channel, roles: Mapping[str, Any], children: set[int]) -> None:
     children.add(pid)
     for each in descriptors:
         os.close(each)
-    owner.send({"pid": pid})
+    owner.send({"number": message["number"], "pid": pid})
 
 
 def _live(main: Any, message: dict[str, Any], descriptors: list[int]) -> None:
