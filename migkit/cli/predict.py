@@ -24,9 +24,17 @@ _ROUNDS_SHOWN = 12
 @scenario_options
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
+@click.option("--calibration", type=click.Path(path_type=Path), help="Calibrated constants of the hosts to use.")
+@click.option("--level", type=float, default=0.9, help="Probability of the interval around the result [0.9].")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(
-    scenario: Path | None, kind: str | None, output: Path | None, quiet: bool, **flags: str | bool | None
+    scenario: Path | None,
+    kind: str | None,
+    output: Path | None,
+    calibration: Path | None,
+    level: float,
+    quiet: bool,
+    **flags: Any,
 ) -> None:
     """Predict one migration from the file SCENARIO (TOML or JSON), from flags, or from both.
 
@@ -37,7 +45,11 @@ def command(
     from migkit.models.predict import predict
 
     case = scenario_from(scenario, flags)
-    result = predict(case)
+    if calibration is not None:
+        from migkit.calibrate import store
+
+        case = store.load(calibration).scenario(case)
+    result = predict(case, level=level)
     _output.emit(_render(_output.choose_format(kind, output), case, result), output)
     if output is not None:
         _output.narrate(f"wrote {output}", quiet)

@@ -8,8 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from migkit.calibrate import save
+from migkit.calibrate.fit import Calibration
 from migkit.cli import predict, schema
 from migkit.errors import InfeasibleError, UsageError
+from migkit.scenario import Host
 
 FILE = """
 [guest]
@@ -144,3 +147,31 @@ def test_the_schema_is_printed_in_every_format(kind):
     text = CliRunner().invoke(schema.command, ["--format", kind], standalone_mode=False).stdout
     assert "guest.dirty.writes_per_s" in text
     assert "strategy.xbzrle_cache" in text
+
+
+def test_a_calibration_brings_the_constants_of_the_hosts(path, tmp_path):
+    calibration = Calibration(
+        host=Host(setup_s=2.5),
+        constants=(),
+        standard_errors={},
+        covariance=(),
+        identified_by={},
+        refused={},
+        residuals={},
+        runs=0,
+        kind="harness",
+    )
+    save(calibration, tmp_path / "host.json")
+    plain = json.loads(run(path, "--format", "json"))
+    calibrated = json.loads(run(path, "--format", "json", "--calibration", str(tmp_path / "host.json")))
+    assert calibrated["scenario"]["host"]["setup_s"] == 2.5
+    assert calibrated["total_time_s"] == pytest.approx(plain["total_time_s"] + 2.5, abs=0.2)
+
+
+def test_the_interval_has_the_level_asked_for(path):
+    interval = json.loads(run(path, "--format", "json", "--level", "0.5"))["interval"]
+    wide = json.loads(run(path, "--format", "json"))["interval"]
+    assert (interval["level"], wide["level"]) == (0.5, 0.9)
+    assert wide["total_time_s"][0] < interval["total_time_s"][0] < interval["total_time_s"][1]
+    with pytest.raises(UsageError, match=r"^predict: level 1 is not a probability; it must be above 0 and below 1$"):
+        run(path, "--level", "1")
