@@ -45,7 +45,8 @@ class Attached:
         self._facts, descriptors = channel.receive_with_descriptors(30.0)
         self._given = dict(zip(self._facts["descriptors"], descriptors, strict=True))
         self.descriptor = self._given["memory"]
-        everything = np.frombuffer(mmap.mmap(self.descriptor, memory_bytes + STATE_BYTES), np.int64)
+        self._map = mmap.mmap(self.descriptor, memory_bytes + STATE_BYTES)
+        everything = np.frombuffer(self._map, np.int64)
         self.words: Words = everything[: memory_bytes // 8]
         self.registers: Words = everything[memory_bytes // 8 :]
 
@@ -94,6 +95,27 @@ class Attached:
             memory=self.words.view(np.uint8),
             written=self._written(),
         )
+
+    @property
+    def address(self) -> int:
+        """Where the RAM is mapped in the guest process."""
+        return int(self._facts["address"])
+
+    def take_uffd(self) -> int:
+        """Return the userfaultfd that the guest made for its memory; it is the caller's from now on.
+
+        Raises
+        ------
+        CapabilityError
+            The guest could not make one; the message says why.
+        """
+        if "uffd" not in self._given:
+            raise CapabilityError(f"post-copy: {self._facts['uffd_refused']}")
+        return int(self._given.pop("uffd"))
+
+    def discard(self, first: int, end: int) -> None:
+        """Take pages out of the memory: whoever touches them faults as on memory never touched."""
+        self._map.madvise(mmap.MADV_REMOVE, first * 4096, (end - first) * 4096)
 
     def _written(self) -> npt.NDArray[np.uint8] | None:
         descriptor = self._given.get("written")

@@ -14,6 +14,7 @@ from migkit.errors import RunError, UsageError
 from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
+from migkit.harness.postcopy import Arrivals
 from migkit.harness.record import usage
 from migkit.harness.wire import Frame, Receiver, Sender, WireError
 from migkit.kernels import wire as kernels
@@ -22,12 +23,6 @@ from migkit.units import PAGE_BYTES, format_size
 __all__ = ["listen", "main"]
 
 _RUN_PAGES = 8
-_REASONS = {
-    kernels.BAD_INDEX: "a page beyond the guest's memory",
-    kernels.BAD_KIND: "a page kind that is not known",
-    kernels.BAD_LENGTH: "a length that does not fit its pages",
-    kernels.BAD_ZERO: "a zero page that is not zero",
-}
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -54,6 +49,7 @@ class _Destination:
         self._guest = Attached(guest, config["memory_bytes"])
         self._present = np.zeros(config["memory_bytes"] // PAGE_BYTES, np.uint8)
         self._pages = np.zeros(2, np.int64)
+        self._absent: list[np.ndarray] = []
         self._runs = np.zeros(2 * wire.FRAME_PAGES, np.int64)
 
     def serve(self) -> None:
@@ -63,6 +59,7 @@ class _Destination:
             connection, _ = listener.accept()
         with connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._connection = connection
             self._sender, self._receiver = Sender(connection), Receiver(connection)
             try:
                 self._welcome()
@@ -93,11 +90,13 @@ class _Destination:
     def _load(self) -> None:
         """Take frames until the guest is complete, then run it when the source commits."""
         while True:
-            frame = self._receiver.receive(wire.PAGES, wire.ROUND, wire.STATE, wire.PREPARE)
+            frame = self._receiver.receive(wire.PAGES, wire.ROUND, wire.ABSENT, wire.STATE, wire.PREPARE)
             if frame.kind == wire.PAGES:
                 self._place(frame)
             elif frame.kind == wire.ROUND:
                 self._check_totals(frame)
+            elif frame.kind == wire.ABSENT:
+                self._absent.append(self._ranges(frame))
             elif frame.kind == wire.STATE:
                 self._registers = self._state(frame)
             else:
@@ -105,15 +104,9 @@ class _Destination:
                 return self._switch_over()
 
     def _place(self, frame: Frame) -> None:
+        full = wire.check_pages(frame, self._present.size)
         headers = frame.words[: frame.count]
-        full = int(np.count_nonzero(headers >> kernels.KIND_SHIFT == kernels.FULL))
-        end = frame.count + full * kernels.PAGE_WORDS
-        after = frame.words[end:].view(np.uint8)[: len(frame.payload) - 8 * end]
-        body_words = min(end, len(frame.payload) // 8) - frame.count
-        checked = int(kernels.check(headers, body_words, after, self._present.size))
-        if checked < 0:
-            raise WireError(f"wire: a PAGES frame holds {_REASONS[checked]}")
-        self._write(headers, frame.words[frame.count : end])
+        self._write(headers, frame.words[frame.count : frame.count + full * kernels.PAGE_WORDS])
         self._pages += full, frame.count - full
 
     def _write(self, headers: np.ndarray, bodies: np.ndarray) -> None:
@@ -134,18 +127,36 @@ class _Destination:
         if said != self._pages.tolist():
             raise WireError(f"wire: the source sent {said} full and zero pages, {self._pages.tolist()} arrived")
 
+    def _ranges(self, frame: Frame) -> np.ndarray:
+        """Return the ranges of an ABSENT frame, each within the memory."""
+        ranges = frame.words[: len(frame.payload) // 16 * 2].reshape(-1, 2).copy()
+        if len(frame.payload) % 16 or (ranges[:, 0] < 0).any() or (ranges[:, 1] > self._present.size).any():
+            raise WireError("wire: an ABSENT frame names pages beyond the guest's memory")
+        if (ranges[:, 0] >= ranges[:, 1]).any():
+            raise WireError("wire: an ABSENT frame holds an empty range")
+        return ranges
+
     def _state(self, frame: Frame) -> np.ndarray:
         if len(frame.payload) != self._guest.registers.nbytes:
             raise WireError(f"wire: a STATE frame of {len(frame.payload)} B")
         return frame.words.copy()
 
     def _switch_over(self) -> None:
+        """Make ready, wait for the commit, run the guest, and in post-copy bring what is absent."""
         self._guest.registers[:] = self._registers
         self._alter_if_asked()
+        arrivals = None
+        if self._absent:
+            arrivals = Arrivals(self._guest, self._sender, self._receiver, np.concatenate(self._absent))
         self._sender.message(wire.PREPARED)
         self._receiver.receive(wire.COMMIT)
+        if arrivals is not None:
+            self._owner.send({"incomplete": True})
         report = self._guest.order("resume")
         self._sender.message(wire.CONFIRM, {"operations": report["operations"]})
+        if arrivals is not None:
+            arrivals.serve(self._connection)
+            self._owner.send({"postcopy": arrivals.report()})
         self._owner.send({"resumed": True, "usage": usage()})
 
     def _alter_if_asked(self) -> None:

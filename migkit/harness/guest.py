@@ -257,6 +257,7 @@ class _Guest:
         self._machine = Machine(schema.from_record(config["scenario"]).guest)
         self._clock = _Clock(self._machine, config["pacing"])
         self._written, self._written_descriptor = self._written_map(config["instrumented"])
+        self._uffd = -1
         self._running = False
         self._limit = _NO_LIMIT
         self._asker: Channel | None = None
@@ -355,7 +356,11 @@ class _Guest:
         }
 
     def _attach(self, channel: Channel) -> None:
-        """Hand out what is needed to move this guest: memory, a userfaultfd, the map of written pages."""
+        """Hand out what is needed to move this guest: memory, a userfaultfd, the map of written pages.
+
+        The userfaultfd is kept here as well: should its user die in post-copy, the guest goes on
+        waiting for its pages instead of reading zeros.
+        """
         answer: dict[str, Any] = {"pid": os.getpid(), "address": self._machine.address, **self._report()}
         descriptors = {"memory": self._machine.descriptor, "written": self._written_descriptor, "uffd": -1}
         try:
@@ -364,8 +369,9 @@ class _Guest:
             answer["uffd_refused"] = str(error)
         given = {name: each for name, each in descriptors.items() if each >= 0}
         channel.send({**answer, "descriptors": list(given)}, list(given.values()))
-        if descriptors["uffd"] >= 0:
-            os.close(descriptors["uffd"])
+        if self._uffd >= 0:
+            os.close(self._uffd)
+        self._uffd = descriptors["uffd"]
 
 
 def main(config: Mapping[str, Any], owner: Channel) -> None:

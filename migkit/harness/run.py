@@ -31,6 +31,9 @@ _PROOF_OPERATIONS = 1000
 _PROOF_WAIT_S = 0.25
 
 
+_DONE = ("name", "auto_converge", "postcopy_after_s", "postcopy_after_rounds", "prefetch_pages")
+
+
 class InterruptedRunError(MigkitError):
     """The run was interrupted; the message says where the guest ran on."""
 
@@ -118,11 +121,9 @@ def run(
 def _refuse_what_is_not_done(scenario: Scenario) -> None:
     """Raise for a part of the strategy that the harness does not do."""
     strategy = scenario.strategy
-    plain = Strategy(name=strategy.name, auto_converge=strategy.auto_converge)
-    if strategy.name not in ("precopy", "stopcopy"):
-        raise UsageError(f'strategy.name: the harness does not run "{strategy.name}"; use precopy or stopcopy')
+    plain = Strategy()
     for field in dataclasses.fields(strategy):
-        if getattr(strategy, field.name) != getattr(plain, field.name):
+        if field.name not in _DONE and getattr(strategy, field.name) != getattr(plain, field.name):
             raise UsageError(f"strategy.{field.name}: the harness does not do this; leave it out")
 
 
@@ -169,7 +170,9 @@ class _Stage:
     rounds: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     outcome: dict[str, Any] | None = None
     usage: dict[str, Any] = dataclasses.field(default_factory=dict)
+    postcopy: dict[str, Any] | None = None
     tracker: str = ""
+    incomplete: bool = False
     resumed: bool = False
 
     @classmethod
@@ -277,7 +280,12 @@ class _Stage:
         elif "outcome" in message:
             self.outcome = message["outcome"]
             self.usage["source"] = message["usage"]
+        elif "incomplete" in message:
+            self.incomplete = True
+        elif "postcopy" in message:
+            self.postcopy = message["postcopy"]
         elif "resumed" in message:
+            self.incomplete = False
             self.resumed = True
             self.usage["destination"] = message["usage"]
         return "outcome" in message or "resumed" in message
@@ -302,6 +310,10 @@ class _Stage:
             if member.process.wait(5.0) is None:
                 member.end()
         here, there = self.members["here"], self.members["there"]
+        if self.incomplete and there.process.alive and self._has_run(there):
+            here.end()
+            there.end()
+            return "THE GUEST IS LOST: it had run at the destination, and pages that it needs never arrived there"
         if there.process.alive and there.channel.ask({"do": "report"})["running"]:
             here.end()
             return f"the guest runs on at the destination (operation {self._operations(there)})"
@@ -310,6 +322,14 @@ class _Stage:
             return "the guest is lost: neither side has it"
         here.channel.ask({"do": "resume"})
         return f"the guest runs on at the source (operation {self._operations(here)})"
+
+    @staticmethod
+    def _has_run(guest: _Member) -> bool:
+        """Say whether a guest was resumed; one that does not answer waits for a page, so it was."""
+        try:
+            return bool(guest.channel.ask({"do": "report"}, timeout_s=2.0)["running"])
+        except RunError:
+            return True
 
     @staticmethod
     def _operations(guest: _Member) -> int:
@@ -372,6 +392,7 @@ class _Stage:
             "pacing": self.options.pacing or pacing_of(self.scenario.guest),
             "path": f"tcp {self.options.host}",
             "usage": self.usage,
+            **({"postcopy": self.postcopy} if self.postcopy else {}),
             "frame_bytes": wire.FRAME_BYTES,
             "frame_pages": wire.FRAME_PAGES,
         }

@@ -12,9 +12,10 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.errors import RunError
-from migkit.harness import wire
+from migkit.harness import tracker, wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
+from migkit.harness.postcopy import RANGES_PER_FRAME, Pusher, limit_unsent
 from migkit.harness.record import Recorder, usage
 from migkit.harness.wire import ConnectionLostError, Receiver, Sender
 from migkit.kernels import policy
@@ -76,6 +77,16 @@ class _Pages:
         self.remaining -= full + zero
         self.sent += self._tally
         return self._sender.pages(self._guest.words, self._headers, full, zero) if full + zero else 0
+
+    def announce(self) -> None:
+        """Tell the destination which pages it does not have."""
+        ranges = tracker.ranges_of(self._bitmap)
+        for first in range(0, len(ranges), RANGES_PER_FRAME):
+            self._sender.blob(wire.ABSENT, ranges[first : first + RANGES_PER_FRAME].tobytes())
+
+    def pusher(self, receiver: Receiver, prefetch_pages: int) -> Pusher:
+        """Return what sends the rest in post-copy."""
+        return Pusher(self._guest, self._sender, receiver, self._bitmap, self._holes, self._position, prefetch_pages)
 
     def totals(self) -> dict[str, int]:
         """Return what was sent so far, as the destination checks it."""
@@ -151,6 +162,8 @@ class _Source:
         match self._precopy():
             case policy.SWITCHOVER:
                 self._switch_over()
+            case policy.POSTCOPY:
+                self._switch_over(push=True)
             case policy.ABORT:
                 self._end_here("aborted", "the policy gave up")
             case policy.TIME_OUT:
@@ -269,8 +282,8 @@ class _Source:
 
     # -- switchover ----------------------------------------------------------------------
 
-    def _switch_over(self) -> None:
-        """Stop the guest, send the rest, and let go: prepare, commit, confirm."""
+    def _switch_over(self, push: bool = False) -> None:
+        """Stop the guest, send the rest (or, in post-copy, say what it is), and let go: prepare, commit, confirm."""
         self._left_bytes = self._pages.remaining * PAGE_BYTES
         self._sample("stopcopy")
         self._marks_s = [self._now_s()]
@@ -278,25 +291,48 @@ class _Source:
         self._mark_time()
         self._sync()
         self._mark_time()
-        while self._pages.remaining:
-            self._pages.send(math.inf)
-            self._hear()
+        if push:
+            self._pages.announce()
+        else:
+            self._send_rest()
         self._sender.blob(wire.STATE, self._guest.registers.tobytes())
         self._sender.message(wire.PREPARE, self._pages.totals())
         self._mark_time()
         self._answer(wire.PREPARED)
         self._mark_time()
-        self._commit(report["operations"])
+        self._commit()
+        if push:
+            self._push()
+        self._sample("done")
+        self._tracker.close()
+        reason = "the guest runs at the destination"
+        self._finish("converges", reason, self._downtime_parts(), report["operations"])
 
-    def _commit(self, operations: int) -> None:
+    def _send_rest(self) -> None:
+        while self._pages.remaining:
+            self._pages.send(math.inf)
+            self._hear()
+
+    def _commit(self) -> None:
         self._committed = True
         self._owner.send({"committed": True})
         self._sender.message(wire.COMMIT)
         self._answer(wire.CONFIRM)
         self._mark_time()
-        self._sample("done")
-        self._tracker.close()
-        self._finish("converges", "the guest runs at the destination", self._downtime_parts(), operations)
+
+    def _push(self) -> None:
+        """Bring what is absent at the destination, where the guest runs now."""
+        pusher = self._pages.pusher(self._receiver, self._scenario.strategy.prefetch_pages)
+        limit_unsent(self._connection)
+        self._sample("postcopy")
+        next_s = self._now_s() + WINDOW_S
+        while pusher.step(self._connection):
+            if self._now_s() >= next_s:
+                self._pages.remaining = pusher.remaining
+                self._sample("postcopy")
+                next_s += WINDOW_S
+        self._pages.remaining = pusher.remaining
+        self._pages.sent += pusher.sent
 
     def _answer(self, kind: int) -> None:
         """Wait for a frame of the destination, but not for ever."""

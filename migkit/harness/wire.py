@@ -12,8 +12,9 @@ word  meaning
 4     checksum of words 0 to 3 and the payload (:func:`migkit.kernels.wire.checksum`)
 ====  =====================================================================================
 
-``PAGES`` payloads are described in :mod:`migkit.kernels.wire`; all others are JSON, but ``STATE``,
-the registers. So ``n`` full and ``z`` zero pages in ``f`` frames cost ``4104 n + 9 z + 40 f`` bytes.
+``PAGES`` payloads are described in :mod:`migkit.kernels.wire`; ``STATE`` holds the registers, ``ABSENT`` and
+``DEMAND`` hold words, all others JSON. So ``n`` full and ``z`` zero pages in ``f`` frames cost
+``4104 n + 9 z + 40 f`` bytes.
 
 A migration::
 
@@ -27,6 +28,14 @@ A migration::
                                      <-     PREPARED
     COMMIT                           ->           from here on the source never resumes the guest
                                      <-     CONFIRM (the guest runs)
+
+In post-copy, ``ABSENT`` frames (pairs of words: half-open page ranges still to come) precede ``STATE``,
+and after ``CONFIRM``::
+
+    PAGES ...                        ->           background push
+                                     <-     DEMAND (page numbers) when the guest waits for pages
+    PAGES (those)                    ->           at once
+                                     <-     COMPLETE (no page is absent)
 
 ``ABORT`` (reason) may come from either side at any time before ``COMMIT``. A frame with an unknown
 kind or version, a wrong sequence number, length or checksum ends the connection with ``ABORT``.
@@ -56,6 +65,7 @@ __all__ = [
     "Receiver",
     "Sender",
     "WireError",
+    "check_pages",
 ]
 
 VERSION: Final = 1
@@ -76,6 +86,9 @@ PREPARED: Final = 8
 COMMIT: Final = 9
 CONFIRM: Final = 10
 ABORT: Final = 11
+ABSENT: Final = 12
+DEMAND: Final = 13
+COMPLETE: Final = 14
 KINDS: Final = {
     HELLO: "HELLO",
     WELCOME: "WELCOME",
@@ -88,6 +101,9 @@ KINDS: Final = {
     COMMIT: "COMMIT",
     CONFIRM: "CONFIRM",
     ABORT: "ABORT",
+    ABSENT: "ABSENT",
+    DEMAND: "DEMAND",
+    COMPLETE: "COMPLETE",
 }
 
 Words = npt.NDArray[np.int64]
@@ -242,6 +258,33 @@ class Receiver:
             if not got:
                 raise ConnectionLostError("connection: closed by the other side")
             done += got
+
+
+_REASONS: Final = {
+    wire.BAD_INDEX: "a page beyond the guest's memory",
+    wire.BAD_KIND: "a page kind that is not known",
+    wire.BAD_LENGTH: "a length that does not fit its pages",
+    wire.BAD_ZERO: "a zero page that is not zero",
+}
+
+
+def check_pages(frame: Frame, pages: int) -> int:
+    """Return the full pages of a ``PAGES`` frame for a guest of ``pages`` pages.
+
+    Raises
+    ------
+    WireError
+        It does not hold what its header says.
+    """
+    headers = frame.words[: frame.count]
+    full = int(np.count_nonzero(headers >> wire.KIND_SHIFT == wire.FULL))
+    end = frame.count + full * wire.PAGE_WORDS
+    after = frame.words[end:].view(np.uint8)[: max(len(frame.payload) - 8 * end, 0)]
+    body_words = min(end, len(frame.payload) // 8) - frame.count
+    checked = int(wire.check(headers, body_words, after, pages))
+    if checked < 0 or headers.size != frame.count:
+        raise WireError(f"wire: a PAGES frame holds {_REASONS.get(checked, 'fewer pages than it says')}")
+    return full
 
 
 def _expect(frame: Frame, kinds: tuple[int, ...]) -> None:

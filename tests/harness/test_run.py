@@ -24,9 +24,9 @@ def nursery():
         yield nursery
 
 
-def scenario(strategy="precopy", memory_bytes=32 * MIB, fill="random", **rule):
+def scenario(strategy="precopy", memory_bytes=32 * MIB, fill="random", writes_per_s=20_000, **rule):
     classes = (
-        DirtyClass(region_bytes=4 * MIB, writes_per_s=20_000, reads_per_s=5_000),
+        DirtyClass(region_bytes=4 * MIB, writes_per_s=writes_per_s, reads_per_s=5_000),
         DirtyClass(region_bytes=2 * MIB, writes_per_s=1_000, kind="sweep", phases=((0.05, 1.0), (0.05, 0.0))),
     )
     guest = Guest(memory_bytes=memory_bytes, zero_bytes=8 * MIB, dirty=classes, fill=fill)
@@ -34,7 +34,7 @@ def scenario(strategy="precopy", memory_bytes=32 * MIB, fill="random", **rule):
     return Scenario(guest=guest, policy=Policy(**rule), strategy=Strategy(name=strategy))
 
 
-@pytest.mark.parametrize("strategy", ["precopy", "stopcopy"])
+@pytest.mark.parametrize("strategy", ["precopy", "stopcopy", "postcopy", "hybrid"])
 @pytest.mark.parametrize("fill", ["random", "constant", "zero"])
 def test_the_migrated_guest_equals_one_that_never_moved(nursery, strategy, fill):
     trace = runs.run(scenario(strategy, fill=fill), seed=3, nursery=nursery)
@@ -55,6 +55,24 @@ def test_a_rule_registered_in_python_decides_a_real_migration(nursery):
     trace = runs.run(case, seed=2, nursery=nursery)
     assert trace.outcome.verified
     assert trace.outcome.iterations == predict(case).iterations == 4
+
+
+@pytest.mark.parametrize("strategy", ["postcopy", "hybrid"])
+def test_postcopy_serves_faults_and_sends_no_page_twice(nursery, strategy):
+    trace = runs.run(scenario(strategy, writes_per_s=200_000), seed=1, nursery=nursery)
+    seen = trace.machine["postcopy"]
+    assert seen["faults"] == sum(seen["latency_histogram"]) > 0
+    assert 0 < seen["median_latency_s"] < seen["blocktime_s"]
+    last = trace.rounds.to_pylist()[-1]
+    assert last["normal_pages"] + last["zero_pages"] <= 8192
+    if strategy == "postcopy":
+        assert last["normal_pages"] + last["zero_pages"] == 8192
+
+
+def test_postcopy_stops_the_guest_for_less_than_a_full_copy_takes(nursery):
+    trace = runs.run(scenario("postcopy"), seed=1, nursery=nursery)
+    assert trace.outcome.downtime_s < trace.outcome.total_time_s
+    assert trace.samples["phase"].to_pylist().count("postcopy") >= 1
 
 
 def test_a_flipped_byte_at_the_destination_fails_the_run(nursery):
