@@ -96,11 +96,6 @@ class Attached:
             written=self._written(),
         )
 
-    @property
-    def address(self) -> int:
-        """Where the RAM is mapped in the guest process."""
-        return int(self._facts["address"])
-
     def take_uffd(self) -> int:
         """Return the userfaultfd that the guest made for its memory; it is the caller's from now on.
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from migkit import errors
-from migkit.errors import MigkitError, RunError, UsageError
+from migkit.errors import MigkitError, RunError
 from migkit.harness import wire
 from migkit.harness.channel import Channel, ClosedError
-from migkit.harness.guest import PACINGS, pacing_of
+from migkit.harness.guest import pacing_of
 from migkit.harness.nursery import Nursery, Process
-from migkit.scenario import Scenario, Strategy, rules, schema
+from migkit.harness.options import Options, refuse_what_is_not_done
+from migkit.scenario import Scenario, rules, schema
 from migkit.traces.columns import make_table
 from migkit.traces.provenance import provenance
 from migkit.traces.schema import ROUND_COLUMNS, SAMPLE_COLUMNS, Outcome, Trace
@@ -31,43 +32,10 @@ _PROOF_OPERATIONS = 1000
 _PROOF_WAIT_S = 0.25
 
 
-_DONE = ("name", "auto_converge", "postcopy_after_s", "postcopy_after_rounds", "prefetch_pages")
-
-
 class InterruptedRunError(MigkitError):
     """The run was interrupted; the message says where the guest ran on."""
 
     exit_code = 130
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How a scenario is run, beside what it says.
-
-    Attributes
-    ----------
-    host, port
-        Where the destination listens; port 0: any that is free.
-    tracker
-        One of :data:`migkit.harness.tracker.TRACKERS`; None: the best that works here.
-    pacing
-        ``running_time`` or ``wall_clock`` (see :mod:`migkit.harness.guest`); None: ``wall_clock`` for a
-        guest with a capacity, else ``running_time``.
-    flip_byte
-        Alter this byte of the RAM at the destination before the guest resumes there: the run must fail.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 0
-    tracker: str | None = None
-    pacing: str | None = None
-    flip_byte: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.pacing is not None and self.pacing not in PACINGS:
-            raise UsageError(f"pacing: {self.pacing!r} is not known; use one of {', '.join(PACINGS)}")
-        if not 0 <= self.port <= 65535:
-            raise UsageError(f"port: {self.port} is out of range; use 0 (any) to 65535")
 
 
 def run(
@@ -109,22 +77,13 @@ def run(
     InterruptedRunError
         Ctrl-C; the message says at which side the guest ran on.
     """
-    _refuse_what_is_not_done(scenario)
+    refuse_what_is_not_done(scenario)
     with contextlib.ExitStack() as stack:
         if nursery is None:
             nursery = stack.enter_context(Nursery())
         stage = stack.enter_context(_Stage.of(scenario, seed, options or Options(), nursery))
         stage.watch(progress or (lambda sample: None))
         return stage.trace()
-
-
-def _refuse_what_is_not_done(scenario: Scenario) -> None:
-    """Raise for a part of the strategy that the harness does not do."""
-    strategy = scenario.strategy
-    plain = Strategy()
-    for field in dataclasses.fields(strategy):
-        if field.name not in _DONE and getattr(strategy, field.name) != getattr(plain, field.name):
-            raise UsageError(f"strategy.{field.name}: the harness does not do this; leave it out")
 
 
 class _Member:

@@ -12,14 +12,14 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.errors import RunError
-from migkit.harness import tracker, wire
+from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
-from migkit.harness.postcopy import RANGES_PER_FRAME, Pusher, limit_unsent
+from migkit.harness.pages import Pages
+from migkit.harness.postcopy import limit_unsent
 from migkit.harness.record import Recorder, usage
 from migkit.harness.wire import ConnectionLostError, Receiver, Sender
 from migkit.kernels import policy
-from migkit.kernels import wire as kernels
 from migkit.kernels._jit import callback
 from migkit.scenario import Scenario, schema
 from migkit.scenario.policy import pack
@@ -34,63 +34,6 @@ _ANSWER_S: Final = 60.0
 
 class CancelledError(RunError):
     """The owner wants the migration given up."""
-
-
-class _Pages:
-    """Which pages are still to send, and the sending of them.
-
-    To be made after the tracker is armed: a hole that is written before would pass as a zero page.
-    """
-
-    def __init__(self, guest: Attached, sender: Sender) -> None:
-        self._guest = guest
-        self._sender = sender
-        pages = guest.memory_bytes // PAGE_BYTES
-        self._bitmap = np.ones(pages, np.uint8)
-        self._holes = guest.holes()
-        self._headers = np.zeros(wire.FRAME_PAGES, np.int64)
-        self._tally = np.zeros(2, np.int64)
-        self._position = 0
-        self.remaining = pages
-        self.sent = np.zeros(2, np.int64)
-
-    def mark(self, ranges: np.ndarray) -> int:
-        """Add what a sync found; return how many pages it marked, those already marked included."""
-        flat = np.ascontiguousarray(ranges).reshape(-1)
-        self.remaining += int(kernels.mark(self._bitmap, self._holes, flat))
-        return int((ranges[:, 1] - ranges[:, 0]).sum())
-
-    def send(self, budget_bytes: float) -> int:
-        """Send one frame, as full as the budget allows, from where the last one ended; return its bytes."""
-        self._position = int(
-            kernels.select(
-                self._guest.words,
-                self._bitmap,
-                self._holes,
-                self._position,
-                budget_bytes - wire.FRAME_BYTES,
-                self._headers,
-                self._tally,
-            )
-        )
-        full, zero = int(self._tally[0]), int(self._tally[1])
-        self.remaining -= full + zero
-        self.sent += self._tally
-        return self._sender.pages(self._guest.words, self._headers, full, zero) if full + zero else 0
-
-    def announce(self) -> None:
-        """Tell the destination which pages it does not have."""
-        ranges = tracker.ranges_of(self._bitmap)
-        for first in range(0, len(ranges), RANGES_PER_FRAME):
-            self._sender.blob(wire.ABSENT, ranges[first : first + RANGES_PER_FRAME].tobytes())
-
-    def pusher(self, receiver: Receiver, prefetch_pages: int) -> Pusher:
-        """Return what sends the rest in post-copy."""
-        return Pusher(self._guest, self._sender, receiver, self._bitmap, self._holes, self._position, prefetch_pages)
-
-    def totals(self) -> dict[str, int]:
-        """Return what was sent so far, as the destination checks it."""
-        return {"full_pages": int(self.sent[0]), "zero_pages": int(self.sent[1])}
 
 
 class _Source:
@@ -151,7 +94,7 @@ class _Source:
 
     def _copy(self) -> None:
         self._tracker.arm()
-        self._pages = _Pages(self._guest, self._sender)
+        self._pages = Pages(self._guest, self._sender)
         self._window_start_s, self._window_bytes, self._bandwidth = (
             0.0,
             self._sender.bytes,

@@ -1,0 +1,52 @@
+"""How a scenario is run for real, and what of a scenario cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from migkit.errors import UsageError
+from migkit.harness.guest import PACINGS
+from migkit.scenario import Scenario, Strategy
+
+__all__ = ["Options", "refuse_what_is_not_done"]
+
+_DONE = ("name", "auto_converge", "postcopy_after_s", "postcopy_after_rounds", "prefetch_pages")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a scenario is run, beside what it says.
+
+    Attributes
+    ----------
+    host, port
+        Where the destination listens; port 0: any that is free.
+    tracker
+        One of :data:`migkit.harness.tracker.TRACKERS`; None: the best that works here.
+    pacing
+        ``running_time`` or ``wall_clock`` (see :mod:`migkit.harness.guest`); None: ``wall_clock`` for a
+        guest with a capacity, else ``running_time``.
+    flip_byte
+        Alter this byte of the RAM at the destination before the guest resumes there: the run must fail.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    tracker: str | None = None
+    pacing: str | None = None
+    flip_byte: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.pacing is not None and self.pacing not in PACINGS:
+            raise UsageError(f"pacing: {self.pacing!r} is not known; use one of {', '.join(PACINGS)}")
+        if not 0 <= self.port <= 65535:
+            raise UsageError(f"port: {self.port} is out of range; use 0 (any) to 65535")
+
+
+def refuse_what_is_not_done(scenario: Scenario) -> None:
+    """Raise for a part of the strategy that the harness does not do."""
+    strategy = scenario.strategy
+    plain = Strategy()
+    for field in dataclasses.fields(strategy):
+        if field.name not in _DONE and getattr(strategy, field.name) != getattr(plain, field.name):
+            raise UsageError(f"strategy.{field.name}: the harness does not do this; leave it out")

@@ -1,0 +1,71 @@
+"""Which pages the source has still to send."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from migkit.harness import tracker, wire
+from migkit.harness.attached import Attached
+from migkit.harness.postcopy import RANGES_PER_FRAME, Pusher
+from migkit.harness.wire import Receiver, Sender
+from migkit.kernels import wire as kernels
+from migkit.units import PAGE_BYTES
+
+__all__ = ["Pages"]
+
+
+class Pages:
+    """Which pages are still to send, and the sending of them.
+
+    To be made after the tracker is armed: a hole that is written before would pass as a zero page.
+    """
+
+    def __init__(self, guest: Attached, sender: Sender) -> None:
+        self._guest = guest
+        self._sender = sender
+        pages = guest.memory_bytes // PAGE_BYTES
+        self._bitmap = np.ones(pages, np.uint8)
+        self._holes = guest.holes()
+        self._headers = np.zeros(wire.FRAME_PAGES, np.int64)
+        self._tally = np.zeros(2, np.int64)
+        self._position = 0
+        self.remaining = pages
+        self.sent = np.zeros(2, np.int64)
+
+    def mark(self, ranges: np.ndarray) -> int:
+        """Add what a sync found; return how many pages it marked, those already marked included."""
+        flat = np.ascontiguousarray(ranges).reshape(-1)
+        self.remaining += int(kernels.mark(self._bitmap, self._holes, flat))
+        return int((ranges[:, 1] - ranges[:, 0]).sum())
+
+    def send(self, budget_bytes: float) -> int:
+        """Send one frame, as full as the budget allows, from where the last one ended; return its bytes."""
+        self._position = int(
+            kernels.select(
+                self._guest.words,
+                self._bitmap,
+                self._holes,
+                self._position,
+                budget_bytes - wire.FRAME_BYTES,
+                self._headers,
+                self._tally,
+            )
+        )
+        full, zero = int(self._tally[0]), int(self._tally[1])
+        self.remaining -= full + zero
+        self.sent += self._tally
+        return self._sender.pages(self._guest.words, self._headers, full, zero) if full + zero else 0
+
+    def announce(self) -> None:
+        """Tell the destination which pages it does not have."""
+        ranges = tracker.ranges_of(self._bitmap)
+        for first in range(0, len(ranges), RANGES_PER_FRAME):
+            self._sender.blob(wire.ABSENT, ranges[first : first + RANGES_PER_FRAME].tobytes())
+
+    def pusher(self, receiver: Receiver, prefetch_pages: int) -> Pusher:
+        """Return what sends the rest in post-copy."""
+        return Pusher(self._guest, self._sender, receiver, self._bitmap, self._holes, self._position, prefetch_pages)
+
+    def totals(self) -> dict[str, int]:
+        """Return what was sent so far, as the destination checks it."""
+        return {"full_pages": int(self.sent[0]), "zero_pages": int(self.sent[1])}
