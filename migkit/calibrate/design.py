@@ -9,12 +9,17 @@ the policy is a close call: what remains at each look is well above or well belo
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+import numpy as np
+
+from migkit.models.predict import predict
 from migkit.scenario import DirtyClass, Guest, Policy, Scenario, Strategy
 from migkit.units import MIB
 
-__all__ = ["Designed", "calibration_runs", "held_out_run"]
+__all__ = ["Designed", "calibration_runs", "designed_runs", "held_out_run"]
+
+_LONGEST_S: Final = 4.0
 
 
 class Designed(NamedTuple):
@@ -51,6 +56,47 @@ def held_out_run() -> Designed:
     0.15
     """
     return Designed("left-out", "prediction", _scenario(384, 64, 64, 4000.0, 120e6, 0.15))
+
+
+def designed_runs(count: int, seed: int = 0) -> tuple[Designed, ...]:
+    """Return ``count`` migrations over strategies, caps, guests and limits, drawn independently.
+
+    One in five stops and copies, one in six of the others has no cap, the rest are capped pre-copies. Runs
+    that are expected not to end, or to last more than 4 s, are drawn again; close calls are kept.
+
+    Parameters
+    ----------
+    count
+        How many.
+    seed
+        Of the draw.
+
+    Examples
+    --------
+    >>> len(designed_runs(3)), designed_runs(3) == designed_runs(3)
+    (3, True)
+    """
+    rng = np.random.default_rng(seed)
+    runs: list[Designed] = []
+    while len(runs) < count:
+        scenario = _drawn(rng)
+        if predict(scenario).total_time_s <= _LONGEST_S:
+            runs.append(Designed(f"{scenario.strategy.name}-{len(runs):02d}", "validation", scenario))
+    return tuple(runs)
+
+
+def _drawn(rng: np.random.Generator) -> Scenario:
+    memory_mib = int(rng.choice([128, 192, 256, 384]))
+    return _scenario(
+        memory_mib,
+        zero_mib=int(rng.choice([0, memory_mib // 8, memory_mib // 4])),
+        region_mib=int(rng.choice([16, 32, 64])),
+        writes_per_s=float(round(math.exp(rng.uniform(math.log(300.0), math.log(8000.0))))),
+        cap_bytes_per_s=math.inf if rng.random() < 1 / 6 else float(rng.choice([60, 80, 100, 125, 150, 200])) * 1e6,
+        limit_s=float(rng.choice([0.05, 0.1, 0.2, 0.3])),
+        strategy="stopcopy" if rng.random() < 0.2 else "precopy",
+        kind=str(rng.choice(["random", "sweep"])),
+    )
 
 
 def _scenario(
