@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 import socket
@@ -58,14 +59,15 @@ class _Destination:
             self._owner.send({"listening": listener.getsockname()[1]})
             connection, _ = listener.accept()
         with connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            wire.set_patience(connection, self._config["patience_s"])
             self._connection = connection
             self._sender, self._receiver = Sender(connection), Receiver(connection)
             try:
                 self._welcome()
                 self._load()
             except WireError as error:
-                self._sender.message(wire.ABORT, {"reason": str(error)})
+                with contextlib.suppress(wire.ConnectionLostError):
+                    self._sender.message(wire.ABORT, {"reason": str(error)})
                 raise
 
     def _welcome(self) -> None:

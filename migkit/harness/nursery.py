@@ -32,6 +32,7 @@ _ROLES: Final = {
     "guest": "migkit.harness.guest",
     "source": "migkit.harness.source",
     "destination": "migkit.harness.destination",
+    "relay": "migkit.harness.faults",
 }
 _START: Final = "from migkit.harness import nursery; nursery.serve({})"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from migkit.errors import UsageError
+from migkit.harness.faults import Fault
 from migkit.harness.guest import PACINGS
 from migkit.scenario import Scenario, Strategy
 
@@ -28,6 +29,10 @@ class Options:
         guest with a capacity, else ``running_time``.
     flip_byte
         Alter this byte of the RAM at the destination before the guest resumes there: the run must fail.
+    patience_s
+        A side that hears nothing for so long takes the connection for lost [s].
+    faults
+        What breaks on purpose, and when.
     """
 
     host: str = "127.0.0.1"
@@ -35,6 +40,8 @@ class Options:
     tracker: str | None = None
     pacing: str | None = None
     flip_byte: int | None = None
+    patience_s: float = 60.0
+    faults: tuple[Fault, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pacing is not None and self.pacing not in PACINGS:

@@ -8,6 +8,7 @@ import os
 import platform
 import secrets
 import select
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ __all__ = ["InterruptedRunError", "Options", "Progress", "run"]
 
 Progress = Callable[[Mapping[str, Any]], None]
 _SETTLE_S = 90.0
+_END_S = 5.0
 _PROOF_OPERATIONS = 1000
 _PROOF_WAIT_S = 0.25
 
@@ -130,6 +132,7 @@ class _Stage:
     outcome: dict[str, Any] | None = None
     usage: dict[str, Any] = dataclasses.field(default_factory=dict)
     postcopy: dict[str, Any] | None = None
+    survivor: _Member | None = None
     tracker: str = ""
     incomplete: bool = False
     resumed: bool = False
@@ -150,7 +153,7 @@ class _Stage:
         token = secrets.token_hex(16)
         here = self._guest("here", self.seed)
         there = self._guest("there", None)
-        common = {"host": self.options.host, "token": token}
+        common = {"host": self.options.host, "token": token, "patience_s": self.options.patience_s}
         destination = self._start(
             "destination",
             {
@@ -163,6 +166,10 @@ class _Stage:
         )
         port = destination.hear("listening")
         here.hear("booted")
+        if self.options.faults:
+            faults = [dataclasses.asdict(fault) for fault in self.options.faults]
+            relay = self._start("relay", {**common, "port": port, "faults": faults}, None)
+            port = relay.hear("listening")
         source = self._start(
             "source",
             {**common, **self._record(), "port": port, "tracker": self.options.tracker},
@@ -186,7 +193,7 @@ class _Stage:
             self.members[name].hear("booted")
         return self.members[name]
 
-    def _start(self, role: str, config: Mapping[str, Any], guest: Channel) -> _Member:
+    def _start(self, role: str, config: Mapping[str, Any], guest: Channel | None) -> _Member:
         self.members[role] = _Member(self.nursery, role, config, guest)
         return self.members[role]
 
@@ -203,7 +210,10 @@ class _Stage:
             self._cancel()
         except MigkitError as error:
             kind = RunError if isinstance(error, RunError) else type(error)
-            raise kind(f"{error}; {self._settle()}") from error
+            where = self._settle()
+            if self.survivor is not None:
+                self._prove(self.survivor)
+            raise kind(f"{error}; {where}") from error
 
     def _follow(self, progress: Progress) -> None:
         """Take reports until both sides have said their last; raise the first cause if it went wrong.
@@ -212,8 +222,13 @@ class _Stage:
         """
         speaking = {self.members[role].channel for role in ("source", "destination")}
         failures: list[MigkitError] = []
+        relay = self.members.get("relay")
         while speaking:
-            ready = select.select(list(speaking), [], [], _SETTLE_S if failures else None)[0]
+            listened = [*speaking, relay.channel] if relay else list(speaking)
+            ready = select.select(listened, [], [], self.options.patience_s if failures else None)[0]
+            if relay and relay.channel in ready:
+                relay = self._strike(relay)
+                continue
             if not ready:
                 break
             for channel in ready:
@@ -226,6 +241,23 @@ class _Stage:
                     speaking.discard(channel)
         if self.outcome is None or (self.outcome["verdict"] == "converges" and not self.resumed):
             raise min(failures, key=lambda error: isinstance(error, ClosedError | wire.ConnectionLostError))
+
+    def _strike(self, relay: _Member) -> _Member | None:
+        """Do to a side what the relay asks for; None: the relay is over."""
+        try:
+            wanted = relay.channel.receive()
+        except MigkitError:
+            return None
+        if "error" in wanted:
+            return None
+        what, _, role = wanted["fault"].partition("-")
+        process = self.members[role].process
+        process.signal(signal.SIGKILL if what == "kill" else signal.SIGSTOP)
+        if what == "stop":
+            process.wait(wanted["duration_s"])
+            process.signal(signal.SIGCONT)
+        relay.channel.send({"done": True})
+        return relay
 
     def _take(self, message: Mapping[str, Any], progress: Progress) -> bool:
         """Note one report; say whether it is the last one of its side."""
@@ -266,7 +298,7 @@ class _Stage:
         """
         for role in ("source", "destination"):
             member = self.members[role]
-            if member.process.wait(5.0) is None:
+            if member.process.wait(_END_S) is None:
                 member.end()
         here, there = self.members["here"], self.members["there"]
         if self.incomplete and there.process.alive and self._has_run(there):
@@ -275,11 +307,13 @@ class _Stage:
             return "THE GUEST IS LOST: it had run at the destination, and pages that it needs never arrived there"
         if there.process.alive and there.channel.ask({"do": "report"})["running"]:
             here.end()
+            self.survivor = there
             return f"the guest runs on at the destination (operation {self._operations(there)})"
         there.end()
         if not here.process.alive:
             return "the guest is lost: neither side has it"
         here.channel.ask({"do": "resume"})
+        self.survivor = here
         return f"the guest runs on at the source (operation {self._operations(here)})"
 
     @staticmethod
@@ -321,7 +355,7 @@ class _Stage:
             They differ.
         """
         for name, member in self.members.items():
-            if member is not survivor and name != "destination":
+            if member is not survivor and name not in ("source", "destination"):
                 member.end()
         channel = survivor.channel
         reached = channel.ask({"do": "report"})["operations"] + _PROOF_OPERATIONS

@@ -73,7 +73,7 @@ class _Source:
         except OSError as error:
             raise RunError(f"connection to {address[0]}:{address[1]}: {error.strerror or error}") from error
         connection.settimeout(None)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wire.set_patience(connection, self._config["patience_s"])
         return connection
 
     def _hello(self) -> None:
@@ -278,10 +278,8 @@ class _Source:
         self._pages.sent += pusher.sent
 
     def _answer(self, kind: int) -> None:
-        """Wait for a frame of the destination, but not for ever."""
-        self._connection.settimeout(_ANSWER_S)
+        """Wait for a frame of the destination."""
         self._receiver.receive(kind)
-        self._connection.settimeout(None)
 
     def _mark_time(self) -> None:
         self._marks_s.append(self._now_s())

@@ -47,6 +47,7 @@ import dataclasses
 import json
 import socket
 import ssl
+import struct
 from typing import Any, Final
 
 import numpy as np
@@ -66,6 +67,7 @@ __all__ = [
     "Sender",
     "WireError",
     "check_pages",
+    "set_patience",
 ]
 
 VERSION: Final = 1
@@ -138,6 +140,20 @@ class Frame:
         return message
 
 
+def set_patience(connection: socket.socket, patience_s: float) -> None:
+    """Have sending and receiving fail when nothing moves for ``patience_s``."""
+    seconds = int(patience_s)
+    limit = struct.pack("@ll", seconds, round((patience_s - seconds) * 1e6))
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        connection.setsockopt(socket.SOL_SOCKET, option, limit)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _lost(doing: str, error: OSError) -> ConnectionLostError:
+    why = "nothing moved for too long" if isinstance(error, BlockingIOError) else error.strerror or str(error)
+    return ConnectionLostError(f"connection: lost while {doing} ({why})")
+
+
 class Sender:
     """Sends frames; the payload of a ``PAGES`` frame is built in its buffer.
 
@@ -181,7 +197,7 @@ class Sender:
         try:
             self._socket.sendall(self._bytes[: FRAME_BYTES + length_bytes])
         except OSError as error:
-            raise ConnectionLostError(f"connection: lost while sending ({error.strerror or error})") from error
+            raise _lost("sending", error) from error
         self.bytes += FRAME_BYTES + length_bytes
         self.frames += 1
         return FRAME_BYTES + length_bytes
@@ -254,7 +270,7 @@ class Receiver:
             try:
                 got = self._socket.recv_into(self._bytes[start + done : start + length_bytes], 0, self._flags)
             except OSError as error:
-                raise ConnectionLostError(f"connection: lost while receiving ({error.strerror or error})") from error
+                raise _lost("receiving", error) from error
             if not got:
                 raise ConnectionLostError("connection: closed by the other side")
             done += got
