@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from migkit.errors import UsageError
 
-__all__ = ["Kernel", "callback", "compile_kernels", "jit", "lean"]
+__all__ = ["Kernel", "callback", "compile_kernels", "inlined", "jit", "lean"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,9 +27,10 @@ class Kernel:
     for speed.
     """
 
-    def __init__(self, function: Callable[..., Any], counted: bool = True) -> None:
+    def __init__(self, function: Callable[..., Any], counted: bool = True, inlined: bool = False) -> None:
         self.function = function
         self.counted = counted
+        self.inlined = inlined
         self.__name__ = function.__name__
         self.__doc__ = function.__doc__
 
@@ -51,10 +52,15 @@ def lean(function: F) -> F:
     return _kernel(function, counted=False)
 
 
-def _kernel(function: F, *, counted: bool) -> F:
+def inlined(function: F) -> F:
+    """Mark a lean kernel that is compiled into its callers: passing arrays costs more than what it does."""
+    return _kernel(function, counted=False, inlined=True)
+
+
+def _kernel(function: F, *, counted: bool, inlined: bool = False) -> F:
     if _compiling:
-        return _compiled(function, counted=counted)  # type: ignore[return-value]
-    kernel = Kernel(function, counted)
+        return _compiled(function, counted=counted, inlined=inlined)  # type: ignore[return-value]
+    kernel = Kernel(function, counted, inlined)
     _waiting.append(kernel)
     return kernel  # type: ignore[return-value]
 
@@ -69,7 +75,9 @@ def compile_kernels() -> None:
     _compiling = True
     if not _waiting:
         return
-    compiled = {id(kernel): _compiled(kernel.function, counted=kernel.counted) for kernel in _waiting}
+    compiled = {
+        id(kernel): _compiled(kernel.function, counted=kernel.counted, inlined=kernel.inlined) for kernel in _waiting
+    }
     for name, module in list(sys.modules.items()):
         if name.startswith(__package__ or ""):
             for attribute, value in list(vars(module).items()):
@@ -133,13 +141,14 @@ def _with_compiled_names(function: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def _compiled(function: Callable[..., Any], *, counted: bool) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], *, counted: bool, inlined: bool) -> Callable[..., Any]:
     """Return numba's dispatcher of ``function``.
 
     * ``cache``: a second process starts without compiling; of a user's helper there may be no file;
     * ``nogil``: chunks of one sweep run in a pool of threads;
     * ``error_model="numpy"``: x/0 is inf or nan as in numpy, and divisions vectorise;
     * ``_nrt`` off for kernels that create no arrays: no reference counts;
+    * ``forceinline`` for small ones that are called in every turn;
     * no ``fastmath``: results equal those of the plain Python function bit for bit;
     * no ``parallel``: its threads do not survive a fork.
 
@@ -149,5 +158,7 @@ def _compiled(function: Callable[..., Any], *, counted: bool) -> Callable[..., A
 
     ours = function.__module__.startswith("migkit.")
     lean: dict[str, Any] = {} if counted else {"_nrt": False}
+    if inlined:
+        lean["forceinline"] = True
     dispatcher: Callable[..., Any] = numba.njit(cache=ours, nogil=True, error_model="numpy", **lean)(function)
     return dispatcher

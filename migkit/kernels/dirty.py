@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from migkit.kernels._jit import lean
+from migkit.kernels._jit import inlined, lean
 
 __all__ = ["RANDOM", "SWEEP", "after_sync", "intensity_s", "newly_dirty"]
 
@@ -21,7 +21,7 @@ RANDOM: Final = 0
 SWEEP: Final = 1
 
 
-@lean
+@inlined
 def newly_dirty(kind: int, region_pages: float, writes: float, grain_pages: float = 1.0) -> float:
     """Return the share of a region that ``writes`` writes have touched, in expectation [0..1]."""
     if region_pages <= 0.0 or writes <= 0.0:
@@ -31,7 +31,7 @@ def newly_dirty(kind: int, region_pages: float, writes: float, grain_pages: floa
     return -math.expm1(-writes * grain_pages / region_pages)
 
 
-@lean
+@inlined
 def after_sync(kind: int, pending: float, newly: float) -> float:
     """Return the pending share after a sync that finds a share ``newly`` dirty.
 

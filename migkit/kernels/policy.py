@@ -51,7 +51,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from migkit.kernels._jit import lean
+from migkit.kernels._jit import inlined, lean
 from migkit.kernels.policies.hypervisors import (
     cloud_hypervisor,
     criu_go_phaul,
@@ -113,7 +113,7 @@ def new_parameters() -> np.ndarray:
     return np.zeros(PARAMETER_SLOTS)
 
 
-@lean
+@inlined
 def decide(state: np.ndarray, parameters: np.ndarray, rule: Rule | None = None) -> int:
     """Return the action that ``parameters`` and the policy that they name take in ``state``.
 

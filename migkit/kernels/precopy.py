@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.kernels import dirty, layout, policy
-from migkit.kernels._jit import jit, lean
+from migkit.kernels._jit import inlined, jit, lean
 from migkit.kernels.layout import (
     CAP,
     CAPACITY,
@@ -85,7 +85,8 @@ PLAIN: Final = 26  # 1: no phases and nothing that slows the guest but a throttl
 RUN_SLOTS: Final = 32
 
 # The ring and the classes' writes lie in one work array.
-PIECES: Final = 64
+PIECES: Final = 64  # a power of two
+LAST_PIECE: Final = PIECES - 1
 PIECE_SLOTS: Final = 3  # segment, pages, pending share
 WRITES: Final = PIECES * PIECE_SLOTS
 MAX_CLASSES: Final = 64
@@ -137,7 +138,8 @@ def precopy_one(
     action = _sync(record, steps, parameters, state, run, work, rounds, rule)
     best, best_row, iteration = run[LEFT], 1.0, 1.0
     while True:
-        point(run, line)
+        if line.size > 0:
+            point(run, line)
         if action == policy.SYNC:
             action = _sync(record, steps, parameters, state, run, work, rounds, rule)
             iteration = state[policy.ITERATION]
@@ -153,7 +155,8 @@ def precopy_one(
         if event == policy.EMPTY and action == policy.CONTINUE:
             action = policy.SYNC
     _finish(action, record, steps, parameters, state, run, work, result, rounds)
-    point(run, line)
+    if line.size > 0:
+        point(run, line)
     result[layout.ROUNDS] = run[ROW]
     result[layout.POINTS] = run[POINT]
 
@@ -204,11 +207,13 @@ def _each(
         precopy_one(record, steps, rest, state, run, work, result, empty, empty, rule)
 
 
-@lean
+@inlined
 def _begin(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
     """Set the guest before its first sync: everything pending, the pointer at address 0."""
-    state[:] = 0.0
-    run[:] = 0.0
+    for i in range(policy.STATE_SLOTS):
+        state[i] = 0.0
+    for i in range(RUN_SLOTS):
+        run[i] = 0.0
     classes = int(record[CLASSES])
     phased = False
     count = 0
@@ -238,7 +243,7 @@ def _begin(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.nda
     _follow_link(record, steps, run)
 
 
-@lean
+@inlined
 def _sync(
     record: np.ndarray,
     steps: np.ndarray,
@@ -252,7 +257,8 @@ def _sync(
     """Sync the bitmap, write the readings of a sync, and ask the policy."""
     first = state[policy.ITERATION] == 0.0
     marked = run[LEFT] if first else _mark(record, steps, run, work)
-    _row(state, run, marked, record[SYNC_S], rounds)
+    if rounds.size > 0:
+        _row(state, run, marked, record[SYNC_S], rounds)
     state[policy.ITERATION] += 1.0
     state[policy.DIRTIED_PAGES] = marked
     synced_s = run[T]
@@ -265,7 +271,7 @@ def _sync(
     return action
 
 
-@lean
+@inlined
 def _ask_throttling(
     event: int,
     record: np.ndarray,
@@ -318,7 +324,7 @@ def _last_second(record: np.ndarray, steps: np.ndarray, base: int, run: np.ndarr
     return rate * float(dirty.intensity_s(steps, first, count, offset_s, run[T]) - before)
 
 
-@lean
+@inlined
 def _ask(event: int, parameters: np.ndarray, state: np.ndarray, run: np.ndarray, rule: Any) -> int:
     state[policy.NOW_S] = run[T]
     state[policy.EVENT] = event
@@ -330,7 +336,7 @@ def _ask(event: int, parameters: np.ndarray, state: np.ndarray, run: np.ndarray,
     return action
 
 
-@lean
+@inlined
 def _mark(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
     """Move what was written since the last sync to the pending pages; return how many it adds."""
     _count_writes(record, steps, run, work)
@@ -339,7 +345,7 @@ def _mark(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarr
     classes = int(record[CLASSES])
     left = 0.0
     for i in range(int(run[COUNT])):
-        at = (int(run[HEAD]) + i) % PIECES * PIECE_SLOTS
+        at = ((int(run[HEAD]) + i) & LAST_PIECE) * PIECE_SLOTS
         c = int(work[at])
         if c < classes:
             base = CLASS_BASE + c * CLASS_SLOTS
@@ -354,7 +360,7 @@ def _mark(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarr
     return max(0.0, marked)
 
 
-@lean
+@inlined
 def _count_writes(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
     """Add to each class what it wrote since the last count.
 
@@ -427,22 +433,22 @@ def _merge(run: np.ndarray, work: np.ndarray) -> None:
     kept = 0
     i = 0
     while i < count:
-        at = (head + i) % PIECES * PIECE_SLOTS
+        at = ((head + i) & LAST_PIECE) * PIECE_SLOTS
         segment, pages, share = work[at], work[at + 1], work[at + 2]
         i += 1
         if i < count:
-            other = (head + i) % PIECES * PIECE_SLOTS
+            other = ((head + i) & LAST_PIECE) * PIECE_SLOTS
             if work[other] == segment:
                 share = (share * pages + work[other + 2] * work[other + 1]) / (pages + work[other + 1])
                 pages += work[other + 1]
                 i += 1
-        to = (head + kept) % PIECES * PIECE_SLOTS
+        to = ((head + kept) & LAST_PIECE) * PIECE_SLOTS
         work[to], work[to + 1], work[to + 2] = segment, pages, share
         kept += 1
     run[COUNT] = kept
 
 
-@lean
+@inlined
 def _follow_link(record: np.ndarray, steps: np.ndarray, run: np.ndarray) -> None:
     """Set the path's speed now, and when it changes next."""
     run[SPEED] = record[GOODPUT]
@@ -457,7 +463,7 @@ def _follow_link(record: np.ndarray, steps: np.ndarray, run: np.ndarray) -> None
             return
 
 
-@lean
+@inlined
 def _send(
     record: np.ndarray,
     steps: np.ndarray,
@@ -543,7 +549,7 @@ def _send(
     return event
 
 
-@lean
+@inlined
 def quota(record: np.ndarray, wire_bytes: float) -> float:
     """Return the pages that one window sends."""
     pages = record[CAP] * record[WINDOW_S] / wire_bytes
@@ -552,7 +558,7 @@ def quota(record: np.ndarray, wire_bytes: float) -> float:
     return 0.5 * (_flushed(pages, record[FLUSH_PAGES]) + _flushed(pages, record[FLUSH_PAGES_TOO]))
 
 
-@lean
+@inlined
 def _flushed(pages: float, flush_pages: float) -> float:
     """Return the first multiple of ``flush_pages`` beyond ``pages``."""
     if flush_pages == 0.0:
@@ -560,12 +566,12 @@ def _flushed(pages: float, flush_pages: float) -> float:
     return (math.floor(pages / flush_pages) + 1.0) * flush_pages
 
 
-@lean
+@inlined
 def _same(bandwidth: float, other: float) -> bool:
     return abs(bandwidth - other) <= SAME * other
 
 
-@lean
+@inlined
 def _jump(pending: float, quota_pages: float, above: float, time_left_s: float, window_s: float) -> float:
     """Return how many whole windows pass before anything can happen."""
     number = min(math.floor(pending / quota_pages), math.floor(above / quota_pages) + 1.0)
@@ -574,7 +580,7 @@ def _jump(pending: float, quota_pages: float, above: float, time_left_s: float, 
     return max(1.0, number)
 
 
-@lean
+@inlined
 def _pass(run: np.ndarray, work: np.ndarray, at: int, classes: float, pages: float, pending: float) -> None:
     """Move the pointer past ``pages`` of the ``pending`` pages of the first piece, which lies at ``at``.
 
@@ -588,15 +594,15 @@ def _pass(run: np.ndarray, work: np.ndarray, at: int, classes: float, pages: flo
         passed *= pages / pending
         work[at + 1] -= passed
     else:
-        head = (head + 1) % PIECES
+        head = (head + 1) & LAST_PIECE
         count -= 1
         run[HEAD] = head
     if segment < classes:
-        last = (head + count - 1) % PIECES * PIECE_SLOTS
+        last = ((head + count - 1) & LAST_PIECE) * PIECE_SLOTS
         if count > 0 and work[last] == segment and work[last + 2] == 0.0:
             work[last + 1] += passed
         else:
-            last = (head + count) % PIECES * PIECE_SLOTS
+            last = ((head + count) & LAST_PIECE) * PIECE_SLOTS
             work[last], work[last + 1], work[last + 2] = segment, passed, 0.0
             count += 1
     run[COUNT] = count
@@ -624,7 +630,7 @@ def _settled(
     return iteration - best_row > ROUNDS_TO_SETTLE
 
 
-@lean
+@inlined
 def _finish(
     action: int,
     record: np.ndarray,
@@ -637,7 +643,8 @@ def _finish(
     rounds: np.ndarray,
 ) -> None:
     """Stop the guest, sync, send the rest, resume it; or leave it where it is."""
-    result[:] = 0.0
+    for i in range(layout.RESULT_SLOTS):
+        result[i] = 0.0
     if action == policy.TIME_OUT:
         run[T] = min(run[T], parameters[policy.TIME_LIMIT_S])
     result[layout.SWITCHOVER_PAGES] = run[LEFT]
@@ -645,7 +652,8 @@ def _finish(
     if action in (policy.SWITCHOVER, policy.POSTCOPY):
         run[T] += record[QUIESCE_S]
         marked = _mark(record, steps, run, work)
-        _row(state, run, marked, record[SYNC_S], rounds)
+        if rounds.size > 0:
+            _row(state, run, marked, record[SYNC_S], rounds)
         run[MARKED_ALL] += marked
         run[STOPPED] = run[T]
         state[policy.ITERATION] += 1.0
@@ -671,7 +679,7 @@ def _finish(
     result[layout.STOP_S] = run[STOPPED]
 
 
-@lean
+@inlined
 def _send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, cap: float) -> None:
     """Send all that is pending: pre-copy ends at the path's speed without the policy's cap, stop-copy keeps it."""
     classes = int(record[CLASSES])

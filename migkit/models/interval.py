@@ -2,9 +2,9 @@
 
 Uncertain are, with the relative spread that repeated runs of the shipped reference set show:
 the speed of the path, the processor's time for a zero page, the quota that a window really
-sends, the guest's write rates, and the moments at which the sender takes notice. To the
-spread of the draws comes that of the writes themselves: a round that marks ``n`` pages
-marks ``n`` give or take ``sqrt(n)``.
+sends (of either version of QEMU, when it is not said which), the guest's write rates, and
+the moments at which the sender takes notice. To the spread of the draws comes that of the
+writes themselves: a round that marks ``n`` pages marks ``n`` give or take ``sqrt(n)``.
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ def _draw(packed: Packed, rule: Any, rng: np.random.Generator) -> tuple[float, .
     record[layout.POSTCOPY_GOODPUT] = record[layout.GOODPUT]
     for slot in (layout.SETUP_S, layout.LOAD_S):
         record[slot] += NOTICE_S * abs(rng.standard_normal())
+    version = layout.FLUSH_PAGES if rng.random() < 0.5 else layout.FLUSH_PAGES_TOO
+    record[layout.FLUSH_PAGES] = record[layout.FLUSH_PAGES_TOO] = record[version]
     for c in range(int(record[layout.CLASSES])):
         at = CLASS_BASE + c * CLASS_SLOTS + layout.WRITES_PER_S
         spread = math.hypot(WRITES_SPREAD, 1.0 / math.sqrt(1.0 + record[at]))

@@ -6,19 +6,19 @@ import math
 
 import numpy as np
 
-from migkit.kernels._jit import lean
+from migkit.kernels._jit import inlined, lean
 from migkit.kernels.policies import record as r
 
 __all__ = ["ordered_by_strategy", "qemu", "under_limit"]
 
 
-@lean
+@inlined
 def qemu(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what QEMU 7.2 to 10.0 does under its constant downtime limit."""
     return under_limit(state, parameters, parameters[r.LIMIT_S])
 
 
-@lean
+@inlined
 def under_limit(state: np.ndarray, parameters: np.ndarray, limit_s: float) -> int:
     """Return what QEMU does while its downtime limit is ``limit_s`` (migration.c, ram.c).
 

@@ -1,0 +1,97 @@
+"""The expected-value engine against a C loop of the same algorithm, built with -O3, in one run."""
+
+import ctypes
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from migkit import DirtyClass, Guest, Policy, Scenario
+from migkit.kernels import _jit, layout, policy, precopy
+from migkit.models import goodput
+from tests.conftest import require
+
+pytestmark = pytest.mark.benchmark
+
+MIB = 2**20
+NUMBER = 40_000
+TURNS = 7
+MOST = 1.25  # times the C loop
+
+
+@pytest.fixture(scope="module")
+def many_in_c(tmp_path_factory):
+    require(shutil.which("gcc"), "no gcc; apt-get install gcc")
+    library = tmp_path_factory.mktemp("engine") / "engine.so"
+    slots = {name: value for name, value in vars(layout).items() if name.isupper()}
+    slots |= {"PARAMETER_SLOTS": policy.PARAMETER_SLOTS, "LIMIT_S": policy.LIMIT_S}
+    macros = [f"-D{name}={int(value)}" for name, value in slots.items()]
+    source = Path(__file__).with_name("engine.c")
+    subprocess.run(
+        [
+            "gcc",
+            "-O3",
+            "-march=native",
+            "-ffp-contract=off",
+            "-shared",
+            "-fPIC",
+            *macros,
+            source,
+            "-o",
+            library,
+            "-lm",
+        ],
+        check=True,
+    )
+    function = ctypes.CDLL(str(library)).many
+    array = np.ctypeslib.ndpointer(np.float64, flags="C")
+    function.argtypes = [array, ctypes.c_long, ctypes.c_long, array, array]
+    function.restype = None
+    return function
+
+
+def converging_guests():
+    """Guests of two page classes over caps that differ, all of which converge."""
+    guest = Guest(
+        memory_bytes=4096 * MIB,
+        zero_bytes=1024 * MIB,
+        dirty=(
+            DirtyClass(region_bytes=64 * MIB, writes_per_s=4000),
+            DirtyClass(region_bytes=256 * MIB, writes_per_s=500),
+        ),
+    )
+    scenario = Scenario(guest=guest, policy=Policy(max_bandwidth_bytes_per_s=125e6))
+    packed, _ = goodput.packed(scenario)
+    records = np.tile(packed.record, NUMBER)
+    records[layout.CAP :: packed.record.size] *= np.random.default_rng(0).uniform(0.9, 1.3, NUMBER)
+    return records, packed.record.size, packed.steps, np.tile(packed.parameters, NUMBER)
+
+
+def shortest_s(call):
+    """Return the processor time of the quickest of several turns."""
+    times = []
+    for _ in range(TURNS):
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def test_the_engine_keeps_up_with_c(many_in_c, record_property):
+    _jit.compile_kernels()
+    records, stride, steps, parameters = converging_guests()
+    ours, theirs = np.zeros(NUMBER * layout.RESULT_SLOTS), np.zeros(NUMBER * layout.RESULT_SLOTS)
+    precopy.precopy_many(records[:stride], stride, steps, parameters[: policy.PARAMETER_SLOTS], ours, None)
+    ours_s = shortest_s(lambda: precopy.precopy_many(records, stride, steps, parameters, ours, None))
+    theirs_s = shortest_s(lambda: many_in_c(records, stride, NUMBER, parameters, theirs))
+    same = [layout.TOTAL_S, layout.DOWNTIME_S, layout.SENT, layout.ITERATIONS, layout.FINAL_PAGES, layout.MARKED]
+    table = (ours.reshape(NUMBER, -1)[:, same], theirs.reshape(NUMBER, -1)[:, same])
+    np.testing.assert_allclose(*table, rtol=1e-9, atol=1e-6)
+    assert set(ours.reshape(NUMBER, -1)[:, layout.ACTION]) == {policy.SWITCHOVER}
+    record_property("scenarios_per_s", NUMBER / ours_s)
+    record_property("ratio_to_c", ours_s / theirs_s)
+    print(f"{NUMBER / ours_s / 1e6:.2f} million scenarios/s, {ours_s / theirs_s:.2f} times the C loop")
+    assert ours_s / theirs_s <= MOST

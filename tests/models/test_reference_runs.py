@@ -1,0 +1,85 @@
+"""The engine against the shipped reference runs: real QEMU migrations, given only the scenario."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from migkit import DirtyClass, Guest, Policy, Scenario, Strategy
+from migkit.models.predict import predict
+
+RUNS = Path(__file__).resolve().parents[2] / "data" / "qemu" / "reference_runs.csv"
+
+
+def scenario(row, policy):
+    classes = tuple(DirtyClass(**one) for one in json.loads(row["classes"]))
+    memory = int(row["memory_bytes"])
+    guest = Guest(
+        memory_bytes=memory,
+        zero_bytes=memory - sum(one.region_bytes for one in classes),
+        dirty=classes,
+        capacity_writes_per_s=5e6,
+    )
+    rule = Policy(
+        name=policy,
+        max_bandwidth_bytes_per_s=float(row["max_bandwidth_bytes_per_s"]),
+        downtime_limit_s=float(row["downtime_limit_s"]),
+        time_limit_s=float(row["time_limit_s"]),
+    )
+    strategy = Strategy(auto_converge=row["capabilities"] == "auto-converge")
+    if row["postcopy_after_s"]:
+        strategy = Strategy(name="hybrid", postcopy_after_s=float(row["postcopy_after_s"]))
+    return Scenario(guest=guest, policy=rule, strategy=strategy)
+
+
+@pytest.fixture(scope="module", params=["version known", "version not known"])
+def compared(request):
+    """Pairs of a reference run and its prediction."""
+    with RUNS.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    names = {"7": "qemu-7", "10": "qemu-10"} if request.param == "version known" else {"7": "qemu", "10": "qemu"}
+    return [(row, predict(scenario(row, names[row["qemu_version"].split(".")[0]]))) for row in rows]
+
+
+def errors(compared, column, value):
+    done = [(row, p) for row, p in compared if row["status"] == "completed"]
+    return [abs(value(p) / float(row[column]) - 1) for row, p in done]
+
+
+def test_all_runs_are_there(compared):
+    assert len(compared) == 63
+
+
+def test_total_time(compared):
+    off = errors(compared, "total_time_s", lambda p: p.total_time_s)
+    assert median(off) <= 0.01
+    assert max(off) <= 0.04
+
+
+def test_bytes(compared):
+    assert median(errors(compared, "transferred_bytes", lambda p: p.transferred_bytes)) <= 0.01
+
+
+def test_downtime(compared):
+    off = [abs(p.downtime_s - float(row["downtime_s"])) for row, p in compared if row["status"] == "completed"]
+    assert median(off) <= 0.006
+
+
+def test_verdicts(compared):
+    expected = {"completed": "converges", "timeout": "timed_out"}
+    assert [p.verdict for _, p in compared] == [expected[row["status"]] for row, _ in compared]
+
+
+def test_hybrid_total_time(compared):
+    done = [(row, p) for row, p in compared if row["postcopy_after_s"]]
+    assert all(math.isclose(p.total_time_s, float(row["total_time_s"]), rel_tol=0.03) for row, p in done)
+
+
+def test_the_interval_holds_most_runs(compared):
+    done = [(row, p) for row, p in compared if row["status"] == "completed"]
+    bounds = [p.interval.total_time_s for _, p in done]
+    within = [low <= float(row["total_time_s"]) <= high for (row, _), (low, high) in zip(done, bounds, strict=True)]
+    assert sum(within) / len(within) >= 0.8
