@@ -61,8 +61,9 @@ def held_out_run() -> Designed:
 def designed_runs(count: int, seed: int = 0) -> tuple[Designed, ...]:
     """Return ``count`` migrations over strategies, caps, guests and limits, drawn independently.
 
-    One in five stops and copies, one in six of the others has no cap, the rest are capped pre-copies. Runs
-    that are expected not to end, or to last more than 4 s, are drawn again; close calls are kept.
+    Half are pre-copies, the others are stop-copies, post-copies and hybrids in equal parts, all under caps from
+    60 to 200 MB/s. Runs that are expected not to end, or to last more than 4 s, are drawn again; close calls of
+    the policy are kept.
 
     Parameters
     ----------
@@ -92,9 +93,9 @@ def _drawn(rng: np.random.Generator) -> Scenario:
         zero_mib=int(rng.choice([0, memory_mib // 8, memory_mib // 4])),
         region_mib=int(rng.choice([16, 32, 64])),
         writes_per_s=float(round(math.exp(rng.uniform(math.log(300.0), math.log(8000.0))))),
-        cap_bytes_per_s=math.inf if rng.random() < 1 / 6 else float(rng.choice([60, 80, 100, 125, 150, 200])) * 1e6,
+        cap_bytes_per_s=float(rng.choice([60, 80, 100, 125, 150, 200])) * 1e6,
         limit_s=float(rng.choice([0.05, 0.1, 0.2, 0.3])),
-        strategy="stopcopy" if rng.random() < 0.2 else "precopy",
+        strategy=str(rng.choice(["precopy"] * 3 + ["stopcopy", "postcopy", "hybrid"])),
         kind=str(rng.choice(["random", "sweep"])),
     )
 

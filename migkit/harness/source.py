@@ -193,7 +193,7 @@ class _Source:
         budget = self._scenario.policy.max_bandwidth_bytes_per_s * WINDOW_S
         return budget - (self._sender.bytes - self._window_bytes)
 
-    def _roll_window(self) -> bool:
+    def _roll_window(self, phase: str = "precopy") -> bool:
         """Close the rate window when its time is over; windows keep to a grid of 100 ms."""
         now_s = self._now_s()
         elapsed_s = now_s - self._window_start_s
@@ -202,7 +202,7 @@ class _Source:
         self._bandwidth = (self._sender.bytes - self._window_bytes) / elapsed_s
         self._window_bytes = self._sender.bytes
         self._window_start_s = now_s if elapsed_s > 2 * WINDOW_S else self._window_start_s + WINDOW_S
-        self._sample("precopy")
+        self._sample(phase)
         return True
 
     def _wait_for_window(self) -> None:
@@ -252,9 +252,19 @@ class _Source:
         self._finish("converges", reason, self._downtime_parts(), report["operations"])
 
     def _send_rest(self) -> None:
+        """Send what is pending: as in QEMU the cap ends with pre-copy, but not for a guest that was stopped first."""
+        if self._scenario.strategy.name == "stopcopy":
+            self._send_capped()
         while self._pages.remaining:
             self._pages.send(math.inf)
             self._hear()
+
+    def _send_capped(self) -> None:
+        while self._pages.remaining:
+            self._send_slice()
+            if self._pages.remaining and self._window_left_bytes() <= 0:
+                self._wait_for_window()
+            self._roll_window("stopcopy")
 
     def _commit(self) -> None:
         self._committed = True

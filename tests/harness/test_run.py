@@ -131,3 +131,9 @@ def test_a_port_in_use_is_named(nursery):
 def test_wall_clock_pacing_catches_up_after_the_stop(nursery):
     trace = runs.run(scenario("stopcopy"), options=runs.Options(pacing="wall_clock"), nursery=nursery)
     assert trace.machine["pacing"] == "wall_clock"
+
+
+def test_stop_copy_keeps_to_its_cap(nursery):
+    trace = runs.run(scenario("stopcopy"), seed=4, nursery=nursery)
+    assert trace.outcome.transferred_bytes <= 60e6 * (trace.outcome.downtime_s + 0.1)
+    assert trace.outcome.downtime_s >= 0.2
