@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from migkit import errors
 from migkit.errors import MigkitError, RunError
 from migkit.harness import wire
 from migkit.harness.channel import Channel, ClosedError
 from migkit.harness.guest import pacing_of
-from migkit.harness.nursery import Nursery, Process
+from migkit.harness.member import Member, revived
+from migkit.harness.nursery import Nursery
 from migkit.harness.options import Options, refuse_what_is_not_done
 from migkit.scenario import Scenario, rules, schema
 from migkit.traces.columns import make_table
@@ -28,7 +28,6 @@ from migkit.traces.schema import ROUND_COLUMNS, SAMPLE_COLUMNS, Outcome, Trace
 __all__ = ["InterruptedRunError", "Options", "Progress", "run"]
 
 Progress = Callable[[Mapping[str, Any]], None]
-_SETTLE_S = 90.0
 _END_S = 5.0
 _PROOF_OPERATIONS = 1000
 _PROOF_WAIT_S = 0.25
@@ -88,36 +87,6 @@ def run(
         return stage.trace()
 
 
-class _Member:
-    """A process and the owner's channel to it."""
-
-    def __init__(self, nursery: Nursery, role: str, config: Mapping[str, Any], guest: Channel | None = None) -> None:
-        self.role = role
-        self.channel, theirs = Channel.pair(role, "owner")
-        channels = {"owner": theirs} | ({"guest": guest} if guest else {})
-        self.process: Process = nursery.start(role, config, channels)
-
-    def hear(self, word: str) -> Any:
-        """Return what it says under ``word``, which must be its next message."""
-        message = self.channel.receive(_SETTLE_S)
-        if "error" in message:
-            raise revived(message)
-        return message[word]
-
-    def lend(self) -> Channel:
-        """Return a new channel to it, for another process to use (guests only)."""
-        ours, theirs = Channel.pair("guest", "migration")
-        self.channel.send({"do": "adopt"}, [theirs.fileno()])
-        self.channel.receive(_SETTLE_S)
-        theirs.close()
-        return ours
-
-    def end(self) -> None:
-        """Kill it and close the channel; a second call does nothing."""
-        self.process.end()
-        self.channel.close()
-
-
 @dataclasses.dataclass
 class _Stage:
     """The four processes of one run, and what they report."""
@@ -126,13 +95,13 @@ class _Stage:
     seed: int
     options: Options
     nursery: Nursery
-    members: dict[str, _Member] = dataclasses.field(default_factory=dict)
+    members: dict[str, Member] = dataclasses.field(default_factory=dict)
     samples: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     rounds: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     outcome: dict[str, Any] | None = None
     usage: dict[str, Any] = dataclasses.field(default_factory=dict)
     postcopy: dict[str, Any] | None = None
-    survivor: _Member | None = None
+    survivor: Member | None = None
     tracker: str = ""
     incomplete: bool = False
     resumed: bool = False
@@ -181,20 +150,20 @@ class _Stage:
         """Return the scenario, and the rule of a policy that was registered in this process."""
         return {"scenario": schema.to_record(self.scenario), "rule": rules.to_message(self.scenario.policy)}
 
-    def _guest(self, name: str, seed: int | None) -> _Member:
+    def _guest(self, name: str, seed: int | None) -> Member:
         config = {
             **self._record(),
             "seed": seed,
             "pacing": self.options.pacing or pacing_of(self.scenario.guest),
             "instrumented": self.options.tracker in (None, "instrumented"),
         }
-        self.members[name] = _Member(self.nursery, "guest", config)
+        self.members[name] = Member(self.nursery, "guest", config)
         if seed is None:
             self.members[name].hear("booted")
         return self.members[name]
 
-    def _start(self, role: str, config: Mapping[str, Any], guest: Channel | None) -> _Member:
-        self.members[role] = _Member(self.nursery, role, config, guest)
+    def _start(self, role: str, config: Mapping[str, Any], guest: Channel | None) -> Member:
+        self.members[role] = Member(self.nursery, role, config, guest)
         return self.members[role]
 
     # -- during the migration ------------------------------------------------------------
@@ -242,7 +211,7 @@ class _Stage:
         if self.outcome is None or (self.outcome["verdict"] == "converges" and not self.resumed):
             raise min(failures, key=lambda error: isinstance(error, ClosedError | wire.ConnectionLostError))
 
-    def _strike(self, relay: _Member) -> _Member | None:
+    def _strike(self, relay: Member) -> Member | None:
         """Do to a side what the relay asks for; None: the relay is over."""
         try:
             wanted = relay.channel.receive()
@@ -317,7 +286,7 @@ class _Stage:
         return f"the guest runs on at the source (operation {self._operations(here)})"
 
     @staticmethod
-    def _has_run(guest: _Member) -> bool:
+    def _has_run(guest: Member) -> bool:
         """Say whether a guest was resumed; one that does not answer waits for a page, so it was."""
         try:
             return bool(guest.channel.ask({"do": "report"}, timeout_s=2.0)["running"])
@@ -325,7 +294,7 @@ class _Stage:
             return True
 
     @staticmethod
-    def _operations(guest: _Member) -> int:
+    def _operations(guest: Member) -> int:
         return int(guest.channel.ask({"do": "report"})["operations"])
 
     # -- after it ------------------------------------------------------------------------
@@ -346,7 +315,7 @@ class _Stage:
             provenance=provenance(seed=self.seed),
         )
 
-    def _prove(self, survivor: _Member) -> None:
+    def _prove(self, survivor: Member) -> None:
         """Compare the guest that runs on with one that was never migrated, at the same operation.
 
         Raises
@@ -389,14 +358,6 @@ class _Stage:
             "frame_bytes": wire.FRAME_BYTES,
             "frame_pages": wire.FRAME_PAGES,
         }
-
-
-def revived(message: Mapping[str, Any]) -> MigkitError:
-    """Return the error that another process reported, as its own kind."""
-    name = str(message.get("kind"))
-    kind: Any = getattr(errors, name, None) or getattr(wire, name, RunError)
-    error: MigkitError = kind(message["error"])
-    return error
 
 
 def _columns(rows: list[dict[str, Any]], names: Mapping[str, str]) -> dict[str, list[Any]]:

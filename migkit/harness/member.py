@@ -1,0 +1,54 @@
+"""One process of a run, and its owner's channel to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from migkit import errors
+from migkit.errors import MigkitError, RunError
+from migkit.harness import wire
+from migkit.harness.channel import Channel
+from migkit.harness.nursery import Nursery, Process
+
+__all__ = ["Member", "revived"]
+
+_ANSWER_S: Final = 90.0
+
+
+class Member:
+    """A process and the owner's channel to it."""
+
+    def __init__(self, nursery: Nursery, role: str, config: Mapping[str, Any], guest: Channel | None = None) -> None:
+        self.role = role
+        self.channel, theirs = Channel.pair(role, "owner")
+        channels = {"owner": theirs} | ({"guest": guest} if guest else {})
+        self.process: Process = nursery.start(role, config, channels)
+
+    def hear(self, word: str) -> Any:
+        """Return what it says under ``word``, which must be its next message."""
+        message = self.channel.receive(_ANSWER_S)
+        if "error" in message:
+            raise revived(message)
+        return message[word]
+
+    def lend(self) -> Channel:
+        """Return a new channel to it, for another process to use (guests only)."""
+        ours, theirs = Channel.pair("guest", "migration")
+        self.channel.send({"do": "adopt"}, [theirs.fileno()])
+        self.channel.receive(_ANSWER_S)
+        theirs.close()
+        return ours
+
+    def end(self) -> None:
+        """Kill it and close the channel; a second call does nothing."""
+        self.process.end()
+        self.channel.close()
+
+
+def revived(message: Mapping[str, Any]) -> MigkitError:
+    """Return the error that another process reported, as its own kind."""
+    name = str(message.get("kind"))
+    kind: Any = getattr(errors, name, None) or getattr(wire, name, RunError)
+    error: MigkitError = kind(message["error"])
+    return error

@@ -1,0 +1,155 @@
+"""The wire decoder: what one side sends the other reads; anything else is a documented error."""
+
+import random
+import socket
+import threading
+
+import numpy as np
+import pytest
+
+from migkit.errors import RunError
+from migkit.harness import wire
+from migkit.harness.wire import ConnectionLostError, Receiver, Sender, WireError
+from migkit.kernels import wire as kernels
+
+
+class Recorded:
+    """A socket that was written before it is read."""
+
+    def __init__(self, data=b""):
+        self.data = bytearray(data)
+
+    def sendall(self, data):
+        self.data += data
+
+    def recv_into(self, target, size=0, flags=0):
+        got = min(len(target), len(self.data))
+        target[:got] = self.data[:got]
+        del self.data[:got]
+        return got
+
+
+def stream():
+    sock = Recorded()
+    sender = Sender(sock)
+    sender.message(wire.HELLO, {"token": "t"})
+    memory = np.arange(4 * 512)
+    headers = np.array([1, (kernels.ZERO << kernels.KIND_SHIFT) | 3, 2])
+    sender.pages(memory, headers, 2, 1)
+    sender.blob(wire.STATE, b"abc")
+    return bytes(sock.data)
+
+
+def read(data):
+    """Decode a stream to its end, touching what a destination touches."""
+    receiver = Receiver(Recorded(data))
+    while True:
+        frame = receiver.receive(wire.HELLO, wire.PAGES, wire.STATE)
+        if frame.kind == wire.PAGES:
+            wire.check_pages(frame, 4)
+        elif frame.kind == wire.HELLO:
+            assert frame.message == {"token": "t"}, "a sound frame with another message"
+
+
+def test_frames_survive_and_cost_what_is_documented():
+    data = stream()
+    assert len(data) == 3 * wire.FRAME_BYTES + len('{"token": "t"}') + 2 * 4104 + 9 + 3
+    with pytest.raises(ConnectionLostError, match="closed by the other side"):
+        read(data)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "message"),
+    [
+        (0, b"GET ", "this is no migkit migration"),
+        (3, b"\x63", "protocol version 99; this side speaks 1"),
+        (4, b"\xff", "frame kind 255 is not known"),
+        (8, b"\x05", "frame 5 came where 0 was due"),
+        (29, b"\x7f", "is too long"),
+        (32, b"\x00\x01\x02\x03", "checksum of HELLO frame 0 is wrong"),
+        (45, b"!", "checksum of HELLO frame 0 is wrong"),
+    ],
+)
+def test_what_is_not_allowed_is_named(at, value, message):
+    data = bytearray(stream())
+    data[at : at + len(value)] = value
+    with pytest.raises(WireError, match=message):
+        read(bytes(data))
+
+
+def test_a_frame_out_of_place_is_named_and_a_refusal_says_its_reason():
+    sock = Recorded()
+    sender = Sender(sock)
+    sender.message(wire.COMMIT)
+    with pytest.raises(WireError, match="a COMMIT frame came where HELLO was due"):
+        Receiver(sock).receive(wire.HELLO)
+    sock = Recorded()
+    Sender(sock).message(wire.REFUSE, {"reason": "the token is wrong"})
+    with pytest.raises(RunError, match="the token is wrong"):
+        Receiver(sock).receive(wire.WELCOME)
+
+
+def altered(data, draw):
+    """Return the stream with something done to it that a network or an enemy may do."""
+    data = bytearray(data)
+    at = draw.randrange(len(data))
+    match draw.randrange(5):
+        case 0:
+            data[at] ^= 1 << draw.randrange(8)
+        case 1:
+            del data[at:]
+        case 2:
+            data[at:at] = draw.randbytes(draw.randrange(1, 64))
+        case 3:
+            length = draw.randrange(1, 64)
+            data[at : at + length] = draw.randbytes(length)
+        case 4:
+            other = draw.randrange(len(data))
+            length = draw.randrange(1, 512)
+            data[at : at + length], data[other : other + length] = (
+                data[other : other + length],
+                data[at : at + length],
+            )
+    return bytes(data)
+
+
+def sealed(draw):
+    """Return a frame whose checksum is right and whose content is not."""
+    sock = Recorded()
+    sender = Sender(sock)
+    data = draw.randbytes(draw.randrange(64))
+    sender._payload[: len(data) // 8 + 1] = 0
+    sender._bytes[wire.FRAME_BYTES : wire.FRAME_BYTES + len(data)] = data
+    sender._send(draw.choice([wire.HELLO, wire.PAGES]), draw.randrange(6), len(data))
+    return bytes(sock.data)
+
+
+def fuzz(first, count):
+    whole = stream()
+    for number in range(first, first + count):
+        draw = random.Random(number)
+        with pytest.raises((RunError, AssertionError) if number % 2 else RunError):
+            read(sealed(draw) if number % 2 else altered(whole, draw))
+
+
+def test_altered_streams_give_documented_errors():
+    fuzz(0, 2000)
+
+
+@pytest.mark.verification
+def test_a_million_altered_streams_give_documented_errors():
+    fuzz(0, 1_000_000)
+
+
+@pytest.mark.live
+def test_a_side_that_hears_nothing_takes_the_connection_for_lost():
+    ours, theirs = socket.create_server(("127.0.0.1", 0)), []
+    thread = threading.Thread(target=lambda: theirs.append(ours.accept()[0]))
+    thread.start()
+    client = socket.create_connection(ours.getsockname())
+    thread.join()
+    wire.set_patience(client, 0.05)
+    with pytest.raises(ConnectionLostError, match="nothing moved for too long"):
+        Receiver(client).receive()
+    for each in (ours, client, *theirs):
+        each.close()
