@@ -103,7 +103,7 @@ def _plain(trace: Trace) -> bool:
     """Say whether pages go over an unlimited path as they are, in one stream."""
     link, strategy = trace.scenario.link, trace.scenario.strategy
     limited = math.isfinite(link.bandwidth_bytes_per_s) or link.rtt_s or link.steps or link.background_bytes_per_s
-    encoded = strategy.tls or strategy.xbzrle or strategy.compression != "none" or strategy.streams > 1
+    encoded = strategy.tls or strategy.compression != "none" or strategy.streams > 1
     return not (limited or encoded) and strategy.name in ("precopy", "stopcopy")
 
 

@@ -21,7 +21,6 @@ _ONLY = {
     "postcopy_after": ("hybrid",),
     "postcopy_after_rounds": ("hybrid",),
     "prefetch_pages": ("postcopy", "hybrid"),
-    "preempt": ("postcopy", "hybrid"),
 }
 
 

@@ -48,10 +48,7 @@ FLUSH_PAGES_TOO: Final = 36  # or with the first of this one, with equal odds
 
 # Strategy
 PREFETCH_PAGES: Final = 42
-PREEMPT: Final = 43
 POSTCOPY_GOODPUT: Final = 44
-XBZRLE_PAGES: Final = 45  # pages that the cache holds; 0: off
-XBZRLE_PAGE_S: Final = 46
 
 CLASS_BASE: Final = 56
 # Per class

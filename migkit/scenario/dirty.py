@@ -28,7 +28,7 @@ class DirtyClass:
         Reads a second of guest running time at intensity 1, in the manner of the writes. They dirty nothing;
         after a switch to post-copy they fault like writes.
     rewrite_bytes
-        Bytes of a page that one write changes [B]; delta encoding sends these instead of the page.
+        Bytes of a page that one write changes [B], in the guests of real runs.
     phases
         Repeating steps ``(duration_s, intensity)``; empty means intensity 1 for ever.
     phase_offset_s

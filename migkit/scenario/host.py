@@ -54,16 +54,12 @@ class Host:
         Page bytes that one stream compresses with zstd [B/s].
     lz4_bytes_per_s
         Page bytes that one stream compresses with lz4 [B/s].
-    xbzrle_bytes_per_s
-        Page bytes that delta encoding compares and encodes [B/s].
     disk_bytes_per_s
         What a checkpoint is written at [B/s].
     source_free_cores
         Processors free at the source; as many streams make progress at once.
     destination_free_cores
         Processors free at the destination; as many streams make progress at once.
-    source_free_memory_bytes
-        Memory free at the source for caches of the migration [B].
     destination_free_memory_bytes
         Memory free at the destination [B]; a guest that does not fit is not admitted.
     poll_s
@@ -101,11 +97,9 @@ class Host:
     zlib_bytes_per_s: float = bounded(1.0e8, above=True)
     zstd_bytes_per_s: float = bounded(3.2e8, above=True)
     lz4_bytes_per_s: float = bounded(7.0e8, above=True)
-    xbzrle_bytes_per_s: float = bounded(2.0e9, above=True)
     disk_bytes_per_s: float = bounded(1.0e9, above=True)
     source_free_cores: float = bounded(math.inf, above=True)
     destination_free_cores: float = bounded(math.inf, above=True)
-    source_free_memory_bytes: float = bounded(math.inf)
     destination_free_memory_bytes: float = bounded(math.inf)
     poll_s: float = bounded(0.05, above=True)
     window_extra_s: float = bounded(1e-4)

@@ -122,7 +122,6 @@ def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:
 
 def _pack_strategy(record: np.ndarray, strategy: Strategy) -> None:
     record[layout.PREFETCH_PAGES] = strategy.prefetch_pages
-    record[layout.PREEMPT] = strategy.preempt
 
 
 def _pack_compression(record: np.ndarray, scenario: Scenario) -> None:

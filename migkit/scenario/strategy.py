@@ -7,7 +7,6 @@ import math
 
 from migkit.errors import UsageError
 from migkit.scenario._fields import bounded, check, file_key
-from migkit.units import MIB, PAGE_BYTES
 
 __all__ = ["COMPRESSIONS", "STRATEGIES", "Strategy"]
 
@@ -32,16 +31,10 @@ class Strategy:
         With neither of the two given it does so after the first round.
     prefetch_pages
         Neighbours that post-copy sends behind each page that faulted.
-    preempt
-        Post-copy sends demanded pages over a channel of their own, past the background push.
     auto_converge
         Throttle a guest that dirties faster than the link drains, by the policy's steps.
     dirty_limit_bytes_per_s
         Limit on what the guest may dirty [B/s] while it does not converge; its readers run on.
-    xbzrle
-        Send a page that was sent before as its difference from the copy in a cache.
-    xbzrle_cache_bytes
-        Size of that cache [B].
     compression
         ``none``, ``zlib``, ``zstd`` or ``lz4``, on each stream.
     streams
@@ -65,11 +58,8 @@ class Strategy:
     postcopy_after_s: float | None = bounded(None)
     postcopy_after_rounds: int | None = bounded(None, low=1)
     prefetch_pages: int = bounded(0)
-    preempt: bool = False
     auto_converge: bool = False
     dirty_limit_bytes_per_s: float = bounded(math.inf, above=True)
-    xbzrle: bool = False
-    xbzrle_cache_bytes: int = bounded(64 * MIB, low=PAGE_BYTES)
     compression: str = bounded("none", choices=COMPRESSIONS)
     streams: int = bounded(1, low=1, high=256)
     tls: bool = False
@@ -81,7 +71,7 @@ class Strategy:
         check(self, "strategy")
         self._only_with("hybrid", "postcopy_after_s", "postcopy_after_rounds")
         if self.name not in ("postcopy", "hybrid"):
-            self._only_with("postcopy or hybrid", "prefetch_pages", "preempt")
+            self._only_with("postcopy or hybrid", "prefetch_pages")
         if self.storage_dirty_bytes_per_s and not self.storage_bytes:
             raise UsageError(
                 "strategy.storage_dirty_bytes_per_s: no storage is copied along; give storage_bytes or leave it out"

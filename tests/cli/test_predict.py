@@ -146,7 +146,7 @@ def test_predict_loads_no_heavy_library(path):
 def test_the_schema_is_printed_in_every_format(kind):
     text = CliRunner().invoke(schema.command, ["--format", kind], standalone_mode=False).stdout
     assert "guest.dirty.writes_per_s" in text
-    assert "strategy.xbzrle_cache" in text
+    assert "strategy.storage_dirty" in text
 
 
 def test_a_calibration_brings_the_constants_of_the_hosts(path, tmp_path):

@@ -131,7 +131,7 @@ def test_the_table_of_keys_names_every_field():
     assert rows["guest.memory"].type == "size"
     assert rows["guest.dirty.kind"].allowed == "random, sweep"
     assert rows["link.bandwidth"].default == "unlimited"
-    assert rows["strategy.xbzrle_cache"].default == "64 MiB"
+    assert rows["guest.tracking"].default == "4 KiB"
     assert rows["strategy.postcopy_after"].type == "time"
     assert all(row.meaning for row in rows.values())
 

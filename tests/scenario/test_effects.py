@@ -1,0 +1,129 @@
+"""Every key that a scenario file accepts changes what is predicted, simulated, or really run."""
+
+import copy
+
+import pytest
+
+from migkit import predict, simulate
+from migkit.scenario import reference, schema
+
+BASE = {
+    "guest": {
+        "memory": "128 MiB",
+        "zero": "32 MiB",
+        "dirty": [{"region": "16 MiB", "writes_per_s": 2000, "reads_per_s": 50}],
+        "compression_ratio": 2.0,
+    },
+    "link": {"bandwidth": "1 Gbit/s", "rtt": "1 ms"},
+    "host": {},
+    "policy": {"max_bandwidth": "20 MB/s"},
+    "strategy": {},
+}
+OPEN = {"policy.max_bandwidth": "unlimited", "link.bandwidth": "unlimited"}
+BUSY = {"guest.dirty.writes_per_s": 9000, "guest.capacity_writes_per_s": 9000, "policy.max_bandwidth": "10 MB/s"}
+POSTCOPY = {"strategy.name": "postcopy"}
+HYBRID = {"strategy.name": "hybrid"}
+
+# The key, its other value, and what must be so for it to matter
+CASES = {
+    "guest.memory": ("256 MiB", {}),
+    "guest.zero": ("16 MiB", {}),
+    "guest.compression_ratio": (3.0, {"strategy.compression": "zstd"}),
+    "guest.tracking": ("2 MiB", {}),
+    "guest.capacity_writes_per_s": (90_000, {**BUSY, "strategy.auto_converge": True}),
+    "guest.dirty.region": ("32 MiB", {}),
+    "guest.dirty.writes_per_s": (4000, {}),
+    "guest.dirty.kind": ("sweep", {}),
+    "guest.dirty.reads_per_s": (5000, POSTCOPY),
+    "guest.dirty.phases": ([["1 s", 1.0], ["1 s", 0.0]], {}),
+    "guest.dirty.phase_offset": ("1 s", {"guest.dirty.phases": [["1 s", 1.0], ["1 s", 0.0]]}),
+    "link.bandwidth": ("100 Mbit/s", {}),
+    "link.rtt": ("20 ms", POSTCOPY),
+    "link.window": ("10 kB", {}),
+    "link.loss": (0.1, {}),
+    "link.background": ("900 Mbit/s", {}),
+    "link.migrations": (20, {}),
+    "link.steps": ([["1 s", 1.0], ["1 s", 0.0]], {}),
+    "host.goodput": ("10 MB/s", {}),
+    "host.receive": ("10 MB/s", {}),
+    "host.page_header": ("100 B", {}),
+    "host.zero_page": ("100 B", {}),
+    "host.page_cpu": ("1 ms", {}),
+    "host.zero_page_cpu": ("1 ms", {}),
+    "host.sync_base": ("50 ms", {}),
+    "host.sync_per_page": ("1 us", {}),
+    "host.setup": ("1 s", {}),
+    "host.quiesce": ("1 s", {}),
+    "host.load": ("1 s", {}),
+    "host.resume": ("1 s", {}),
+    "host.write_fault": ("100 us", BUSY),
+    "host.fault_service": ("10 ms", POSTCOPY),
+    "host.register_per_page": ("1 us", POSTCOPY),
+    "host.tls": ("10 MB/s", {"strategy.tls": True}),
+    "host.zlib": ("10 MB/s", {"strategy.compression": "zlib"}),
+    "host.zstd": ("10 MB/s", {"strategy.compression": "zstd"}),
+    "host.lz4": ("10 MB/s", {"strategy.compression": "lz4"}),
+    "host.disk": ("10 MB/s", {"strategy.checkpoint": "100 MB"}),
+    "host.source_free_cores": (0.5, OPEN),
+    "host.destination_free_cores": (0.5, OPEN),
+    "host.destination_free_memory": ("64 MiB", {}),
+    "host.failures_per_h": (1.0, POSTCOPY),
+    "host.window_extra": ("20 ms", {}),
+    "host.poll": ("7 ms", OPEN),
+    "host.flush_pages": (4096, {}),
+    "host.firmware": ("1 MiB", {}),
+    "host.command": ("500 ms", {**HYBRID, "strategy.postcopy_after": "1 s"}),
+    "policy.name": ("xen", {}),
+    "policy.max_bandwidth": ("10 MB/s", {}),
+    "policy.downtime_limit": ("5 ms", {}),
+    "policy.time_limit": ("1 s", {}),
+    "policy.settings": ({"passes": 2}, {"policy.name": "xen"}),
+    "strategy.name": ("stopcopy", {}),
+    "strategy.postcopy_after": ("1 s", HYBRID),
+    "strategy.postcopy_after_rounds": (2, HYBRID),
+    "strategy.auto_converge": (True, BUSY),
+    "strategy.dirty_limit": ("1 MB/s", BUSY),
+    "strategy.compression": ("zstd", {}),
+    "strategy.streams": (2, OPEN),
+    "strategy.tls": (True, OPEN),
+    "strategy.storage": ("100 MB", {}),
+    "strategy.storage_dirty": ("1 MB/s", {"strategy.storage": "100 MB"}),
+    "strategy.checkpoint": ("100 MB", {}),
+}
+IN_PAGES = {
+    "guest.fill": ("zero", {}),
+    "strategy.prefetch_pages": (16, {**POSTCOPY, "guest.dirty.kind": "sweep"}),
+}
+ELSEWHERE = {
+    "schema_version": "checked by the schema",
+    "guest.dirty": "a table of the keys below it",
+    "guest.profile": "tested with profiles",
+    "guest.dirty.rewrite": "the writers of real runs",
+}
+
+
+def scenario(changes):
+    tables = copy.deepcopy(BASE)
+    for path, value in changes.items():
+        table, _, key = path.partition(".")
+        target = tables["guest"]["dirty"][0] if key.startswith("dirty.") else tables[table]
+        target[key.removeprefix("dirty.")] = value
+    return schema.from_mapping(tables)
+
+
+def test_every_key_of_the_schema_is_in_one_of_the_tables():
+    assert {row.key for row in reference.document()} == {*CASES, *IN_PAGES, *ELSEWHERE}
+
+
+@pytest.mark.parametrize("key", list(CASES))
+def test_a_key_changes_the_prediction(key):
+    value, context = CASES[key]
+    before = predict(scenario(context), level=None)
+    after = predict(scenario({**context, key: value}), level=None)
+    assert after != before
+
+
+@pytest.mark.parametrize("key", list(IN_PAGES))
+def test_a_key_changes_the_page_level_simulation(key):
+    value, context = IN_PAGES[key]
+    assert simulate(scenario({**context, key: value})).runs != simulate(scenario(context)).runs
