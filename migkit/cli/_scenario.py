@@ -18,6 +18,7 @@ __all__ = ["scenario_from", "scenario_options", "tables_from"]
 
 Command = Callable[..., Any]
 _TABLES = ("guest", "link", "host", "policy", "strategy")
+_OPTIONS_OF_COMMANDS = ("checkpoint",)
 
 
 @functools.cache
@@ -34,7 +35,7 @@ def scenario_options(command: Command) -> Command:
     count = Counter(row.key.partition(".")[2] for row in _fields() if not row.key.startswith("host."))
     for row in reversed(_fields()):
         table, _, key = row.key.partition(".")
-        command = _flag(row, count[key] == (table != "host"))(command)
+        command = _flag(row, count[key] == (table != "host") and key not in _OPTIONS_OF_COMMANDS)(command)
     path = click.Path(path_type=Path)
     return click.argument("scenario", required=False, type=path)(command)
 

@@ -31,6 +31,7 @@ __all__ = ["command"]
 @click.option("--pacing", help="running_time or wall_clock; default: as the guest's capacity says.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the destination listens.")
 @click.option("--port", default=0, show_default=True, help="Port there; 0: any that is free.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="Save the guest to this file before the move.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(
     scenario: Path | None,
@@ -41,6 +42,7 @@ def command(
     pacing: str | None,
     host: str,
     port: int,
+    checkpoint: Path | None,
     form: str,
     **flags: str | bool | None,
 ) -> None:
@@ -51,7 +53,7 @@ def command(
     Of the link and the host nothing is read: they are what they are.
     """
     what = scenario_from(scenario, flags)
-    options = Options(host=host, port=port, tracker=tracker, pacing=pacing)
+    options = Options(host=host, port=port, tracker=tracker, pacing=pacing, checkpoint=checkpoint)
     _check_output(output, force)
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     with _Display() as display:

@@ -50,6 +50,11 @@ class Attached:
         self.words: Words = everything[: memory_bytes // 8]
         self.registers: Words = everything[memory_bytes // 8 :]
 
+    def close(self) -> None:
+        """Close the descriptors that nobody took; the memory goes with the last array over it."""
+        while self._given:
+            os.close(self._given.popitem()[1])
+
     @property
     def operations(self) -> int:
         """Operations that the guest has done, read live."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 from migkit.errors import UsageError
 from migkit.harness.faults import Fault
@@ -33,6 +34,8 @@ class Options:
         A side that hears nothing for so long takes the connection for lost [s].
     faults
         What breaks on purpose, and when.
+    checkpoint
+        File to which the running guest is saved before it is moved; None: none.
     """
 
     host: str = "127.0.0.1"
@@ -42,6 +45,7 @@ class Options:
     flip_byte: int | None = None
     patience_s: float = 60.0
     faults: tuple[Fault, ...] = ()
+    checkpoint: Path | None = None
 
     def __post_init__(self) -> None:
         if self.pacing is not None and self.pacing not in PACINGS:

@@ -63,7 +63,7 @@ def restore(path: Path, let_it_run: Callable[[], object], nursery: Nursery | Non
     with contextlib.ExitStack() as stack:
         nursery = nursery or stack.enter_context(Nursery())
         channel = stack.enter_context(guest_process(nursery, saved.scenario, saved.pacing, None))
-        guest = Attached(channel, saved.scenario.guest.memory_bytes)
+        guest = stack.enter_context(contextlib.closing(Attached(channel, saved.scenario.guest.memory_bytes)))
         checkpoint.load_into(saved, guest)
         guest.order("resume")
         let_it_run()

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from migkit.errors import MigkitError, RunError
-from migkit.harness import wire
+from migkit.harness import checkpoint, wire
+from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel, ClosedError
 from migkit.harness.guest import pacing_of
 from migkit.harness.member import Member, revived
@@ -139,12 +140,20 @@ class _Stage:
             faults = [dataclasses.asdict(fault) for fault in self.options.faults]
             relay = self._start("relay", {**common, "port": port, "faults": faults}, None)
             port = relay.hear("listening")
+        if self.options.checkpoint is not None:
+            self._save(here, self.options.checkpoint)
         source = self._start(
             "source",
             {**common, **self._record(), "port": port, "tracker": self.options.tracker},
             here.lend(),
         )
         self.tracker = source.hear("tracker")
+
+    def _save(self, guest: Member, path: Path) -> None:
+        """Let the guest run, and save it as it is at one instant."""
+        guest.channel.ask({"do": "resume"})
+        with contextlib.closing(Attached(guest.channel, self.scenario.guest.memory_bytes)) as attached:
+            checkpoint.save(attached, self.scenario, self.options.pacing or pacing_of(self.scenario.guest), path)
 
     def _record(self) -> dict[str, Any]:
         """Return the scenario, and the rule of a policy that was registered in this process."""

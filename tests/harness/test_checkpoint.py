@@ -227,3 +227,14 @@ def test_any_bytes_are_read_or_refused(tmp_path, header, version, claimed, rest)
     with pytest.raises(TraceError) as caught:
         checkpoint.read(tmp_path / "fuzzed")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.live
+def test_a_captured_guest_is_saved_before_it_is_moved(nursery, tmp_path):
+    from migkit.harness.options import Options
+    from migkit.harness.run import run
+
+    trace = run(SCENARIO, seed=SEED, options=Options(checkpoint=tmp_path / "guest"), nursery=nursery)
+    assert trace.outcome.verified
+    found = restore(tmp_path / "guest", lambda: None, nursery)
+    assert 0 <= found.from_operations <= found.operations
