@@ -6,13 +6,14 @@ import dataclasses
 from pathlib import Path
 
 from migkit.errors import UsageError
+from migkit.harness.codec import by_name
 from migkit.harness.faults import Fault
 from migkit.harness.guest import PACINGS
 from migkit.scenario import Scenario, Strategy
 
 __all__ = ["Options", "refuse_what_is_not_done"]
 
-_DONE = ("name", "auto_converge", "postcopy_after_s", "postcopy_after_rounds", "prefetch_pages")
+_DONE = ("name", "auto_converge", "postcopy_after_s", "postcopy_after_rounds", "prefetch_pages", "compression")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,7 @@ class Options:
 def refuse_what_is_not_done(scenario: Scenario) -> None:
     """Raise for a part of the strategy that the harness does not do."""
     strategy = scenario.strategy
+    by_name(strategy.compression)
     plain = Strategy()
     for field in dataclasses.fields(strategy):
         if field.name not in _DONE and getattr(strategy, field.name) != getattr(plain, field.name):

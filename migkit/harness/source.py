@@ -15,6 +15,7 @@ from migkit.errors import RunError
 from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
+from migkit.harness.codec import by_name
 from migkit.harness.pages import Pages
 from migkit.harness.postcopy import limit_unsent
 from migkit.harness.record import Recorder, usage
@@ -58,7 +59,8 @@ class _Source:
         self._recorder = Recorder(self._owner, self._guest, self._start_ns)
         self._recorder.sample("setup", 0, self._guest.memory_bytes)
         with self._connect() as connection:
-            self._sender, self._receiver = Sender(connection), Receiver(connection)
+            self._sender = Sender(connection, by_name(self._scenario.strategy.compression))
+            self._receiver = Receiver(connection)
             self._connection = connection
             try:
                 self._hello()

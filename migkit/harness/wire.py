@@ -29,6 +29,10 @@ A migration::
     COMMIT                           ->           from here on the source never resumes the guest
                                      <-     CONFIRM (the guest runs)
 
+A ``PACKED`` frame is a ``PAGES`` frame whose payload is compressed: one word with the compressor's number
+(:data:`migkit.harness.codec.CODES`) in its high and the expanded length in its low 32 bits, then the data.
+The sender uses it where that is shorter.
+
 In post-copy, ``ABSENT`` frames (pairs of words: half-open page ranges still to come) precede ``STATE``,
 and after ``CONFIRM``::
 
@@ -54,6 +58,7 @@ import numpy as np
 import numpy.typing as npt
 
 from migkit.errors import RunError
+from migkit.harness.codec import Codec, by_code
 from migkit.kernels import wire
 
 __all__ = [
@@ -91,6 +96,7 @@ ABORT: Final = 11
 ABSENT: Final = 12
 DEMAND: Final = 13
 COMPLETE: Final = 14
+PACKED: Final = 15
 KINDS: Final = {
     HELLO: "HELLO",
     WELCOME: "WELCOME",
@@ -106,6 +112,7 @@ KINDS: Final = {
     ABSENT: "ABSENT",
     DEMAND: "DEMAND",
     COMPLETE: "COMPLETE",
+    PACKED: "PACKED",
 }
 
 Words = npt.NDArray[np.int64]
@@ -165,8 +172,9 @@ class Sender:
         Sent so far.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, codec: Codec | None = None) -> None:
         self._socket = sock
+        self._codec = codec
         self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
         self._bytes = self._buffer.view(np.uint8).data
         self._payload = self._buffer[HEADER_WORDS:]
@@ -188,7 +196,18 @@ class Sender:
         count = full + zero
         self._payload[:count] = headers[:count]
         wire.gather(memory, headers[:count], self._payload[count:])
-        return self._send(PAGES, count, full * wire.FULL_BYTES + zero * wire.ZERO_BYTES)
+        length_bytes = full * wire.FULL_BYTES + zero * wire.ZERO_BYTES
+        if self._codec is not None:
+            packed = self._codec.compress(self._bytes[FRAME_BYTES : FRAME_BYTES + length_bytes])
+            if len(packed) + 8 < length_bytes:
+                return self._pack(self._codec.code, count, length_bytes, packed)
+        return self._send(PAGES, count, length_bytes)
+
+    def _pack(self, code: int, count: int, length_bytes: int, packed: bytes) -> int:
+        self._payload[: len(packed) // 8 + 2] = 0
+        self._payload[0] = code << 32 | length_bytes
+        self._bytes[FRAME_BYTES + 8 : FRAME_BYTES + 8 + len(packed)] = packed
+        return self._send(PACKED, count, 8 + len(packed))
 
     def _send(self, kind: int, count: int, length_bytes: int) -> int:
         header = self._buffer[:HEADER_WORDS]
@@ -216,6 +235,7 @@ class Receiver:
         self._socket = sock
         self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
         self._bytes = self._buffer.view(np.uint8).data
+        self._expanded: Words = np.zeros(MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
         self._flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL
         self._frames = 0
         self.bytes = 0
@@ -243,8 +263,28 @@ class Receiver:
         self._frames += 1
         self.bytes += FRAME_BYTES + length_bytes
         frame = Frame(kind, count, self._bytes[FRAME_BYTES : FRAME_BYTES + length_bytes], words)
+        if kind == PACKED:
+            frame = self._expand(frame)
         _expect(frame, kinds)
         return frame
+
+    def _expand(self, frame: Frame) -> Frame:
+        """Return the PAGES frame that a PACKED one holds; never more than its limits allow."""
+        said = int(frame.words[0]) if len(frame.payload) > 8 else 0
+        codec, size = by_code(said >> 32), said & 0xFFFFFFFF
+        if codec is None or not 0 < size <= MAX_PAYLOAD_BYTES:
+            raise WireError(f"wire: a PACKED frame of compressor {said >> 32} and {size} B is not known")
+        try:
+            data = codec.expand(frame.payload[8:], size)
+        except ValueError as error:
+            raise WireError(f"wire: a PACKED frame cannot be expanded ({error})") from error
+        if len(data) != size:
+            raise WireError(f"wire: a PACKED frame holds {len(data)} B, not the {size} B that it says")
+        words = self._expanded[: -(-size // 8)]
+        words[-1] = 0
+        view = words.view(np.uint8).data[:size]
+        view[:] = data
+        return Frame(PAGES, frame.count, view, words)
 
     def _header(self) -> tuple[int, int, int]:
         first, sequence, count, length_bytes = (int(word) for word in self._buffer[:4])

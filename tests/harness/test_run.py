@@ -24,14 +24,16 @@ def nursery():
         yield nursery
 
 
-def scenario(strategy="precopy", memory_bytes=32 * MIB, fill="random", writes_per_s=20_000, **rule):
+def scenario(
+    strategy="precopy", memory_bytes=32 * MIB, fill="random", writes_per_s=20_000, compression="none", **rule
+):
     classes = (
         DirtyClass(region_bytes=4 * MIB, writes_per_s=writes_per_s, reads_per_s=5_000),
         DirtyClass(region_bytes=2 * MIB, writes_per_s=1_000, kind="sweep", phases=((0.05, 1.0), (0.05, 0.0))),
     )
     guest = Guest(memory_bytes=memory_bytes, zero_bytes=8 * MIB, dirty=classes, fill=fill)
     rule = {"max_bandwidth_bytes_per_s": 60e6, "downtime_limit_s": 0.05, **rule}
-    return Scenario(guest=guest, policy=Policy(**rule), strategy=Strategy(name=strategy))
+    return Scenario(guest=guest, policy=Policy(**rule), strategy=Strategy(name=strategy, compression=compression))
 
 
 @pytest.mark.parametrize("strategy", ["precopy", "stopcopy", "postcopy", "hybrid"])
@@ -73,6 +75,18 @@ def test_postcopy_stops_the_guest_for_less_than_a_full_copy_takes(nursery):
     trace = runs.run(scenario("postcopy"), seed=1, nursery=nursery)
     assert trace.outcome.downtime_s < trace.outcome.total_time_s
     assert trace.samples["phase"].to_pylist().count("postcopy") >= 1
+
+
+@pytest.mark.parametrize(
+    ("strategy", "compression"),
+    [("precopy", "zlib"), ("stopcopy", "zstd"), ("postcopy", "lz4"), ("hybrid", "zlib"), ("hybrid", "zstd")],
+)
+def test_compressed_frames_carry_the_same_memory_in_fewer_bytes(nursery, strategy, compression):
+    pytest.importorskip({"zlib": "zlib", "zstd": "zstandard", "lz4": "lz4"}[compression])
+    trace = runs.run(scenario(strategy, fill="constant", compression=compression), seed=2, nursery=nursery)
+    assert trace.outcome.verified
+    pages = sum(trace.rounds["normal_pages"].to_pylist())
+    assert trace.outcome.transferred_bytes < 4096 * pages / 4
 
 
 def test_a_flipped_byte_at_the_destination_fails_the_run(nursery):

@@ -3,6 +3,7 @@
 import random
 import socket
 import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -118,9 +119,14 @@ def sealed(draw):
     sock = Recorded()
     sender = Sender(sock)
     data = draw.randbytes(draw.randrange(64))
-    sender._payload[: len(data) // 8 + 1] = 0
+    if draw.random() < 0.3:
+        word = draw.randrange(5) << 32 | draw.choice([1, 40, 4104, wire.MAX_PAYLOAD_BYTES, 0xFFFFFFFF])
+        data = word.to_bytes(8, "little") + draw.choice(
+            [data, zlib.compress(bytes(40)), zlib.compress(bytes(1 << 20))]
+        )
+    sender._payload[: len(data) // 8 + 2] = 0
     sender._bytes[wire.FRAME_BYTES : wire.FRAME_BYTES + len(data)] = data
-    sender._send(draw.choice([wire.HELLO, wire.PAGES]), draw.randrange(6), len(data))
+    sender._send(draw.choice([wire.HELLO, wire.PAGES, wire.PACKED]), draw.randrange(6), len(data))
     return bytes(sock.data)
 
 
