@@ -30,6 +30,8 @@ class Channel:
     >>> left.send({"do": "report"})
     >>> right.receive()
     {'do': 'report'}
+    >>> left.close(), right.close()
+    (None, None)
     """
 
     def __init__(self, sock: socket.socket, peer: str = "process") -> None:

@@ -11,7 +11,6 @@ from migkit.scenario.policy import presets
 SIZES = "B, kB, MB, GB, TB, KiB, MiB, GiB or TiB"
 RATES = "bit/s, kbit/s, Mbit/s, Gbit/s, B/s, kB/s, MB/s, GB/s, KiB/s, MiB/s or GiB/s"
 TIMES = "ns, us, ms, s, min or h"
-POLICIES = ", ".join(preset.name for preset in presets())
 GUEST = '[guest]\nmemory = "1 GiB"\n'
 DIRTY = GUEST + '[[guest.dirty]]\nregion = "64 MiB"\nwrites_per_s = 1000\n'
 
@@ -65,7 +64,7 @@ WRONG = [
     (GUEST + "compression_ratio = 0.5", "guest.compression_ratio: 0.5 is too small; it must be at least 1"),
     (GUEST + "capacity_writes_per_s = inf", "guest.capacity_writes_per_s: infinity is too large; give a finite number"),
     # names
-    (GUEST + '[policy]\nname = "vmotion"', f"policy.name: 'vmotion' is not known; use one of {POLICIES}"),
+    (GUEST + '[policy]\nname = "vmotion"', "policy.name: 'vmotion' is not known; use one of {policies}"),
     (GUEST + '[policy]\nname = "nova"\n[policy.settings]\nstepps = 1', 'policy.settings.stepps: not a setting of nova; did you mean "steps"?'),
     (GUEST + '[strategy]\nname = "copy"', "strategy.name: 'copy' is not known; use one of precopy, stopcopy, postcopy, hybrid"),
     (DIRTY + 'kind = "zipf"', "guest.dirty[0].kind: 'zipf' is not known; use one of random, sweep"),
@@ -136,7 +135,8 @@ def test_a_wrong_file_is_one_line_and_exit_2(text, message, tmp_path, monkeypatc
     path.write_text(text)
     code, said = run([str(path)], monkeypatch, capsys)
     assert code == 2
-    assert said == (message.format(path=path, folder=tmp_path) if "{" in message else message)
+    policies = ", ".join(preset.name for preset in presets())
+    assert said == (message.format(path=path, folder=tmp_path, policies=policies) if "{" in message else message)
 
 
 @pytest.mark.parametrize(("arguments", "message"), FLAGS)
