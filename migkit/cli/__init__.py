@@ -21,6 +21,7 @@ _COMMANDS: dict[str, str] = {
     "lab": "Open the notebooks in JupyterLab.",
     "capture": "Migrate a real guest process, prove it, and record the run.",
     "dirty": "Measure how a running program dirties its memory.",
+    "trackers": "Compare the dirty trackers: cost, missed and extra pages on one workload.",
     "restore": "Resume the guest of a checkpoint and prove it intact.",
     "doctor": "Show what this machine can do, each with the reason and the remedy.",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,10 @@ class Attached:
         """Running time of the guest, read live [s]."""
         return float(self.registers[writers.RUNNING_NS]) * 1e-9
 
+    def cpu_s(self) -> float:
+        """Return the processor time that the guest has used, in nanosecond steps of the scheduler [s]."""
+        return int(Path(f"/proc/{self._facts['pid']}/schedstat").read_text().split()[0]) * 1e-9
+
     def order(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Have the guest obey (``stop``, ``resume``, ``throttle``) and return its report."""
         return self._channel.ask({"do": do, **arguments})
@@ -98,7 +103,7 @@ class Attached:
             address=self._facts["address"],
             length_bytes=self.memory_bytes,
             memory=self.words.view(np.uint8),
-            written=self._written(),
+            written=self.written(),
         )
 
     def take_uffd(self) -> int:
@@ -117,7 +122,8 @@ class Attached:
         """Take pages out of the memory: whoever touches them faults as on memory never touched."""
         self._map.madvise(mmap.MADV_REMOVE, first * 4096, (end - first) * 4096)
 
-    def _written(self) -> npt.NDArray[np.uint8] | None:
+    def written(self) -> npt.NDArray[np.uint8] | None:
+        """Return the map in which the writers mark pages, one byte a page; None: they do not."""
         descriptor = self._given.get("written")
         if descriptor is None:
             return None

@@ -231,13 +231,10 @@ class SoftDirty:
 
     def __init__(self, pid: int, address: int, length_bytes: int) -> None:
         self._pid, self._start, self._length_bytes = pid, address, length_bytes
+        found = probe.probe("soft-dirty")
+        if not found.available:
+            raise CapabilityError(f"tracker {self.name}: {found.reason}; {found.remedy}")
         self._pagemap = Pagemap(pid)
-        self.arm()
-        if self._pagemap.soft_dirty(address, length_bytes).all():
-            self._pagemap.close()
-            raise CapabilityError(
-                f"tracker {self.name}: clearing leaves every page marked; the kernel lacks CONFIG_MEM_SOFT_DIRTY"
-            )
 
     def arm(self) -> None:
         Path(f"/proc/{self._pid}/clear_refs").write_text("4")
@@ -264,10 +261,9 @@ class Instrumented:
         self._written[:] = 0
 
     def collect(self) -> Ranges:
-        found = ranges_of(self._written)
-        for first, last in found:
-            self._written[first:last] = 0
-        return found
+        marked = self._written != 0
+        self._written[marked] = 0
+        return ranges_of(marked)
 
     def close(self) -> None:
         """Nothing is held."""
