@@ -38,6 +38,7 @@ FAULT_SERVICE_S: Final = 23
 REGISTER_PER_PAGE_S: Final = 24
 LEAD_S: Final = 25  # before the first byte of memory: checkpoint, storage, ramp of TCP
 DEVICE_BYTES: Final = 26  # state beside memory, sent while the guest is stopped
+STORAGE_BYTES: Final = 27  # copied along; policies count it
 
 # The sender's windows
 WINDOW_S: Final = 32

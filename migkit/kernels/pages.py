@@ -92,6 +92,7 @@ def pages_one(
     pages_guest.lay_out(record, pages, guest, rng)
     guest[MARK_S] = send[T]
     state[policy.GUEST_BYTES] = pages.size * PAGE
+    state[policy.STORAGE_BYTES] = record[layout.STORAGE_BYTES]
     counted_s = send[T]
     frame_s = send[T]
     action = policy.SYNC

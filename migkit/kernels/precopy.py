@@ -240,6 +240,7 @@ def _begin(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.nda
     run[MARK] = run[T] = record[SETUP_S] + record[LEAD_S]
     run[WINDOW_START] = record[LEAD_S]
     state[policy.GUEST_BYTES] = pages * PAGE
+    state[policy.STORAGE_BYTES] = record[layout.STORAGE_BYTES]
     _follow_link(record, steps, run)
 
 

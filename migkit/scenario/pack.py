@@ -121,6 +121,7 @@ def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:
 
 
 def _pack_strategy(record: np.ndarray, strategy: Strategy) -> None:
+    record[layout.STORAGE_BYTES] = strategy.storage_bytes
     record[layout.PREFETCH_PAGES] = strategy.prefetch_pages
 
 

@@ -111,3 +111,14 @@ def test_the_expected_value_engine_agrees(strategy):
     simulated, predicted = simulate(scenario, repeats=60), predict(scenario)
     assert predicted.total_time_s == pytest.approx(simulated.mean("total_time_s"), rel=0.03)
     assert predicted.transferred_bytes == pytest.approx(simulated.mean("transferred_bytes"), rel=0.03)
+
+
+def test_storage_that_moves_counts_for_a_manager():
+    """KubeVirt's budget of 150 s a GiB counts the disk: with one the same guest has twice the time."""
+    region = DirtyClass(region_bytes=32 * MIB, writes_per_s=20_000)
+    rule = Policy.named("kubevirt", max_bandwidth_bytes_per_s=2e7, completion_s_per_gib=160, downtime_limit_s=0.05)
+    guest = Guest(memory_bytes=32 * MIB, dirty=(region,))
+    alone = predict(Scenario(guest=guest, policy=rule))
+    both = predict(Scenario(guest=guest, policy=rule, strategy=Strategy(storage_bytes=32 * MIB)))
+    assert alone.verdict == both.verdict == "aborted"
+    assert both.total_time_s == pytest.approx(2 * alone.total_time_s, rel=0.1)
