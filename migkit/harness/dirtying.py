@@ -18,12 +18,11 @@ import numpy.typing as npt
 from migkit import __version__
 from migkit.errors import UsageError
 from migkit.harness.process import TrackedProcess
-from migkit.scenario.profile import DirtyProfile
+from migkit.scenario.profile import SCHEMA_VERSION, DirtyProfile
 from migkit.units import PAGE_BYTES, format_duration
 
-__all__ = ["SCHEMA_VERSION", "DirtyMeasurement", "measure", "window_grid"]
+__all__ = ["DirtyMeasurement", "measure", "window_grid"]
 
-SCHEMA_VERSION: Final = 1
 _UNSTABLE: Final = 0.25
 
 

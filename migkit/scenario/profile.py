@@ -12,8 +12,9 @@ from migkit.errors import TraceError, UsageError
 from migkit.scenario.dirty import DirtyClass
 from migkit.units import PAGE_BYTES
 
-__all__ = ["DirtyProfile", "load"]
+__all__ = ["SCHEMA_VERSION", "DirtyProfile", "load"]
 
+SCHEMA_VERSION = 1
 _KEYS = ("windows_s", "unique_pages", "memory_bytes", "page_bytes")
 
 
@@ -95,6 +96,11 @@ def load(path: Path | str) -> DirtyProfile:
 def _from_record(record: Any) -> DirtyProfile:
     if not isinstance(record, dict):
         raise TraceError("profile: not a table; write it with migkit dirty")
+    if record.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+        raise TraceError(
+            f"profile: has schema version {record['schema_version']!r}, this migkit reads {SCHEMA_VERSION}; "
+            "measure it again with migkit dirty"
+        )
     missing = [key for key in _KEYS if key not in record]
     if missing:
         raise TraceError(f"profile: {missing[0]} is missing; write it with migkit dirty")

@@ -362,3 +362,9 @@ def test_any_bytes_are_no_profile(tmp_path_factory, data):
     path.write_bytes(data)
     with pytest.raises(TraceError):
         profile.load(path)
+
+
+def test_a_profile_of_another_version_is_refused(tmp_path):
+    (tmp_path / "new.json").write_text('{"schema_version": 2}')
+    with pytest.raises(TraceError, match="has schema version 2, this migkit reads 1; measure it again"):
+        profile.load(tmp_path / "new.json")
