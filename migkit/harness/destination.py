@@ -15,6 +15,7 @@ from migkit.errors import RunError, UsageError
 from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
+from migkit.harness.identity import secure
 from migkit.harness.postcopy import Arrivals
 from migkit.harness.record import usage
 from migkit.harness.wire import Frame, Receiver, Sender, WireError
@@ -57,8 +58,8 @@ class _Destination:
         """Listen, receive, hand over."""
         with listen(self._config["host"], self._config["port"]) as listener:
             self._owner.send({"listening": listener.getsockname()[1]})
-            connection, _ = listener.accept()
-        with connection:
+            accepted, _ = listener.accept()
+        with accepted, secure(accepted, self._config["identity"], "destination") as connection:
             wire.set_patience(connection, self._config["patience_s"])
             self._connection = connection
             self._sender, self._receiver = Sender(connection), Receiver(connection)

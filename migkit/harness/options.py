@@ -13,7 +13,7 @@ from migkit.scenario import Scenario, Strategy
 
 __all__ = ["Options", "refuse_what_is_not_done"]
 
-_DONE = ("name", "auto_converge", "postcopy_after_s", "postcopy_after_rounds", "prefetch_pages", "compression")
+_DONE = ("name", "auto_converge", "postcopy_after_s", "postcopy_after_rounds", "prefetch_pages", "compression", "tls")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import platform
 import secrets
 import select
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from migkit.harness import checkpoint, wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel, ClosedError
 from migkit.harness.guest import pacing_of
+from migkit.harness.identity import make_identities
 from migkit.harness.member import Member, revived
 from migkit.harness.nursery import Nursery
 from migkit.harness.options import Options, refuse_what_is_not_done
@@ -103,6 +105,7 @@ class _Stage:
     usage: dict[str, Any] = dataclasses.field(default_factory=dict)
     postcopy: dict[str, Any] | None = None
     survivor: Member | None = None
+    identity: str | None = None
     tracker: str = ""
     incomplete: bool = False
     resumed: bool = False
@@ -111,19 +114,28 @@ class _Stage:
     @contextlib.contextmanager
     def of(cls, scenario: Scenario, seed: int, options: Options, nursery: Nursery) -> Iterator[_Stage]:
         """Yield a stage that is set up; end its processes afterwards."""
-        stage = cls(scenario, seed, options, nursery)
-        try:
-            stage._set_up()
-            yield stage
-        finally:
-            for member in stage.members.values():
-                member.end()
+        with tempfile.TemporaryDirectory(prefix="migkit-") as folder:
+            stage = cls(scenario, seed, options, nursery)
+            if scenario.strategy.tls:
+                make_identities(Path(folder))
+                stage.identity = folder
+            try:
+                stage._set_up()
+                yield stage
+            finally:
+                for member in stage.members.values():
+                    member.end()
 
     def _set_up(self) -> None:
         token = secrets.token_hex(16)
         here = self._guest("here", self.seed)
         there = self._guest("there", None)
-        common = {"host": self.options.host, "token": token, "patience_s": self.options.patience_s}
+        common = {
+            "host": self.options.host,
+            "token": token,
+            "patience_s": self.options.patience_s,
+            "identity": self.identity,
+        }
         destination = self._start(
             "destination",
             {
@@ -361,7 +373,7 @@ class _Stage:
             "processors": os.cpu_count() or 1,
             "tracker": self.tracker,
             "pacing": self.options.pacing or pacing_of(self.scenario.guest),
-            "path": f"tcp {self.options.host}",
+            "path": f"{'tls' if self.identity else 'tcp'} {self.options.host}",
             "usage": self.usage,
             **({"postcopy": self.postcopy} if self.postcopy else {}),
             "frame_bytes": wire.FRAME_BYTES,

@@ -16,6 +16,7 @@ from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
 from migkit.harness.codec import by_name
+from migkit.harness.identity import secure
 from migkit.harness.pages import Pages
 from migkit.harness.postcopy import limit_unsent
 from migkit.harness.record import Recorder, usage
@@ -75,6 +76,11 @@ class _Source:
         except OSError as error:
             raise RunError(f"connection to {address[0]}:{address[1]}: {error.strerror or error}") from error
         connection.settimeout(None)
+        try:
+            connection = secure(connection, self._config["identity"], "source")
+        except RunError:
+            connection.close()
+            raise
         wire.set_patience(connection, self._config["patience_s"])
         return connection
 

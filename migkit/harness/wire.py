@@ -149,15 +149,22 @@ class Frame:
 
 def set_patience(connection: socket.socket, patience_s: float) -> None:
     """Have sending and receiving fail when nothing moves for ``patience_s``."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if isinstance(connection, ssl.SSLSocket):
+        connection.settimeout(patience_s)
+        return
     seconds = int(patience_s)
     limit = struct.pack("@ll", seconds, round((patience_s - seconds) * 1e6))
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
         connection.setsockopt(socket.SOL_SOCKET, option, limit)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _lost(doing: str, error: OSError) -> ConnectionLostError:
-    why = "nothing moved for too long" if isinstance(error, BlockingIOError) else error.strerror or str(error)
+    why = (
+        "nothing moved for too long"
+        if isinstance(error, BlockingIOError | TimeoutError)
+        else error.strerror or str(error)
+    )
     return ConnectionLostError(f"connection: lost while {doing} ({why})")
 
 
@@ -308,7 +315,8 @@ class Receiver:
         done = 0
         while done < length_bytes:
             try:
-                got = self._socket.recv_into(self._bytes[start + done : start + length_bytes], 0, self._flags)
+                left = length_bytes - done
+                got = self._socket.recv_into(self._bytes[start + done : start + length_bytes], left, self._flags)
             except OSError as error:
                 raise _lost("receiving", error) from error
             if not got:

@@ -25,7 +25,13 @@ def nursery():
 
 
 def scenario(
-    strategy="precopy", memory_bytes=32 * MIB, fill="random", writes_per_s=20_000, compression="none", **rule
+    strategy="precopy",
+    memory_bytes=32 * MIB,
+    fill="random",
+    writes_per_s=20_000,
+    compression="none",
+    tls=False,
+    **rule,
 ):
     classes = (
         DirtyClass(region_bytes=4 * MIB, writes_per_s=writes_per_s, reads_per_s=5_000),
@@ -33,7 +39,9 @@ def scenario(
     )
     guest = Guest(memory_bytes=memory_bytes, zero_bytes=8 * MIB, dirty=classes, fill=fill)
     rule = {"max_bandwidth_bytes_per_s": 60e6, "downtime_limit_s": 0.05, **rule}
-    return Scenario(guest=guest, policy=Policy(**rule), strategy=Strategy(name=strategy, compression=compression))
+    return Scenario(
+        guest=guest, policy=Policy(**rule), strategy=Strategy(name=strategy, compression=compression, tls=tls)
+    )
 
 
 @pytest.mark.parametrize("strategy", ["precopy", "stopcopy", "postcopy", "hybrid"])
@@ -87,6 +95,14 @@ def test_compressed_frames_carry_the_same_memory_in_fewer_bytes(nursery, strateg
     assert trace.outcome.verified
     pages = sum(trace.rounds["normal_pages"].to_pylist())
     assert trace.outcome.transferred_bytes < 4096 * pages / 4
+
+
+@pytest.mark.parametrize("strategy", ["precopy", "stopcopy", "postcopy", "hybrid"])
+def test_an_encrypted_migration_gives_the_same_proof(nursery, strategy):
+    pytest.importorskip("cryptography")
+    trace = runs.run(scenario(strategy, tls=True), seed=2, nursery=nursery)
+    assert trace.outcome.verified
+    assert trace.machine["path"].startswith("tls")
 
 
 def test_a_flipped_byte_at_the_destination_fails_the_run(nursery):
