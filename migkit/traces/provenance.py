@@ -38,6 +38,11 @@ def provenance(seed: int | None = None) -> dict[str, Any]:
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "kernel": f"{platform.system()} {platform.release()}",
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([_program(Path(sys.argv[0])), *sys.argv[1:]]),
         "seed": seed,
     }
+
+
+def _program(path: Path) -> str:
+    """Return the name by which a person called it; ``python -m migkit`` has the package's."""
+    return path.parent.name if path.name == "__main__.py" else path.name
