@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from migkit.kernels import layout, policy, postcopy, precopy
+from migkit.kernels import layout, policy, postcopy, precopy, precopy_state
 from migkit.kernels._jit import jit, lean
 
 __all__ = ["migrate_many", "migrate_one"]
@@ -41,7 +41,12 @@ def migrate_many(
     rule: Any,
 ) -> None:
     """Predict many migrations; the arguments are those of :func:`migkit.kernels.precopy.precopy_many`."""
-    scratch = np.zeros(policy.STATE_SLOTS), np.zeros(precopy.RUN_SLOTS), np.zeros(precopy.WORK_SLOTS), np.zeros(0)
+    scratch = (
+        np.zeros(policy.STATE_SLOTS),
+        np.zeros(precopy_state.RUN_SLOTS),
+        np.zeros(precopy_state.WORK_SLOTS),
+        np.zeros(0),
+    )
     _each(records, stride, steps, parameters, scratch, results, rule)
 
 

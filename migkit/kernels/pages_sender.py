@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from migkit.kernels import pages_guest, policy, precopy
+from migkit.kernels import pages_guest, policy, precopy_sender
 from migkit.kernels._jit import jit
 from migkit.kernels.layout import (
     DEVICE_BYTES,
@@ -149,7 +149,7 @@ def send_window(
         end_window(record, send, state)
         return policy.EMPTY
     pages_guest.write(record, steps, pages, guest, send[T], rng)
-    quota_bytes = precopy.quota(record, record[PAGE_WIRE_BYTES]) * record[PAGE_WIRE_BYTES] - SLACK_BYTES
+    quota_bytes = precopy_sender.quota(record, record[PAGE_WIRE_BYTES]) * record[PAGE_WIRE_BYTES] - SLACK_BYTES
     while send[LEFT] > 0.0:
         if send[WINDOW_BYTES] >= quota_bytes:
             end_window(record, send, state)

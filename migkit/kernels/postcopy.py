@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from migkit.kernels import layout, precopy
+from migkit.kernels import layout
 from migkit.kernels._jit import lean
 from migkit.kernels.layout import (
     CLASS_BASE,
@@ -31,7 +31,20 @@ from migkit.kernels.layout import (
     ZERO_CPU_S,
     ZERO_WIRE_BYTES,
 )
-from migkit.kernels.precopy import BYTES, COUNT, HEAD, LEFT, NORMAL, PIECE_SLOTS, PIECES, STOPPED, ZERO, T
+from migkit.kernels.precopy_state import (
+    BYTES,
+    COUNT,
+    HEAD,
+    LEFT,
+    NORMAL,
+    PIECE_SLOTS,
+    PIECES,
+    POINT,
+    STOPPED,
+    ZERO,
+    T,
+    point,
+)
 
 __all__ = ["postcopy_one"]
 
@@ -55,7 +68,7 @@ def postcopy_one(record: np.ndarray, run: np.ndarray, work: np.ndarray, result: 
     """
     run[T] += record[LOAD_S] + record[RESUME_S] + record[REGISTER_PER_PAGE_S] * run[LEFT]
     result[layout.DOWNTIME_S] = run[T] - run[STOPPED]
-    precopy.point(run, line)
+    point(run, line)
     start_s = run[T]
     turn_s = _push_s(record, run, work) / TURNS
     faults = 0.0
@@ -69,7 +82,7 @@ def postcopy_one(record: np.ndarray, run: np.ndarray, work: np.ndarray, result: 
         faults += new
         blocked_s += turn_s - progress_s
         run[T] += turn_s
-        precopy.point(run, line)
+        point(run, line)
     run[T] = start_s + turn_s * TURNS
     result[layout.EXPOSURE_S] = run[T] - start_s
     result[layout.DEGRADED_S] += run[T] - start_s
@@ -81,7 +94,7 @@ def postcopy_one(record: np.ndarray, run: np.ndarray, work: np.ndarray, result: 
     result[layout.SENT_NORMAL] = run[NORMAL]
     result[layout.SENT_ZERO] = run[ZERO]
     result[layout.LEFT_PAGES] = run[LEFT]
-    result[layout.POINTS] = run[precopy.POINT]
+    result[layout.POINTS] = run[POINT]
 
 
 @lean

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from migkit.kernels import layout, migrate, policy, precopy
+from migkit.kernels import layout, migrate, policy, precopy_state
 from migkit.kernels.layout import CLASS_BASE, CLASS_SLOTS
 from migkit.models.result import Interval
 from migkit.scenario.pack import Packed
@@ -23,8 +23,7 @@ __all__ = ["LEVEL", "interval"]
 
 LEVEL: Final = 0.9
 DRAWS: Final = 12
-SLOW_DRAWS: Final = 4  # of a scenario with many rounds
-MANY_ROUNDS: Final = 60
+MANY_ROUNDS: Final = 60  # of which fewer draws must do
 SPREADS: Final = ((layout.GOODPUT, 0.3), (layout.ZERO_CPU_S, 0.25), (layout.CAP, 0.006))
 WRITES_SPREAD: Final = 0.02
 NOTICE_S: Final = 0.006  # spread of set-up and of the stop
@@ -58,7 +57,7 @@ def interval(packed: Packed, result: np.ndarray, rule: Any, level: float = LEVEL
             level=level, total_time_s=(math.inf,) * 2, downtime_s=(0.0, 0.0), transferred_bytes=(math.inf,) * 2
         )
     rng = np.random.default_rng(0)
-    number = SLOW_DRAWS if result[layout.ITERATIONS] > MANY_ROUNDS else DRAWS
+    number = max(2, min(DRAWS, int(DRAWS * MANY_ROUNDS / (2.0 * result[layout.ITERATIONS]))))
     draws = np.array([_draw(packed, rule, rng) for _ in range(number)])
     factor = _two_sided(level)
     low_high = [_bounds(float(result[at]), draws[:, i], factor) for i, at in enumerate(_MEASURES)]
@@ -82,7 +81,7 @@ def _draw(packed: Packed, rule: Any, rng: np.random.Generator) -> tuple[float, .
         spread = math.hypot(WRITES_SPREAD, 1.0 / math.sqrt(1.0 + record[at]))
         record[at] *= max(0.0, 1.0 + spread * rng.standard_normal())
     result = np.zeros(layout.RESULT_SLOTS)
-    scratch = policy.new_state(), np.zeros(precopy.RUN_SLOTS), np.zeros(precopy.WORK_SLOTS)
+    scratch = policy.new_state(), np.zeros(precopy_state.RUN_SLOTS), np.zeros(precopy_state.WORK_SLOTS)
     empty = np.zeros(0)
     migrate.migrate_one(record, packed.steps, packed.parameters, *scratch, result, empty, empty, rule)
     return tuple(float(result[at]) for at in _MEASURES)

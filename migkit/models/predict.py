@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.errors import UsageError
-from migkit.kernels import _jit, layout, migrate, policy, precopy
+from migkit.kernels import _jit, layout, migrate, policy, precopy_state
 from migkit.models import admission
 from migkit.models import goodput as paths
 from migkit.models.dirty import natural_downtime_s
@@ -106,7 +106,7 @@ def _run(packed: Packed, rule: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     result = np.zeros(layout.RESULT_SLOTS)
     rounds = np.zeros(_ROUNDS * layout.ROUND_SLOTS)
     line = np.zeros(_POINTS * layout.POINT_SLOTS)
-    scratch = policy.new_state(), np.zeros(precopy.RUN_SLOTS), np.zeros(precopy.WORK_SLOTS)
+    scratch = policy.new_state(), np.zeros(precopy_state.RUN_SLOTS), np.zeros(precopy_state.WORK_SLOTS)
     migrate.migrate_one(*packed, *scratch, result, rounds, line, rule)
     return result, rounds, line
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy
-from migkit.kernels import _jit, layout, migrate, policy, precopy
+from migkit.kernels import _jit, layout, migrate, policy, precopy_state
 from migkit.models import goodput
 from migkit.models.predict import predict
 
@@ -22,7 +22,7 @@ def run(**parts):
     scenario = Scenario(**({"host": PLAIN} | parts))
     packed, _ = goodput.packed(scenario)
     result = np.zeros(layout.RESULT_SLOTS)
-    scratch = policy.new_state(), np.zeros(precopy.RUN_SLOTS), np.zeros(precopy.WORK_SLOTS)
+    scratch = policy.new_state(), np.zeros(precopy_state.RUN_SLOTS), np.zeros(precopy_state.WORK_SLOTS)
     migrate.migrate_one(*packed, *scratch, result, np.zeros(0), np.zeros(0), None)
     return result
 
@@ -91,6 +91,24 @@ def test_a_write_rate_beyond_the_link_does_not_converge():
     assert run(guest=guest, policy=Policy(max_bandwidth_bytes_per_s=5e7))[layout.ACTION] == layout.SETTLED
 
 
+def test_rounds_that_are_alike_are_jumped_over_and_still_counted():
+    guest = Guest(memory_bytes=64 * MIB, dirty=(DirtyClass(region_bytes=32 * MIB, writes_per_s=1e6),))
+    short, long = (
+        run(guest=guest, policy=Policy(max_bandwidth_bytes_per_s=1e8, downtime_limit_s=0.05, time_limit_s=limit))
+        for limit in (100.0, 10_000.0)
+    )
+    assert (short[layout.ACTION], long[layout.ACTION]) == (policy.TIME_OUT, policy.TIME_OUT)
+    assert long[layout.SENT] / short[layout.SENT] == pytest.approx(100, rel=0.01)
+    assert long[layout.ITERATIONS] / short[layout.ITERATIONS] == pytest.approx(100, rel=0.03)
+
+
+def test_a_guest_that_rests_after_long_work_converges_then():
+    busy = DirtyClass(region_bytes=64 * MIB, writes_per_s=2e5, phases=((60.0, 1.0), (2.0, 0.0)))
+    result = run(guest=Guest(memory_bytes=128 * MIB, dirty=(busy,)), policy=Policy(max_bandwidth_bytes_per_s=1e8))
+    assert result[layout.ACTION] == policy.SWITCHOVER
+    assert 60.0 < result[layout.TOTAL_S] < 62.0
+
+
 def test_a_throttle_bites_only_beyond_the_capacity():
     dirty = (DirtyClass(region_bytes=128 * MIB, writes_per_s=30_000),)
     rule = Policy(max_bandwidth_bytes_per_s=5e7, time_limit_s=40.0)
@@ -133,7 +151,7 @@ def random_records(number):
 
 def one_by_one(records, stride, steps, parameters):
     results = np.zeros(records.size // stride * layout.RESULT_SLOTS)
-    scratch = policy.new_state(), np.zeros(precopy.RUN_SLOTS), np.zeros(precopy.WORK_SLOTS)
+    scratch = policy.new_state(), np.zeros(precopy_state.RUN_SLOTS), np.zeros(precopy_state.WORK_SLOTS)
     for k in range(records.size // stride):
         record = records[k * stride : (k + 1) * stride]
         own = parameters[k * policy.PARAMETER_SLOTS : (k + 1) * policy.PARAMETER_SLOTS]

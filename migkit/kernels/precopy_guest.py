@@ -1,0 +1,177 @@
+"""What the guest does between two syncs, class by class, in expectation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from migkit.kernels import dirty, layout
+from migkit.kernels._jit import inlined, lean
+from migkit.kernels.layout import (
+    CAPACITY,
+    CLASS_BASE,
+    CLASS_SLOTS,
+    CLASSES,
+    GRAIN_PAGES,
+    WRITE_FAULT_S,
+)
+from migkit.kernels.precopy_state import (
+    COUNT,
+    DEGRADED,
+    HEAD,
+    LAST_PIECE,
+    LEFT,
+    LOST,
+    MARK,
+    PIECE_SLOTS,
+    PIECES,
+    PLAIN,
+    THROTTLED,
+    WRITES,
+    T,
+)
+
+__all__ = ["count_writes", "dirty_rate", "mark"]
+
+
+@inlined
+def mark(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
+    """Move what was written since the last sync to the pending pages; return how many it adds."""
+    count_writes(record, steps, run, work)
+    if run[COUNT] > PIECES - 4:
+        _merge(run, work)
+    classes = int(record[CLASSES])
+    left = 0.0
+    for i in range(int(run[COUNT])):
+        at = ((int(run[HEAD]) + i) & LAST_PIECE) * PIECE_SLOTS
+        c = int(work[at])
+        if c < classes:
+            base = CLASS_BASE + c * CLASS_SLOTS
+            kind = int(record[base + layout.KIND])
+            newly = dirty.newly_dirty(kind, record[base + layout.PAGES], work[WRITES + c], record[GRAIN_PAGES])
+            work[at + 2] = dirty.after_sync(kind, work[at + 2], newly)
+        left += work[at + 1] * work[at + 2]
+    for c in range(classes):
+        work[WRITES + c] = 0.0
+    marked = left - run[LEFT]
+    run[LEFT] = left
+    return max(0.0, marked)
+
+
+@inlined
+def count_writes(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
+    """Add to each class what it wrote since the last count.
+
+    A throttle of ``p`` leaves the guest ``(1 - p) x capacity``; it loses progress only when its
+    demand is more. The first write to a page after a sync costs a guest that runs flat out
+    ``WRITE_FAULT_S`` more.
+    """
+    span_s = run[T] - run[MARK]
+    if span_s <= 0.0:
+        return
+    run[MARK] = run[T]
+    classes = int(record[CLASSES])
+    if run[PLAIN] > 0.0 and run[THROTTLED] == 0.0:
+        for c in range(classes):
+            work[WRITES + c] += record[CLASS_BASE + c * CLASS_SLOTS + layout.WRITES_PER_S] * span_s
+        return
+    share = 1.0
+    run[MARK] -= span_s
+    if run[THROTTLED] > 0.0 or record[WRITE_FAULT_S] > 0.0:
+        share = _progress(record, steps, run, work, span_s)
+    for c in range(classes):
+        base = CLASS_BASE + c * CLASS_SLOTS
+        work[WRITES + c] += record[base + layout.WRITES_PER_S] * share * _active_s(record, steps, base, run)
+    run[LOST] += (1.0 - share) * span_s
+    if run[THROTTLED] > 0.0:
+        run[DEGRADED] += span_s
+    run[MARK] = run[T]
+
+
+@lean
+def _active_s(record: np.ndarray, steps: np.ndarray, base: int, run: np.ndarray) -> float:
+    """Return the integral of a class's intensity since the last count [s]."""
+    count = int(record[base + layout.PHASE_COUNT])
+    if count == 0:
+        return run[T] - run[MARK]
+    first = int(record[base + layout.PHASE_FIRST])
+    offset_s = record[base + layout.PHASE_OFFSET_S]
+    return dirty.intensity_s(steps, first, count, offset_s, run[T]) - dirty.intensity_s(
+        steps, first, count, offset_s, run[MARK]
+    )
+
+
+@lean
+def _progress(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, span_s: float) -> float:
+    """Return the share of its demand that the guest gets done."""
+    demand = 0.0
+    fresh = 0.0
+    classes = int(record[CLASSES])
+    for c in range(classes):
+        base = CLASS_BASE + c * CLASS_SLOTS
+        writes = record[base + layout.WRITES_PER_S] * _active_s(record, steps, base, run)
+        demand += writes / span_s
+        kind = int(record[base + layout.KIND])
+        pages = record[base + layout.PAGES]
+        before = dirty.newly_dirty(kind, pages, work[WRITES + c], record[GRAIN_PAGES])
+        after = dirty.newly_dirty(kind, pages, work[WRITES + c] + writes, record[GRAIN_PAGES])
+        fresh += (after - before) * pages / record[GRAIN_PAGES]
+    if demand <= 0.0:
+        return 1.0
+    capacity = record[CAPACITY] if record[CAPACITY] > 0.0 else demand
+    usable = capacity * (1.0 - run[THROTTLED]) / (1.0 + capacity / demand * fresh * record[WRITE_FAULT_S] / span_s)
+    return min(1.0, usable / demand)
+
+
+@lean
+def dirty_rate(record: np.ndarray, steps: np.ndarray, run: np.ndarray) -> float:
+    """Return the distinct pages that the guest wrote in the last second, as throttled as it is now."""
+    demand = 0.0
+    for c in range(int(record[CLASSES])):
+        demand += _last_second(record, steps, CLASS_BASE + c * CLASS_SLOTS, run)
+    if demand <= 0.0:
+        return 0.0
+    capacity = record[CAPACITY] if record[CAPACITY] > 0.0 else demand
+    share = min(1.0, (1.0 - run[THROTTLED]) * capacity / demand)
+    distinct = 0.0
+    for c in range(int(record[CLASSES])):
+        base = CLASS_BASE + c * CLASS_SLOTS
+        pages = record[base + layout.PAGES]
+        writes = share * _last_second(record, steps, base, run)
+        distinct += pages * dirty.newly_dirty(int(record[base + layout.KIND]), pages, writes, 1.0)
+    return distinct
+
+
+@lean
+def _last_second(record: np.ndarray, steps: np.ndarray, base: int, run: np.ndarray) -> float:
+    """Return the writes that a class wanted to make in the last second."""
+    rate = float(record[base + layout.WRITES_PER_S])
+    count = int(record[base + layout.PHASE_COUNT])
+    if count == 0:
+        return rate
+    first = int(record[base + layout.PHASE_FIRST])
+    offset_s = record[base + layout.PHASE_OFFSET_S]
+    before = dirty.intensity_s(steps, first, count, offset_s, run[T] - 1.0)
+    return rate * float(dirty.intensity_s(steps, first, count, offset_s, run[T]) - before)
+
+
+@lean
+def _merge(run: np.ndarray, work: np.ndarray) -> None:
+    """Join neighbours of one segment, two by two, keeping their pending pages."""
+    count = int(run[COUNT])
+    head = int(run[HEAD])
+    kept = 0
+    i = 0
+    while i < count:
+        at = ((head + i) & LAST_PIECE) * PIECE_SLOTS
+        segment, pages, share = work[at], work[at + 1], work[at + 2]
+        i += 1
+        if i < count:
+            other = ((head + i) & LAST_PIECE) * PIECE_SLOTS
+            if work[other] == segment:
+                share = (share * pages + work[other + 2] * work[other + 1]) / (pages + work[other + 1])
+                pages += work[other + 1]
+                i += 1
+        to = ((head + kept) & LAST_PIECE) * PIECE_SLOTS
+        work[to], work[to + 1], work[to + 2] = segment, pages, share
+        kept += 1
+    run[COUNT] = kept

@@ -1,0 +1,165 @@
+"""Slots of the running state of the expected-value engine, its tables, and jumps over rounds that are alike."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from migkit.kernels import layout, policy
+from migkit.kernels._jit import lean
+from migkit.kernels.layout import (
+    CLASS_BASE,
+    CLASS_SLOTS,
+    CLASSES,
+    POINT_SLOTS,
+    ROUND_SLOTS,
+    SETTLED,
+)
+
+__all__ = ["point", "remember", "row", "skip"]
+
+# Slots of the running state
+T: Final = 0  # now [s]
+WINDOW_START: Final = 1
+WINDOW_BYTES: Final = 2
+LEFT: Final = 3  # pending pages
+BYTES: Final = 4  # on the wire so far
+NORMAL: Final = 5  # pages sent so far
+ZERO: Final = 6
+HEAD: Final = 7  # first piece of the ring
+COUNT: Final = 8  # pieces in the ring
+MARK: Final = 9  # writes are counted up to this time
+SPEED: Final = 10  # of the path at present [B/s]
+CHANGE: Final = 11  # when that ends [s]
+SYNC_BYTES: Final = 13
+CHECK: Final = 14  # when the sender looks at the rule next, if the cap does not bind
+LOST: Final = 15
+THROTTLED: Final = 16  # the throttle that MARK assumes
+ROW: Final = 17
+POINT: Final = 18
+MARKED_ALL: Final = 19
+STOPPED: Final = 21
+DEGRADED: Final = 22
+QUOTA: Final = 23  # pages of a window
+ZERO_QUOTA: Final = 24
+WINDOW: Final = 25  # its length [s]
+PLAIN: Final = 26  # 1: no phases and nothing that slows the guest but a throttle
+BEST_ITERATION: Final = 27  # the sync that left the least so far
+REMEMBERED: Final = 28  # a sum over what the policy remembers
+SKIPPED: Final = 29  # rounds that were jumped over
+BEST: Final = 30  # counts as of that sync
+RUN_SLOTS: Final = 40
+
+# The ring and the classes' writes lie in one work array.
+PIECES: Final = 64  # a power of two
+LAST_PIECE: Final = PIECES - 1
+PIECE_SLOTS: Final = 3  # segment, pages, pending share
+WRITES: Final = PIECES * PIECE_SLOTS
+MAX_CLASSES: Final = 64
+WORK_SLOTS: Final = WRITES + MAX_CLASSES
+
+PAGE: Final = 4096.0
+NOTHING: Final = 1e-4  # pages: below it is rounding
+SAME: Final = 1e-9  # bandwidths that differ less are one
+LOWEST: Final = 1e-3  # speed of a path in an outage [B/s]
+ROUNDS_TO_SETTLE: Final = 50
+MAX_ROUNDS: Final = 20_000.0
+FEW_ROUNDS: Final = 4.0  # not worth a jump
+COUNTED: Final = 6  # counts that grow from round to round
+
+
+@lean
+def row(state: np.ndarray, run: np.ndarray, marked: float, sync_s: float, rounds: np.ndarray) -> None:
+    """Write the present sync as a row of the table of rounds."""
+    at = int(run[ROW]) * ROUND_SLOTS
+    if at + ROUND_SLOTS > rounds.size:
+        return
+    rounds[at] = run[T]
+    rounds[at + 1] = sync_s
+    rounds[at + 2] = marked
+    rounds[at + 3] = run[LEFT]
+    rounds[at + 4] = run[BYTES]
+    rounds[at + 5] = run[NORMAL]
+    rounds[at + 6] = run[ZERO]
+    rounds[at + 7] = state[policy.THROTTLE]
+    run[ROW] += 1.0
+
+
+@lean
+def point(run: np.ndarray, line: np.ndarray) -> None:
+    """Write the present state as a row of the time line."""
+    at = int(run[POINT]) * POINT_SLOTS
+    if at + POINT_SLOTS > line.size:
+        return
+    line[at] = run[T]
+    line[at + 1] = run[LEFT] * PAGE
+    line[at + 2] = run[BYTES]
+    run[POINT] += 1.0
+
+
+@lean
+def remember(state: np.ndarray, run: np.ndarray) -> None:
+    """Keep the counts as of the sync that left the least so far."""
+    run[BEST_ITERATION] = state[policy.ITERATION]
+    for i in range(COUNTED):
+        run[BEST + i] = run[_counted(i)]
+
+
+@lean
+def _counted(i: int) -> int:
+    """Return the slot of the i-th count that grows from round to round."""
+    return (T, BYTES, NORMAL, MARKED_ALL, LOST, DEGRADED)[i]
+
+
+@lean
+def skip(
+    action: int, record: np.ndarray, steps: np.ndarray, parameters: np.ndarray, state: np.ndarray, run: np.ndarray
+) -> int:
+    """Jump over rounds that are like those before, to the policy's next appointment; without one, it is settled.
+
+    Rounds are alike when the remainder has not sunk for long, longer than two cycles of the guest's
+    phases, the throttle has come to its end, and the policy remembers what it remembered before.
+    """
+    memory = 0.0
+    for i in range(policy.MEMORY, policy.STATE_SLOTS):
+        memory += state[i] * (i + 1.0)
+    alike = memory == run[REMEMBERED]
+    run[REMEMBERED] = memory
+    if parameters[policy.THROTTLE_RULE] != policy.NO_THROTTLE:
+        alike = alike and state[policy.THROTTLE] >= parameters[policy.THROTTLE_MAX] - SAME
+    cycle_s = _longest_cycle_s(record, steps)
+    rounds = state[policy.ITERATION] - run[BEST_ITERATION]
+    until_s = min(state[policy.WAKE_TIME_S], parameters[policy.TIME_LIMIT_S])
+    if state[policy.ITERATION] - run[SKIPPED] > MAX_ROUNDS or (
+        alike and until_s == np.inf and run[T] - run[BEST] > 2.0 * cycle_s
+    ):
+        return SETTLED
+    if until_s == np.inf:
+        return action
+    number = math.floor((until_s - run[T]) * rounds / (run[T] - run[BEST])) - 1.0
+    if alike and cycle_s == 0.0 and run[CHANGE] == np.inf and number > FEW_ROUNDS:
+        later_s = number * (run[T] - run[BEST]) / rounds
+        marked = run[MARKED_ALL] + number * (run[NORMAL] - run[BEST + 2]) / rounds  # as many as are sent
+        for i in range(COUNTED):
+            run[_counted(i)] += number * (run[_counted(i)] - run[BEST + i]) / rounds
+        run[MARKED_ALL] = marked
+        state[policy.ITERATION] += number
+        run[SKIPPED] += number
+        run[WINDOW_START] += later_s
+        run[MARK] += later_s
+        run[CHECK] += later_s
+    return action
+
+
+@lean
+def _longest_cycle_s(record: np.ndarray, steps: np.ndarray) -> float:
+    longest_s = 0.0
+    for c in range(int(record[CLASSES])):
+        base = CLASS_BASE + c * CLASS_SLOTS
+        cycle_s = 0.0
+        for i in range(int(record[base + layout.PHASE_COUNT])):
+            cycle_s += steps[2 * (int(record[base + layout.PHASE_FIRST]) + i)]
+        longest_s = max(longest_s, cycle_s)
+    return longest_s
