@@ -9,8 +9,9 @@ from migkit.scenario._fields import bounded, check, check_pages
 from migkit.scenario.dirty import DirtyClass
 from migkit.units import KIB, MIB, PAGE_BYTES, format_size
 
-__all__ = ["FILLS", "TRACKING_BYTES", "Guest", "compression_ratio"]
+__all__ = ["FILLS", "MAX_CLASSES", "TRACKING_BYTES", "Guest", "compression_ratio"]
 
+MAX_CLASSES = 48  # of what the engines keep in their rings
 FILLS = ("random", "constant", "zero")
 TRACKING_BYTES = (4 * KIB, 64 * KIB, 2 * MIB)
 
@@ -29,7 +30,7 @@ class Guest:
     zero_bytes
         RAM that is zero at the start [B]; outside every dirty region.
     dirty
-        Page classes, laid out one behind the other.
+        Page classes, laid out one behind the other; at most 48.
     fill
         Content of the non-zero pages: ``random`` (incompressible), ``constant`` (one non-zero word,
         compresses well) or ``zero`` (regions start as zero pages).
@@ -71,6 +72,9 @@ class Guest:
     def _check_layout(self) -> None:
         if not isinstance(self.dirty, tuple) or not all(isinstance(c, DirtyClass) for c in self.dirty):
             raise UsageError(f"guest.dirty: {self.dirty!r} is not a tuple of DirtyClass; write (DirtyClass(...),)")
+        if len(self.dirty) > MAX_CLASSES:
+            many = f"guest.dirty: {len(self.dirty)} page classes are too many"
+            raise UsageError(f"{many}; at most {MAX_CLASSES} fit, put like ones together")
         regions = sum(c.region_bytes for c in self.dirty)
         if regions + self.zero_bytes > self.memory_bytes:
             raise UsageError(
