@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
+import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import click
 
 from migkit.cli._scenario import scenario_from, scenario_options
 from migkit.errors import UsageError
+from migkit.harness.nursery import Nursery
 from migkit.harness.run import Options, run
 from migkit.traces import io
 from migkit.traces.schema import Outcome, Trace
@@ -32,6 +34,7 @@ __all__ = ["command"]
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the destination listens.")
 @click.option("--port", default=0, show_default=True, help="Port there; 0: any that is free.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Save the guest to this file before the move.")
+@click.option("--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Runs, behind one warm-up.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(
     scenario: Path | None,
@@ -43,6 +46,7 @@ def command(
     host: str,
     port: int,
     checkpoint: Path | None,
+    repeat: int,
     form: str,
     **flags: str | bool | None,
 ) -> None:
@@ -51,16 +55,50 @@ def command(
     Every field of a scenario has a flag, which has precedence over the file, e.g.
     --memory "256 MiB" --dirty 'region = "64 MiB", writes_per_s = 5000' --max-bandwidth "1 Gbit/s".
     Of the link and the host nothing is read: they are what they are.
+
+    With --repeat the runs have the seeds SEED, SEED + 1, ...; the warm-up is not recorded, each trace has
+    the number of its run in its name, and runs that disagree by more than 5 % are warned about.
     """
     what = scenario_from(scenario, flags)
     options = Options(host=host, port=port, tracker=tracker, pacing=pacing, checkpoint=checkpoint)
-    _check_output(output, force)
+    outputs = [_numbered(output, number, repeat) for number in range(1, repeat + 1)]
+    for each in outputs:
+        _check_output(each, force)
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
-    with _Display() as display:
-        trace = run(what, seed=seed, options=options, progress=display.show)
-    if output is not None:
-        io.write(trace, output, force=force)
-    click.echo(as_json(trace) if form == "json" else as_table(trace.outcome, output))
+    with _Display() as display, Nursery() as nursery:
+        if repeat > 1:
+            run(what, seed=seed, options=options, nursery=nursery)
+        for number, each in enumerate(outputs):
+            trace = run(what, seed=seed + number, options=options, progress=display.show, nursery=nursery)
+            if each is not None:
+                io.write(trace, each, force=force)
+            display.done(as_json(trace) if form == "json" else as_table(trace.outcome, each), trace.outcome)
+    warning = disagreement([outcome.total_time_s for outcome in display.outcomes])
+    if warning:
+        click.echo(warning, err=True)
+
+
+def _numbered(output: Path | None, number: int, repeat: int) -> Path | None:
+    return output if output is None or repeat == 1 else output.with_stem(f"{output.stem}-{number}")
+
+
+def disagreement(times_s: Sequence[float], most: float = 0.05) -> str:
+    """Return a warning when total times of repeats [s] spread over more than ``most`` of their median.
+
+    Examples
+    --------
+    >>> disagreement([1.00, 1.02, 1.01])
+    ''
+    >>> disagreement([1.0, 1.0, 1.2])
+    'migkit: the 3 runs disagree by 20 % in total time; close other programs or repeat more often'
+    """
+    spread = (max(times_s) - min(times_s)) / statistics.median(times_s)
+    if spread <= most:
+        return ""
+    return (
+        f"migkit: the {len(times_s)} runs disagree by {spread:.0%} in total time; "
+        "close other programs or repeat more often"
+    ).replace("%", " %")
 
 
 def _check_output(output: Path | None, force: bool) -> None:
@@ -82,6 +120,7 @@ class _Display:
         self._console = Console(stderr=True)
         self._live: Any = None
         self._last: Mapping[str, Any] | None = None
+        self.outcomes: list[Outcome] = []
 
     def __enter__(self) -> _Display:
         from rich.status import Status
@@ -94,6 +133,13 @@ class _Display:
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
+
+    def done(self, text: str, outcome: Outcome) -> None:
+        """Print the result of one run."""
+        self.outcomes.append(outcome)
+        if self._live is not None:
+            self._live.stop()
+        click.echo(text)
 
     def show(self, sample: Mapping[str, Any]) -> None:
         """Show one sample of the migration."""

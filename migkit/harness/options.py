@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from migkit.errors import UsageError
+import psutil
+
+from migkit.errors import InfeasibleError, UsageError
 from migkit.harness.codec import by_name
 from migkit.harness.faults import Fault
 from migkit.harness.guest import PACINGS
 from migkit.scenario import Scenario, Strategy
+from migkit.units import format_size
 
-__all__ = ["Options", "refuse_what_is_not_done"]
+__all__ = ["Options", "admit", "refuse_what_is_not_done"]
 
 _DONE = ("name", "auto_converge", "postcopy_after_s", "postcopy_after_rounds", "prefetch_pages", "compression", "tls")
 
@@ -63,3 +66,21 @@ def refuse_what_is_not_done(scenario: Scenario) -> None:
     for field in dataclasses.fields(strategy):
         if field.name not in _DONE and getattr(strategy, field.name) != getattr(plain, field.name):
             raise UsageError(f"strategy.{field.name}: the harness does not do this; leave it out")
+
+
+def admit(scenario: Scenario) -> None:
+    """Refuse a guest that does not fit: at first it is at the source and at the destination, both here.
+
+    Raises
+    ------
+    InfeasibleError
+        It needs more than the memory that is available.
+    """
+    guest = scenario.guest
+    wanted_bytes = 2 * (guest.memory_bytes - guest.zero_bytes)
+    available_bytes = psutil.virtual_memory().available
+    if wanted_bytes > available_bytes:
+        raise InfeasibleError(
+            f"guest: source and destination need {format_size(wanted_bytes)} together, "
+            f"{format_size(available_bytes)} are available here; shrink the guest or free memory"
+        )

@@ -22,7 +22,7 @@ from migkit.harness.guest import pacing_of
 from migkit.harness.identity import make_identities
 from migkit.harness.member import Member, revived
 from migkit.harness.nursery import Nursery
-from migkit.harness.options import Options, refuse_what_is_not_done
+from migkit.harness.options import Options, admit, refuse_what_is_not_done
 from migkit.scenario import Scenario, rules, schema
 from migkit.traces.columns import make_table
 from migkit.traces.provenance import provenance
@@ -82,6 +82,7 @@ def run(
         Ctrl-C; the message says at which side the guest ran on.
     """
     refuse_what_is_not_done(scenario)
+    admit(scenario)
     with contextlib.ExitStack() as stack:
         if nursery is None:
             nursery = stack.enter_context(Nursery())

@@ -95,6 +95,21 @@ def test_wrong_input_is_one_line_and_exit_code_2(arguments, message):
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_a_guest_that_does_not_fit_is_not_admitted():
+    result = migkit("--memory", "1 PiB")
+    assert result.returncode == 3
+    assert result.stderr.startswith("migkit: guest: source and destination need 2 PiB together, ")
+    assert result.stderr.rstrip().endswith("are available here; shrink the guest or free memory")
+
+
+def test_repeats_are_recorded_one_by_one_without_the_warm_up(tmp_path):
+    result = migkit(*SMALL, "--repeat", 2, "-o", tmp_path / "run.parquet")
+    assert result.returncode == 0, result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run-1.parquet", "run-2.parquet"]
+    assert result.stdout.count("verified") == 2
+    assert [io.read(path).provenance["seed"] for path in sorted(tmp_path.iterdir())] == [1, 2]
+
+
 def test_a_trace_that_is_in_the_way_is_noticed_before_the_run(tmp_path):
     (tmp_path / "run.parquet").write_text("mine")
     result = migkit(*SMALL, "-o", tmp_path / "run.parquet")
