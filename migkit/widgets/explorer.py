@@ -59,7 +59,7 @@ class Explorer(Panel):
 
     def _predict(self) -> None:
         scenario = self.scenario(self.strategy.value)
-        self.result = predict(scenario)
+        self.result = predict(scenario, level=None)
         self._limit_bytes = goodput(scenario) * scenario.policy.downtime_limit_s
 
     def _draw(self) -> viz.Figure:

@@ -38,7 +38,7 @@ def test_every_control_moves_the_drawn_lines(explorer, name, value):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_figure_shows_the_prediction_of_the_scenario_that_the_widgets_say(explorer, strategy):
     explorer.strategy.value = strategy
-    expected = predict(explorer.scenario(strategy))
+    expected = predict(explorer.scenario(strategy), level=None)
     assert explorer.result == expected
     line = explorer.figure.data[0]
     assert list(line.x) == [point.t_s for point in expected.timeline]
@@ -56,7 +56,7 @@ def test_a_contradiction_is_told_in_one_line_and_goes_away_when_it_is_solved(exp
 
 
 def test_an_unexpected_error_is_shown_and_raised(explorer, monkeypatch):
-    def broken(_scenario):
+    def broken(_scenario, level):
         raise ZeroDivisionError("a defect")
 
     monkeypatch.setattr(module, "predict", broken)
