@@ -22,7 +22,7 @@ TRUE = Host(
     quiesce_s=0.004,
     load_s=0.006,
     resume_s=0.002,
-)
+).sends_as_harness()
 
 
 def _scenario(memory_mib=256, writes_per_s=2000.0, cap=80e6, zero_mib=64, strategy="precopy", host=TRUE, **policy):
