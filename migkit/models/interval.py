@@ -10,6 +10,7 @@ writes themselves: a round that marks ``n`` pages marks ``n`` give or take ``sqr
 from __future__ import annotations
 
 import math
+import random
 from typing import Any, Final
 
 import numpy as np
@@ -56,7 +57,7 @@ def interval(packed: Packed, result: np.ndarray, rule: Any, level: float = LEVEL
         return Interval(
             level=level, total_time_s=(math.inf,) * 2, downtime_s=(0.0, 0.0), transferred_bytes=(math.inf,) * 2
         )
-    rng = np.random.default_rng(0)
+    rng = random.Random(0)
     number = max(2, min(DRAWS, int(DRAWS * MANY_ROUNDS / (2.0 * result[layout.ITERATIONS]))))
     draws = np.array([_draw(packed, rule, rng) for _ in range(number)])
     factor = _two_sided(level)
@@ -66,20 +67,20 @@ def interval(packed: Packed, result: np.ndarray, rule: Any, level: float = LEVEL
     return Interval(level=level, total_time_s=low_high[0], downtime_s=low_high[1], transferred_bytes=low_high[2])
 
 
-def _draw(packed: Packed, rule: Any, rng: np.random.Generator) -> tuple[float, ...]:
+def _draw(packed: Packed, rule: Any, rng: random.Random) -> tuple[float, ...]:
     """Run the engine once with drawn inputs."""
     record = packed.record.copy()
     for slot, spread in SPREADS:
-        record[slot] *= math.exp(spread * rng.standard_normal())
+        record[slot] *= math.exp(spread * rng.gauss(0.0, 1.0))
     record[layout.POSTCOPY_GOODPUT] = record[layout.GOODPUT]
     for slot in (layout.SETUP_S, layout.LOAD_S):
-        record[slot] += NOTICE_S * abs(rng.standard_normal())
+        record[slot] += NOTICE_S * abs(rng.gauss(0.0, 1.0))
     version = layout.FLUSH_PAGES if rng.random() < 0.5 else layout.FLUSH_PAGES_TOO
     record[layout.FLUSH_PAGES] = record[layout.FLUSH_PAGES_TOO] = record[version]
     for c in range(int(record[layout.CLASSES])):
         at = CLASS_BASE + c * CLASS_SLOTS + layout.WRITES_PER_S
         spread = math.hypot(WRITES_SPREAD, 1.0 / math.sqrt(1.0 + record[at]))
-        record[at] *= max(0.0, 1.0 + spread * rng.standard_normal())
+        record[at] *= max(0.0, 1.0 + spread * rng.gauss(0.0, 1.0))
     result = np.zeros(layout.RESULT_SLOTS)
     scratch = policy.new_state(), np.zeros(precopy_state.RUN_SLOTS), np.zeros(precopy_state.WORK_SLOTS)
     empty = np.zeros(0)
