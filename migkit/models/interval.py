@@ -49,8 +49,9 @@ def interval(packed: Packed, result: np.ndarray, rule: Any, level: float = LEVEL
     Examples
     --------
     >>> from migkit import Guest, predict
-    >>> bounds = predict(guest=Guest(memory_bytes=2**28)).interval
-    >>> bounds.total_time_s[0] < 2.0 < bounds.total_time_s[1]
+    >>> result = predict(guest=Guest(memory_bytes=2**28))
+    >>> low_s, high_s = result.interval.total_time_s
+    >>> low_s < result.total_time_s < high_s
     True
     """
     if result[layout.ACTION] == layout.SETTLED:

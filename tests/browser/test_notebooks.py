@@ -41,6 +41,25 @@ def _path(page):
     return page.locator(f"{EXPLORER} .js-line").first
 
 
+def _settled_path(page):
+    """Return the drawn path once the kernel is idle and the drawing has been still for a second of frames."""
+    expect(page.locator(IDLE)).to_be_attached(timeout=START_MS)
+    path = _path(page).element_handle()
+    return path.evaluate(
+        """path => new Promise(resolve => {
+            let last = null, still = 0
+            const look = () => {
+                const now = path.ownerDocument.querySelector(".jp-Cell-outputArea:has(.noUi-handle) .js-line")
+                const drawn = now && now.getAttribute("d")
+                still = drawn === last ? still + 1 : 0
+                last = drawn
+                still >= 60 ? resolve(drawn) : requestAnimationFrame(look)
+            }
+            look()
+        })"""
+    )
+
+
 def _readouts(page):
     return page.locator(f"{EXPLORER} .widget-readout").all_inner_texts()
 
@@ -55,10 +74,10 @@ def test_a_moved_slider_moves_the_drawn_path_and_a_reload_keeps_it(page, lab, co
     handle = page.locator(f"{EXPLORER} .noUi-handle").first
     handle.focus()
     for _ in range(3):
-        before = _path(page).get_attribute("d")
+        before = _settled_path(page)
         handle.press("ArrowRight")
         expect(_path(page)).not_to_have_attribute("d", before)
-    after, moved = _path(page).get_attribute("d"), _readouts(page)
+    after, moved = _settled_path(page), _readouts(page)
     assert moved[0] != shown[0]
     assert moved[1:] == shown[1:]
 
