@@ -41,23 +41,10 @@ def _path(page):
     return page.locator(f"{EXPLORER} .js-line").first
 
 
-def _settled_path(page):
-    """Return the drawn path once the kernel is idle and the drawing has been still for a second of frames."""
-    expect(page.locator(IDLE)).to_be_attached(timeout=START_MS)
-    path = _path(page).element_handle()
-    return path.evaluate(
-        """path => new Promise(resolve => {
-            let last = null, still = 0
-            const look = () => {
-                const now = path.ownerDocument.querySelector(".jp-Cell-outputArea:has(.noUi-handle) .js-line")
-                const drawn = now && now.getAttribute("d")
-                still = drawn === last ? still + 1 : 0
-                last = drawn
-                still >= 60 ? resolve(drawn) : requestAnimationFrame(look)
-            }
-            look()
-        })"""
-    )
+def _drawn_points(page):
+    """Return the points of the first line as plotly has drawn them, in the units of its axes."""
+    plot = page.locator(f"{EXPLORER} .js-plotly-plot").first
+    return plot.evaluate("plot => plot.calcdata[0].map(point => [point.x, point.y])")
 
 
 def _readouts(page):
@@ -70,20 +57,24 @@ def test_a_moved_slider_moves_the_drawn_path_and_a_reload_keeps_it(page, lab, co
     _run_all(page)
     expect(page.locator("[data-mime-type='application/vnd.jupyter.error']")).to_have_count(0)
 
-    shown = _readouts(page)
+    shown, first, first_points = _readouts(page), _path(page).get_attribute("d"), _drawn_points(page)
     handle = page.locator(f"{EXPLORER} .noUi-handle").first
     handle.focus()
     for _ in range(3):
-        before = _settled_path(page)
+        before = _path(page).get_attribute("d")
         handle.press("ArrowRight")
         expect(_path(page)).not_to_have_attribute("d", before)
-    after, moved = _settled_path(page), _readouts(page)
+    expect(page.locator(IDLE)).to_be_attached()
+    points, moved = _drawn_points(page), _readouts(page)
+    assert points != first_points
     assert moved[0] != shown[0]
     assert moved[1:] == shown[1:]
 
     page.keyboard.press("Control+s")
     expect(page.locator(".jp-NotebookPanel")).to_be_visible()
     _open(page, lab, notebook)
-    expect(_path(page)).to_have_attribute("d", after, timeout=START_MS)
+    expect(_path(page)).to_be_attached(timeout=START_MS)
+    expect(_path(page)).not_to_have_attribute("d", first)
+    assert _drawn_points(page) == points
     assert _readouts(page) == moved
     assert complaints == []
