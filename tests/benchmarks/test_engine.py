@@ -3,7 +3,6 @@
 import ctypes
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,14 @@ import pytest
 from migkit import DirtyClass, Guest, Policy, Scenario
 from migkit.kernels import _jit, layout, policy, precopy
 from migkit.models import goodput
+from tests.benchmarks.turns import quickest_s
 from tests.conftest import require
 
 pytestmark = pytest.mark.benchmark
 
 MIB = 2**20
-NUMBER = 40_000
-TURNS = 7
+NUMBER = 20_000  # a turn takes a few milliseconds
+TURNS = 150
 MOST = 1.25  # times the C loop
 
 
@@ -70,23 +70,16 @@ def converging_guests():
     return records, packed.record.size, packed.steps, np.tile(packed.parameters, NUMBER)
 
 
-def shortest_s(call):
-    """Return the processor time of the quickest of several turns."""
-    times = []
-    for _ in range(TURNS):
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return min(times)
-
-
 def test_the_engine_keeps_up_with_c(many_in_c, record_property):
     _jit.compile_kernels()
     records, stride, steps, parameters = converging_guests()
     ours, theirs = np.zeros(NUMBER * layout.RESULT_SLOTS), np.zeros(NUMBER * layout.RESULT_SLOTS)
     precopy.precopy_many(records[:stride], stride, steps, parameters[: policy.PARAMETER_SLOTS], ours, None)
-    ours_s = shortest_s(lambda: precopy.precopy_many(records, stride, steps, parameters, ours, None))
-    theirs_s = shortest_s(lambda: many_in_c(records, stride, NUMBER, parameters, theirs))
+    ours_s, theirs_s = quickest_s(
+        lambda: precopy.precopy_many(records, stride, steps, parameters, ours, None),
+        lambda: many_in_c(records, stride, NUMBER, parameters, theirs),
+        TURNS,
+    )
     same = [layout.TOTAL_S, layout.DOWNTIME_S, layout.SENT, layout.ITERATIONS, layout.FINAL_PAGES, layout.MARKED]
     table = (ours.reshape(NUMBER, -1)[:, same], theirs.reshape(NUMBER, -1)[:, same])
     np.testing.assert_allclose(*table, rtol=1e-9, atol=1e-6)
