@@ -20,7 +20,8 @@ def check(case: Scenario) -> None:
     Raises
     ------
     UsageError
-        Regions start as zero pages, of which each is one until it is first written.
+        Regions start as zero pages, of which each is one until it is first written; or pages are sent as
+        differences.
 
     Examples
     --------
@@ -32,6 +33,8 @@ def check(case: Scenario) -> None:
             "guest.fill: regions that start as zero pages are followed page by page only; "
             "use migkit.simulate, or random or constant"
         )
+    if case.strategy.xbzrle:
+        raise UsageError("strategy.xbzrle: no model follows differences between pages; leave it out")
 
 
 def refused(case: Scenario) -> Any:

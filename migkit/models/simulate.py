@@ -161,6 +161,8 @@ def simulate(scenario: Scenario, *, seed: int = 0, repeats: int = 1, frames: int
         raise UsageError(
             f"simulate: {frames} frames of {bins} bins; use at most {_MOST_FRAMES} frames, at least 1 bin"
         )
+    if scenario.strategy.xbzrle:
+        raise UsageError("strategy.xbzrle: no model follows differences between pages; leave it out")
     _jit.compile_kernels()
     streams = np.random.SeedSequence(seed).spawn(repeats)
     runs = [_run(scenario, np.random.default_rng(stream), None)[0] for stream in streams]

@@ -7,6 +7,7 @@ import math
 
 from migkit.errors import UsageError
 from migkit.scenario._fields import bounded, check, file_key
+from migkit.units import MIB, PAGE_BYTES
 
 __all__ = ["COMPRESSIONS", "STRATEGIES", "Strategy"]
 
@@ -37,6 +38,11 @@ class Strategy:
         Limit on what the guest may dirty [B/s] while it does not converge; its readers run on.
     compression
         ``none``, ``zlib``, ``zstd`` or ``lz4``, on each stream.
+    xbzrle
+        Send a page that was sent before as the difference from its last sent content (XBZRLE), where a cache
+        at the source still holds that. Each page has one place in the cache: its number modulo the cache's pages.
+    xbzrle_cache_bytes
+        Size of that cache [B]; QEMU takes powers of two, 64 MiB by default.
     streams
         Parallel connections.
     tls
@@ -61,6 +67,8 @@ class Strategy:
     auto_converge: bool = False
     dirty_limit_bytes_per_s: float = bounded(math.inf, above=True)
     compression: str = bounded("none", choices=COMPRESSIONS)
+    xbzrle: bool = False
+    xbzrle_cache_bytes: int = bounded(64 * MIB, low=PAGE_BYTES)
     streams: int = bounded(1, low=1, high=256)
     tls: bool = False
     storage_bytes: int = bounded(0)
@@ -72,6 +80,11 @@ class Strategy:
         self._only_with("hybrid", "postcopy_after_s", "postcopy_after_rounds")
         if self.name not in ("postcopy", "hybrid"):
             self._only_with("postcopy or hybrid", "prefetch_pages")
+        if self.xbzrle and self.compression != "none":
+            raise UsageError(
+                f'strategy.xbzrle: differences are not compressed; set compression to "none", not '
+                f'"{self.compression}", or xbzrle to false'
+            )
         if self.storage_dirty_bytes_per_s and not self.storage_bytes:
             raise UsageError(
                 "strategy.storage_dirty_bytes_per_s: no storage is copied along; give storage_bytes or leave it out"

@@ -99,6 +99,8 @@ ELSEWHERE = {
     "guest.dirty": "a table of the keys below it",
     "guest.profile": "tested with profiles",
     "guest.dirty.rewrite": "the writers of real runs",
+    "strategy.xbzrle": "refused by the models",
+    "strategy.xbzrle_cache": "refused by the models",
 }
 
 
