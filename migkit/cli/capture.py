@@ -13,10 +13,11 @@ from typing import Any
 
 import click
 
-from migkit.cli._scenario import scenario_from, scenario_options
+from migkit.cli._scenario import scenario_options, tables_from
 from migkit.errors import UsageError
 from migkit.harness.nursery import Nursery
 from migkit.harness.run import Options, run
+from migkit.scenario import schema
 from migkit.traces import io
 from migkit.traces.schema import Outcome, Trace
 from migkit.units import format_duration, format_rate, format_size
@@ -56,11 +57,22 @@ def command(
     --memory "256 MiB" --dirty 'region = "64 MiB", writes_per_s = 5000' --max-bandwidth "1 Gbit/s".
     Of the link and the host nothing is read: they are what they are.
 
+    Source and destination prove to each other who they are, and all that passes between them is
+    encrypted (TLS 1.3); plain text must be asked for, with --no-tls or tls = false in the file.
+
     With --repeat the runs have the seeds SEED, SEED + 1, ...; the warm-up is not recorded, each trace has
     the number of its run in its name, and runs that disagree by more than 5 % are warned about.
     """
-    what = scenario_from(scenario, flags)
-    options = Options(host=host, port=port, tracker=tracker, pacing=pacing, checkpoint=checkpoint)
+    tables, folder = tables_from(scenario, flags)
+    what = schema.from_mapping(tables, folder)
+    options = Options(
+        host=host,
+        port=port,
+        tracker=tracker,
+        pacing=pacing,
+        checkpoint=checkpoint,
+        plaintext=tables.get("strategy", {}).get("tls") is False,
+    )
     outputs = [_numbered(output, number, repeat) for number in range(1, repeat + 1)]
     for each in outputs:
         _check_output(each, force)

@@ -18,7 +18,7 @@ from migkit.cli._output import write_beside
 from migkit.errors import CapabilityError, UsageError
 from migkit.harness.nursery import Nursery
 from migkit.harness.probe import probe
-from migkit.harness.run import run
+from migkit.harness.run import Options, run
 from migkit.traces import io
 
 if TYPE_CHECKING:
@@ -89,7 +89,13 @@ def _capture(runs: tuple[Designed, ...], output: Path, seed: int, bar: _Bar) -> 
             step(1)
         for at, each in enumerate(runs):
             with bar(f"migrate {at + 1}/{len(runs)}: {each.name}", each.scenario.guest.memory_bytes) as step:
-                trace = run(each.scenario, seed=seed + at, nursery=nursery, progress=_progress(each, step))
+                trace = run(
+                    each.scenario,
+                    seed=seed + at,
+                    options=Options(plaintext=True),
+                    nursery=nursery,
+                    progress=_progress(each, step),
+                )
             io.write(trace, output / f"{each.name}.parquet", force=True)
             traces.append(trace)
     return traces

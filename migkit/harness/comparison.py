@@ -16,7 +16,7 @@ from migkit.errors import CapabilityError
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
 from migkit.harness.nursery import Nursery
-from migkit.harness.restore import guest_process
+from migkit.harness.proof import guest_process
 from migkit.harness.tracker import EXACT, TRACKERS, Tracker
 from migkit.scenario import Scenario
 

@@ -59,6 +59,7 @@ class _Destination:
         with listen(self._config["host"], self._config["port"]) as listener:
             self._owner.send({"listening": listener.getsockname()[1]})
             accepted, _ = listener.accept()
+        accepted.settimeout(self._config["patience_s"])
         with accepted, secure(accepted, self._config["identity"], "destination") as connection:
             wire.set_patience(connection, self._config["patience_s"])
             self._connection = connection
@@ -69,6 +70,7 @@ class _Destination:
             except WireError as error:
                 with contextlib.suppress(wire.ConnectionLostError):
                     self._sender.message(wire.ABORT, {"reason": str(error)})
+                    wire.part(connection)
                 raise
 
     def _welcome(self) -> None:
@@ -81,7 +83,9 @@ class _Destination:
         self._sender.message(wire.WELCOME)
 
     def _objection(self, hello: Mapping[str, Any]) -> str | None:
-        if not hmac.compare_digest(str(hello.get("token", "")), self._config["token"]):
+        if not hmac.compare_digest(
+            str(hello.get("token", "")).encode(errors="backslashreplace"), self._config["token"].encode()
+        ):
             return "the token is wrong; use the one that this destination was given"
         if hello.get("memory_bytes") != self._config["memory_bytes"]:
             return (

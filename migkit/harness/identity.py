@@ -8,7 +8,8 @@ import ssl
 from pathlib import Path
 from typing import Any, Final
 
-from migkit.errors import RunError, UsageError
+from migkit.errors import RunError
+from migkit.harness.wire import part
 
 __all__ = ["NAMES", "make_identities", "secure"]
 
@@ -21,19 +22,10 @@ def make_identities(folder: Path) -> None:
     """Write an authority's certificate, and a key and certificate for each side, into a private folder.
 
     The authority's own key is not kept: nobody can be let in later.
-
-    Raises
-    ------
-    UsageError
-        The package ``cryptography`` is not installed.
     """
-    try:
-        from cryptography import x509
-        from cryptography.hazmat.primitives.asymmetric import ec
-    except ImportError as error:
-        raise UsageError(
-            'strategy.tls: needs the package cryptography, which is not installed; pip install "migkit[tls]"'
-        ) from error
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in (_AUTHORITY, *NAMES)}
     issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "migkit-authority")])
     for name, key in keys.items():
@@ -73,7 +65,7 @@ def secure(connection: socket.socket, folder: Path | str | None, side: str) -> s
     Parameters
     ----------
     connection
-        Just connected.
+        Just connected, with a time limit: nobody may keep a side waiting in the handshake.
     folder
         Where :func:`make_identities` wrote; None: plain text.
     side
@@ -86,31 +78,30 @@ def secure(connection: socket.socket, folder: Path | str | None, side: str) -> s
     """
     if folder is None:
         return connection
+    wrapped = _context(Path(folder), side).wrap_socket(
+        connection, server_side=side == "destination", do_handshake_on_connect=False
+    )
     try:
-        wrapped = _context(Path(folder), side).wrap_socket(connection, server_side=side == "destination")
-    except OSError as error:
-        raise _refused(error) from error
-    try:
+        wrapped.do_handshake()
         _check_other(wrapped, next(name for role, name in NAMES.items() if role != side))
-    except RunError:
+    except (OSError, RunError) as error:
+        part(wrapped)
         wrapped.close()
-        raise
+        raise error if isinstance(error, RunError) else _refused(error) from error
     return wrapped
 
 
 def _check_other(wrapped: ssl.SSLSocket, other: str) -> None:
     """Raise unless the other side accepted us too (in TLS 1.3 a client hears that only later), and is ``other``."""
-    try:
-        wrapped.sendall(b"+")
-        met = wrapped.recv(1)
-    except OSError as error:
-        raise _refused(error) from error
+    wrapped.sendall(b"+")
+    met = wrapped.recv(1)
     if met != b"+" or _common_name(wrapped.getpeercert() or {}) != other:
         raise RunError(f"tls: the other side is not {other}")
 
 
 def _refused(error: OSError) -> RunError:
-    return RunError(f"tls: the connection was refused ({getattr(error, 'reason', None) or error})")
+    why = getattr(error, "verify_message", None) or getattr(error, "reason", None) or str(error)
+    return RunError(f"tls: the connection was refused ({why.replace('_', ' ').lower()})")
 
 
 def _context(folder: Path, side: str) -> ssl.SSLContext:

@@ -14,7 +14,7 @@ from migkit.harness.guest import PACINGS
 from migkit.scenario import Scenario, Strategy
 from migkit.units import format_size
 
-__all__ = ["Options", "admit", "refuse_what_is_not_done"]
+__all__ = ["Options", "admit", "as_encrypted", "refuse_what_is_not_done"]
 
 _DONE = ("name", "auto_converge", "postcopy_after_s", "postcopy_after_rounds", "prefetch_pages", "compression", "tls")
 
@@ -40,6 +40,9 @@ class Options:
         What breaks on purpose, and when.
     checkpoint
         File to which the running guest is saved before it is moved; None: none.
+    plaintext
+        Do without TLS: whoever sits on the path can read and alter the guest's memory. False: the
+        connection is encrypted and both sides prove who they are, whatever ``strategy.tls`` says.
     """
 
     host: str = "127.0.0.1"
@@ -50,12 +53,37 @@ class Options:
     patience_s: float = 60.0
     faults: tuple[Fault, ...] = ()
     checkpoint: Path | None = None
+    plaintext: bool = False
 
     def __post_init__(self) -> None:
         if self.pacing is not None and self.pacing not in PACINGS:
             raise UsageError(f"pacing: {self.pacing!r} is not known; use one of {', '.join(PACINGS)}")
         if not 0 <= self.port <= 65535:
             raise UsageError(f"port: {self.port} is out of range; use 0 (any) to 65535")
+
+
+def as_encrypted(scenario: Scenario, options: Options) -> Scenario:
+    """Return the scenario as it will really be run: encrypted, unless plain text is asked for by name.
+
+    In a scenario ``strategy.tls`` is what a prediction assumes, and off by default as hypervisors have
+    it; a harness that opens a port on a real machine does not take that for consent.
+
+    Raises
+    ------
+    UsageError
+        Both plain text and TLS are asked for.
+
+    Examples
+    --------
+    >>> from migkit.scenario import Guest
+    >>> guest = Guest(memory_bytes=2**20)
+    >>> [as_encrypted(Scenario(guest=guest), Options(plaintext=p)).strategy.tls for p in (False, True)]
+    [True, False]
+    """
+    if options.plaintext and scenario.strategy.tls:
+        raise UsageError("strategy.tls: it is asked for, and so is plain text; leave one of them out")
+    strategy = dataclasses.replace(scenario.strategy, tls=not options.plaintext)
+    return dataclasses.replace(scenario, strategy=strategy)
 
 
 def refuse_what_is_not_done(scenario: Scenario) -> None:
@@ -68,8 +96,15 @@ def refuse_what_is_not_done(scenario: Scenario) -> None:
             raise UsageError(f"strategy.{field.name}: the harness does not do this; leave it out")
 
 
-def admit(scenario: Scenario) -> None:
-    """Refuse a guest that does not fit: at first it is at the source and at the destination, both here.
+def admit(scenario: Scenario, copies: int = 2) -> None:
+    """Refuse a guest that does not fit: it is at the source and at the destination, both here.
+
+    Parameters
+    ----------
+    scenario
+        The guest.
+    copies
+        How many of it there are at the same time: 3 when one that never moves is kept beside them.
 
     Raises
     ------
@@ -77,7 +112,7 @@ def admit(scenario: Scenario) -> None:
         It needs more than the memory that is available.
     """
     guest = scenario.guest
-    wanted_bytes = 2 * (guest.memory_bytes - guest.zero_bytes)
+    wanted_bytes = copies * (guest.memory_bytes - guest.zero_bytes)
     available_bytes = psutil.virtual_memory().available
     if wanted_bytes > available_bytes:
         raise InfeasibleError(

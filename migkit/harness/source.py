@@ -75,7 +75,7 @@ class _Source:
             connection = socket.create_connection(address, timeout=_ANSWER_S)
         except OSError as error:
             raise RunError(f"connection to {address[0]}:{address[1]}: {error.strerror or error}") from error
-        connection.settimeout(None)
+        connection.settimeout(self._config["patience_s"])
         try:
             connection = secure(connection, self._config["identity"], "source")
         except RunError:

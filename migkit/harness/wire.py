@@ -47,11 +47,13 @@ kind or version, a wrong sequence number, length or checksum ends the connection
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import socket
 import ssl
 import struct
+import time
 from typing import Any, Final
 
 import numpy as np
@@ -72,10 +74,12 @@ __all__ = [
     "Sender",
     "WireError",
     "check_pages",
+    "part",
     "set_patience",
 ]
 
 VERSION: Final = 1
+_PART_S: Final = 2.0
 HEADER_WORDS: Final = 5
 FRAME_BYTES: Final = 8 * HEADER_WORDS
 FRAME_PAGES: Final = 512
@@ -153,10 +157,24 @@ def set_patience(connection: socket.socket, patience_s: float) -> None:
     if isinstance(connection, ssl.SSLSocket):
         connection.settimeout(patience_s)
         return
+    connection.settimeout(None)  # waits in the kernel, so that MSG_WAITALL has an effect
     seconds = int(patience_s)
     limit = struct.pack("@ll", seconds, round((patience_s - seconds) * 1e6))
     for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
         connection.setsockopt(socket.SOL_SOCKET, option, limit)
+
+
+def part(connection: socket.socket) -> None:
+    """Say nothing more, and let the other side read what was said last before the connection is closed.
+
+    Closing it over data that nobody read would reset it, and the other side would miss the reason.
+    """
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(_PART_S)
+        end_s = time.monotonic() + _PART_S
+        while time.monotonic() < end_s and connection.recv(MAX_PAYLOAD_BYTES):
+            continue
 
 
 def _lost(doing: str, error: OSError) -> ConnectionLostError:

@@ -35,7 +35,11 @@ def iperf3_bytes_per_s():
 def bulk_bytes_per_s(nursery):
     guest = Guest(memory_bytes=MEMORY_BYTES)
     rule = Policy(max_bandwidth_bytes_per_s=math.inf, downtime_limit_s=0.3)
-    trace = runs.run(Scenario(guest=guest, policy=rule, strategy=Strategy(name="stopcopy")), nursery=nursery)
+    trace = runs.run(
+        Scenario(guest=guest, policy=rule, strategy=Strategy(name="stopcopy")),
+        options=runs.Options(plaintext=True),
+        nursery=nursery,
+    )
     parts = trace.outcome.downtime_parts_s
     return trace.outcome.transferred_bytes / (parts["final_copy_s"] + parts["load_s"])
 

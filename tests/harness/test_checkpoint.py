@@ -19,7 +19,8 @@ from migkit.errors import CapabilityError, RunError, TraceError, UsageError
 from migkit.harness import checkpoint, probe
 from migkit.harness.attached import Attached
 from migkit.harness.nursery import Nursery
-from migkit.harness.restore import guest_process, prove, restore
+from migkit.harness.proof import Reference, guest_process
+from migkit.harness.restore import restore
 from migkit.scenario import DirtyClass, Guest, Scenario
 from tests.conftest import require
 
@@ -75,7 +76,8 @@ def test_a_guest_that_runs_on_is_saved_as_it_was_at_one_operation(nursery, guest
     assert attached.operations >= saved.operations
     run_for(attached, 1000)
     attached.order("stop")
-    assert prove(nursery, channel, SCENARIO, SEED) > saved.operations
+    with Reference.of(nursery, SCENARIO, SEED) as reference:
+        assert reference.prove(channel, "saved") > saved.operations
     found = restore(tmp_path / "guest", lambda: None, nursery)
     assert found.from_operations == saved.operations
     assert [p.name for p in tmp_path.iterdir()] == ["guest"]
@@ -116,7 +118,7 @@ from migkit.errors import UsageError
 from migkit.harness import checkpoint
 from migkit.harness.attached import Attached
 from migkit.harness.nursery import Nursery
-from migkit.harness.restore import guest_process
+from migkit.harness.proof import guest_process
 from tests.harness.test_checkpoint import SCENARIO, run_for
 folder = pathlib.Path(sys.argv[1])
 with Nursery() as nursery, guest_process(nursery, SCENARIO, "running_time", 1) as channel:
@@ -176,7 +178,7 @@ def test_a_wrong_memory_with_a_right_checksum_fails_the_proof(nursery, file, tmp
     data = bytearray(file.read_bytes()[:-32])
     data[checkpoint.read(file).memory_offset + 5000] ^= 1
     (tmp_path / "forged").write_bytes(bytes(data) + hashlib.sha256(data).digest())
-    with pytest.raises(RunError, match="proof: the memory of the guest at operation"):
+    with pytest.raises(RunError, match="proof: the memory of the stopped guest at operation"):
         restore(tmp_path / "forged", lambda: None, nursery)
 
 

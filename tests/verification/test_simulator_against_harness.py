@@ -7,9 +7,10 @@ from migkit.calibrate.design import calibration_runs, designed_runs
 from migkit.calibrate.fit import fit
 from migkit.calibrate.validate import compare, to_frame
 from migkit.harness.nursery import Nursery
-from migkit.harness.run import run
+from migkit.harness.run import Options, run
 
 RUNS = 64
+PLAIN = Options(plaintext=True)
 
 
 @pytest.mark.verification
@@ -17,8 +18,13 @@ RUNS = 64
 @pytest.mark.timeout(1800)
 def test_designed_runs_are_predicted_from_other_runs():
     with Nursery() as nursery:
-        known = [run(d.scenario, seed=k, nursery=nursery) for k, d in enumerate(calibration_runs() * 2)]
-        traces = [run(d.scenario, seed=100 + k, nursery=nursery) for k, d in enumerate(designed_runs(RUNS, seed=7))]
+        known = [
+            run(d.scenario, seed=k, options=PLAIN, nursery=nursery) for k, d in enumerate(calibration_runs() * 2)
+        ]
+        traces = [
+            run(d.scenario, seed=100 + k, options=PLAIN, nursery=nursery)
+            for k, d in enumerate(designed_runs(RUNS, seed=7))
+        ]
     assert all(trace.outcome.verified for trace in traces)
     calibration = fit(known)
     comparisons = [compare(trace, calibration) for trace in traces]
