@@ -97,13 +97,15 @@ def _throttle(sync_s: float = 0.0) -> tuple[Setting, ...]:
 
 
 _QEMU = _throttle()
-_KUBEVIRT: Final = {
-    "completion_s_per_gib": 150.0,
-    "progress_timeout_s": 150.0,
-    "allow_disruption": 0.0,
-    "allow_postcopy": 0.0,
-    "poll_s": 0.4,
-}
+_KUBEVIRT_MONITOR: Final = "KubeVirt pkg/virt-launcher/virtwrap/live-migration-source.go"
+
+
+def _kubevirt(own: dict[str, float], **patience_s: float) -> tuple[Setting, ...]:
+    """Return what all rules of KubeVirt read, with how long they wait for progress, then their own."""
+    common = {"completion_s_per_gib": 150.0, "count_started_gb": 0.0}
+    permits = {"allow_disruption": 0.0, "allow_postcopy": 0.0, "poll_s": 0.4}
+    return _own(**common, **patience_s, **permits, **own) + _QEMU
+
 
 BUILT_IN: Final = (
     Preset(
@@ -146,8 +148,8 @@ BUILT_IN: Final = (
     Preset(
         name="nova",
         summary="Raise the downtime limit in ten steps by the time that has passed; abort at 800 s/GiB.",
-        version="OpenStack Nova, 2024",
-        source="nova/virt/libvirt/migration.py and nova/conf/libvirt.py",
+        version="OpenStack 2019 (Stein) to 2026",
+        source="nova/virt/libvirt/migration.py, nova/virt/libvirt/driver.py, nova/conf/libvirt.py",
         code=kernel.NOVA,
         downtime_limit_s=0.5,
         settings=_own(
@@ -162,40 +164,42 @@ BUILT_IN: Final = (
     ),
     Preset(
         name="kubevirt",
-        summary="A constant limit; abort without progress for 150 s or after 150 s/GiB.",
-        version="1.0 to 1.9",
-        source="KubeVirt pkg/virt-launcher/virtwrap/live-migration-source.go",
+        summary="A constant limit; abort after 150 s/GiB, or when nothing has moved for 150 s.",
+        version="1.4 to 1.9 (up to 1.3: 800 s/GiB)",
+        source=f"{_KUBEVIRT_MONITOR}, pkg/virt-config/virt-config.go",
         code=kernel.KUBEVIRT,
-        settings=_own(**_KUBEVIRT) + _QEMU,
+        settings=_kubevirt({}, progress_timeout_s=150.0),
     ),
     Preset(
         name="kubevirt-ramp",
         summary="From the third iteration on, raise the limit every 10 s from 150 to 900 ms.",
-        version="1.9, experimental",
-        source="KubeVirt enhancement VEP 291",
+        version="after 1.9 (August 2026), gate MigrationDowntimeTuning",
+        source=f"{_KUBEVIRT_MONITOR}; KubeVirt enhancement VEP 291",
         code=kernel.KUBEVIRT_RAMP,
         downtime_limit_s=0.9,
-        settings=_own(**_KUBEVIRT, ramp_start_s=0.15, ramp_steps=7.0, ramp_wait_s=10.0) + _QEMU,
+        settings=_kubevirt(
+            {"ramp_start_s": 0.15, "ramp_steps": 7.0, "ramp_wait_s": 10.0, "ramp_iteration": 3.0},
+            progress_timeout_s=150.0,
+        ),
     ),
     Preset(
         name="kubevirt-stall",
         summary="Find out that the remaining bytes no longer fall, then act at a local minimum.",
         version="1.9, gate MigrationStallDetection",
-        source="KubeVirt enhancement VEP 248",
+        source="KubeVirt pkg/virt-launcher/virtwrap/stall-detector.go, live-migration-source.go; VEP 248",
         code=kernel.KUBEVIRT_STALL,
         downtime_limit_s=0.9,
-        settings=_own(
-            **_KUBEVIRT,
-            stall_margin=0.04,
+        settings=_kubevirt(
+            {
+                "stall_margin": 0.04,
+                "possible_factor": 1.5,
+                "patience_decay": 0.5,
+                "completion_factor": 2.0,
+                "switchover_timeout_s": 60.0,
+                "bandwidth_smoothing": 0.4,
+            },
             stall_window_s=40.0,
-            possible_factor=1.5,
-            patience_decay=0.5,
-            completion_factor=2.0,
-            switchover_timeout_s=60.0,
-            bandwidth_smoothing=0.4,
-            first_limit_s=0.3,
-        )
-        + _QEMU,
+        ),
     ),
     Preset(
         name="ovirt",
@@ -210,8 +214,8 @@ BUILT_IN: Final = (
     Preset(
         name="proxmox",
         summary="Double the limit of 100 ms when more than five polls saw no progress; auto-converge is on.",
-        version="Proxmox VE 8",
-        source="qemu-server PVE/QemuMigrate.pm",
+        version="Proxmox VE 8 and 9",
+        source="qemu-server src/PVE/QemuMigrate.pm, src/PVE/QemuMigrate/Helpers.pm",
         code=kernel.PROXMOX,
         max_bandwidth_bytes_per_s=16.0 * GIB,
         downtime_limit_s=0.1,
@@ -237,26 +241,27 @@ BUILT_IN: Final = (
     Preset(
         name="cloud-hypervisor",
         summary="Stop when the fresh dirty list would take at most 300 ms at the last round's bandwidth.",
-        version="50",
-        source="Cloud Hypervisor vmm/src/lib.rs, vm-migration",
+        version="52 and later",
+        source="Cloud Hypervisor vmm/src/lib.rs, vmm/src/api/mod.rs, vm-migration/src/context.rs",
         code=kernel.CLOUD_HYPERVISOR,
         settings=_own(timeout_s=3600.0, stop_at_timeout=0.0),
     ),
     Preset(
         name="criu-phaul",
-        summary="Stop at a round of at most 64 pages, at growth by more than 10 %, or after 8 rounds.",
+        summary="Stop after a pass of at most 64 pages, after growth by more than 10 %, or after pass number 8.",
         version="P.Haul 0.1",
         source="checkpoint-restore/p.haul phaul/iters.py",
         code=kernel.CRIU_PHAUL,
-        settings=_own(rounds=8.0, few_pages=64.0, growth_percent=10.0),
+        settings=_own(passes=8.0, few_pages=64.0, growth_percent=10.0),
     ),
     Preset(
         name="criu-go-phaul",
-        summary="Stop at a round of fewer than 64 pages, at growth by 32 pages or more, or after 8 rounds.",
-        version="go-criu 7",
+        summary="Stop after a pass of fewer than 64 pages, after growth by 32 pages or more, or after 8 passes; "
+        "the first grows from nothing, so it is the only one.",
+        version="go-criu 4 to 8",
         source="checkpoint-restore/go-criu phaul/client.go",
         code=kernel.CRIU_GO_PHAUL,
-        settings=_own(rounds=8.0, few_pages=64.0, growth_pages=32.0),
+        settings=_own(passes=8.0, few_pages=64.0, growth_pages=32.0),
     ),
     Preset(
         name="vmware-like",

@@ -127,16 +127,24 @@ def test_tailslow_steps_no_further_than_needed():
     assert throttling.auto_converge_step(0.5, 0.1, parameters) == MS(0.6)
 
 
-def test_qemu_from_9_2_syncs_a_throttled_guest_every_5_s():
+def test_qemu_from_9_2_syncs_at_a_tick_every_5_s_that_finds_no_new_sync():
     run = Migration("qemu-10", strategy=Strategy(auto_converge=True))
-    pages = 60e6 // 4096
-    sync(run, 2.0, 1e8, pages, 2)
-    assert run.ask(9.0, bandwidth=1e8) == policy.CONTINUE
-    sync(run, 10.0, 2e8, pages, 3)
-    assert run.state[policy.THROTTLE] == 0.2
-    assert run.state[policy.WAKE_TIME_S] == 15.0
-    assert run.ask(14.9, bandwidth=1e8) == policy.CONTINUE
-    assert run.ask(15.0, bandwidth=1e8) == policy.SYNC
+    assert run.state[policy.WAKE_TIME_S] == 5.0
+    assert run.ask(5.0, bandwidth=1e8) == policy.CONTINUE  # the first pass is left alone
+    assert run.ask(10.0, bandwidth=1e8) == policy.CONTINUE
+    sync(run, 11.0, 1e8, 1, 2)
+    assert run.ask(15.0, bandwidth=1e8) == policy.CONTINUE  # synced since the tick before
+    assert run.ask(19.9, bandwidth=1e8) == policy.CONTINUE
+    assert run.ask(20.0, bandwidth=1e8) == policy.SYNC
+    sync(run, 20.0, 1e8, 1, 3)
+    assert run.ask(25.0, bandwidth=1e8) == policy.SYNC
+
+
+def test_the_timer_is_that_of_auto_converge_from_9_2_on():
+    assert Migration("qemu-10").state[policy.WAKE_TIME_S] == math.inf
+    assert Migration("qemu", strategy=Strategy(auto_converge=True)).state[policy.WAKE_TIME_S] == math.inf
+    limited = Migration("qemu-10", strategy=Strategy(dirty_limit_bytes_per_s=1e8))
+    assert limited.state[policy.WAKE_TIME_S] == math.inf
 
 
 def test_dirty_limit_steps():
@@ -190,6 +198,11 @@ def test_nova_raises_50_ms_by_45_ms_every_75_s_a_gib():
     assert run.limit_ms(3150.0) == 500
 
 
+def test_nova_cuts_off_only_the_sum():
+    run = Migration("nova", guest_bytes=2 * GIB, steps=3)  # 166.7 ms, then 111.1 ms more each 150 s
+    assert [run.limit_ms(150.0 * k + 0.5) for k in range(4)] == [166, 277, 388, 500]
+
+
 def test_nova_counts_at_least_two_gib_and_disks_that_move():
     assert Migration("nova", guest_bytes=GIB).limit_ms(150.5) == 95
     assert Migration("nova", guest_bytes=GIB, storage_bytes=GIB).limit_ms(150.5) == 50
@@ -199,8 +212,10 @@ def test_nova_counts_at_least_two_gib_and_disks_that_move():
 def test_nova_gives_up_after_800_s_a_gib():
     assert Migration("nova").ask(3200.0) == policy.CONTINUE
     assert Migration("nova").ask(3200.5) == policy.ABORT
-    assert Migration("nova", force_complete=1).ask(3200.5) == policy.SWITCHOVER
-    assert Migration("nova", force_complete=1, allow_postcopy=1).ask(3200.5) == policy.POSTCOPY
+    forced = Migration("nova", force_complete=1)
+    assert forced.ask(3200.5) == policy.CONTINUE  # noted at this poll, carried out at the next
+    assert forced.ask(3201.0) == policy.SWITCHOVER
+    assert Migration("nova", force_complete=1, allow_postcopy=1).ask(3201.0) == policy.POSTCOPY
     assert Migration("nova", completion_timeout_s_per_gib=0).ask(1e6) == policy.CONTINUE
 
 
@@ -292,96 +307,170 @@ def test_proxmox_throttles_without_being_asked():
 # KubeVirt
 
 
-def falling(run, until_s, step_s=0.4, **readings):
-    """Poll with what remains falling steadily; return the first action that is not CONTINUE, and when."""
-    for k in range(1, int(until_s / step_s) + 1):
-        action = run.ask(k * step_s, remaining=1e9 - k * 1e5, **readings)
+def first_action(run, until_s, step_s=0.4, **readings):
+    """Poll until something is ordered; return that and when."""
+    for k in range(1, round(until_s / step_s) + 1):
+        action = run.ask(k * step_s, bandwidth=1e6, **readings)
         if action != policy.CONTINUE:
-            return action, k * step_s
+            return action, pytest.approx(k * step_s)
     return policy.CONTINUE, until_s
 
 
 def test_kubevirt_allows_150_s_a_gib():
-    action, at_s = falling(Migration("kubevirt", guest_bytes=2 * GIB), 400.0)
-    assert action == policy.ABORT
-    assert at_s == MS(300.0)
-    assert falling(Migration("kubevirt", guest_bytes=GIB, allow_disruption=1), 400.0)[0] == policy.SWITCHOVER
-    rule = Migration("kubevirt", guest_bytes=GIB, allow_disruption=1, allow_postcopy=1)
-    assert falling(rule, 400.0)[0] == policy.POSTCOPY
+    assert first_action(Migration("kubevirt", guest_bytes=2 * GIB), 400.0) == (
+        policy.ABORT,
+        301.2,
+    )  # 301 whole seconds
+    assert first_action(Migration("kubevirt", guest_bytes=GIB, storage_bytes=GIB), 400.0) == (policy.ABORT, 301.2)
+    assert first_action(Migration("kubevirt", guest_bytes=GIB, completion_s_per_gib=0), 400.0)[0] == policy.CONTINUE
 
 
-def test_kubevirt_aborts_without_a_new_low_for_150_s():
+def test_kubevirt_up_to_1_3_allowed_800_s_a_gib():
+    assert first_action(Migration("kubevirt", guest_bytes=GIB, completion_s_per_gib=800), 900.0) == (
+        policy.ABORT,
+        801.2,
+    )
+
+
+def test_kubevirt_counts_started_gb_when_asked_to():
+    run = Migration("kubevirt", guest_bytes=2 * GIB, count_started_gb=1)  # 2.15 GB are 3
+    assert first_action(run, 500.0) == (policy.ABORT, 451.2)
+
+
+def test_kubevirt_disrupts_the_guest_where_allowed():
+    assert first_action(Migration("kubevirt", guest_bytes=GIB, allow_disruption=1), 400.0) == (
+        policy.SWITCHOVER,
+        151.2,
+    )
+    both = Migration("kubevirt", guest_bytes=GIB, allow_disruption=1, allow_postcopy=1)
+    assert first_action(both, 400.0) == (policy.POSTCOPY, 151.2)
+    # AllowWorkloadDisruption follows AllowPostCopy
+    assert first_action(Migration("kubevirt", guest_bytes=GIB, allow_postcopy=1), 400.0) == (policy.POSTCOPY, 151.2)
+
+
+def test_kubevirt_aborts_when_nothing_moves_for_150_s():
     run = Migration("kubevirt", guest_bytes=100 * GIB)
-    run.ask(0.4, remaining=1e9)
-    run.ask(0.8, remaining=9e8)
-    actions = [run.ask(0.8 + 0.4 * k, remaining=1e9) for k in range(1, 400)]
-    assert actions.index(policy.ABORT) == 375  # first poll more than 150 s after the low
+    assert run.ask(10.0, bandwidth=1e6) == policy.CONTINUE
+    assert run.ask(20.0, bandwidth=0.0) == policy.CONTINUE
+    assert run.state[policy.WAKE_TIME_S] == MS(171.2)
+    assert run.ask(171.1, bandwidth=0.0) == policy.CONTINUE
+    assert run.ask(171.2, bandwidth=0.0) == policy.ABORT
+
+
+def test_kubevirt_does_not_mind_a_remainder_that_stays():
+    run = Migration("kubevirt", guest_bytes=100 * GIB)
+    assert first_action(run, 1000.0, remaining=1e9) == (policy.CONTINUE, 1000.0)
+    run.ask(1001.0, bandwidth=0.0)
+    run.ask(1100.0, bandwidth=1e6)  # it moves again
+    assert run.ask(1200.0, bandwidth=0.0) == policy.CONTINUE
 
 
 def test_kubevirt_ramp_from_150_to_900_ms_in_seven_steps_10_s_apart():
     run = Migration("kubevirt-ramp", guest_bytes=100 * GIB)
+    assert run.limit_ms(0.2) == 300  # QEMU's own, until the first poll
     assert run.limit_ms(0.4) == 150
     assert run.limit_ms(20.0, iteration=2) == 150
-    limits = [run.limit_ms(20.4 + 10.0 * k, iteration=3 + k, remaining=1e9 - k) for k in range(9)]
-    assert limits == pytest.approx([150 + 750 / 7 * min(k + 1, 7) for k in range(9)])
+    run.ask(20.1, policy.SYNCED, iteration=3)
+    assert run.state[policy.WAKE_TIME_S] == MS(20.4)
+    limits = [run.limit_ms(20.4 + 10.0 * k, iteration=3 + k) for k in range(10)]
+    assert limits == [257, 364, 471, 578, 685, 792, 899, 900, 900, 900]  # 750 // 7 = 107
 
 
 def test_kubevirt_ramp_waits_10_s_between_changes():
     run = Migration("kubevirt-ramp", guest_bytes=100 * GIB)
-    first = run.limit_ms(12.0, iteration=3)
-    assert run.limit_ms(21.6, iteration=4, remaining=9e8) == first
-    assert run.limit_ms(22.4, iteration=4, remaining=8e8) > first
+    run.ask(0.4)
+    assert run.limit_ms(8.0, iteration=5) == 150
+    assert run.state[policy.WAKE_TIME_S] == MS(10.4)
+    assert run.limit_ms(10.4, iteration=6) == 257
+    assert run.state[policy.WAKE_TIME_S] == MS(20.4)
 
 
-def boundaries(run, remaining, every_s=5.0, rate=1e8):
-    """Pass iteration boundaries with these remainders; return the actions."""
-    return [
-        run.ask(
-            every_s * (k + 1),
-            policy.SYNCED,
-            remaining=left,
-            bandwidth=1.0,
-            sent=rate * every_s * (k + 1),
-            iteration=k + 2,
-        )
-        for k, left in enumerate(remaining)
-    ]
+def test_kubevirt_ramp_gives_up_like_kubevirt():
+    assert first_action(Migration("kubevirt-ramp", guest_bytes=GIB), 400.0) == (policy.ABORT, 151.2)
 
 
-def test_kubevirt_stall_needs_a_minimum_older_than_40_s():
-    early = boundaries(Migration("kubevirt-stall", guest_bytes=8 * GIB), [1e9] * 8)
-    assert set(early) == {policy.CONTINUE}
+def boundaries(run, remaining, every_s=5.0, bandwidth=1e8):
+    """Pass bitmap syncs that leave this, with a poll before each; return the actions at them."""
+    actions = []
+    for k, left in enumerate(remaining):
+        at_s = every_s * (k + 1)
+        run.ask(at_s - 0.1, remaining=1e10, bandwidth=bandwidth)
+        actions.append(run.ask(at_s, policy.SYNCED, remaining=left, bandwidth=bandwidth, iteration=k + 2))
+    return actions
+
+
+def stall(**changes):
+    return Migration("kubevirt-stall", guest_bytes=8 * GIB, **changes)
+
+
+def test_kubevirt_stall_needs_a_minimum_at_least_40_s_old():
+    assert set(boundaries(stall(), [1e9] * 8)) == {policy.CONTINUE}
     # 1 GB at 100 MB/s is 10 s: far above 1.5 x 900 ms, so the stall is the end of it.
-    late = boundaries(Migration("kubevirt-stall", guest_bytes=8 * GIB), [1e9] * 12)
-    assert late.index(policy.ABORT) == 8  # at 45 s, 40 s after the first boundary
+    assert boundaries(stall(), [1e9] * 12).index(policy.ABORT) == 8  # at 45 s, 40 s after the first boundary
 
 
 def test_kubevirt_stall_does_not_see_one_while_remaining_falls_by_more_than_4_percent():
-    falls = [1e9 * 0.9**k for k in range(20)]
-    assert set(boundaries(Migration("kubevirt-stall", guest_bytes=8 * GIB), falls)) == {policy.CONTINUE}
+    falls = [1e9 * 0.9**k for k in range(30)]
+    assert set(boundaries(stall(), falls, bandwidth=1e6)) == {policy.CONTINUE}
+    slow = [1e9 * 0.9943**k for k in range(30)]  # 8 boundaries: 4.5 %
+    assert set(boundaries(stall(), slow)) == {policy.CONTINUE}
+    slower = [1e9 * 0.9951**k for k in range(30)]  # 3.9 %
+    assert boundaries(stall(), slower).index(policy.ABORT) == 8
 
 
-def test_kubevirt_stall_tries_once_more_with_the_maximum():
-    run = Migration("kubevirt-stall", guest_bytes=8 * GIB)
+def test_kubevirt_stall_starts_with_300_ms_and_tries_60_s_with_the_maximum():
+    run = stall()
     assert run.limit_ms(0.1) == 300
-    boundaries(run, [1.2e8] * 9)  # 1.2 s: within 1.5 x 900 ms
+    boundaries(run, [1.34e8] * 9)  # 1.34 s: within 1.5 x 900 ms
     assert run.state[policy.DOWNTIME_LIMIT_S] == 0.9
-    assert run.ask(105.0, bandwidth=1.0) == policy.CONTINUE
-    assert run.ask(105.1, bandwidth=1.0) == policy.ABORT  # 60 s after 45 s
+    assert run.ask(105.6, bandwidth=1e8, remaining=1e9) == policy.CONTINUE  # 105 whole seconds
+    assert run.ask(106.0, bandwidth=1e8, remaining=1e9) == policy.ABORT
+    assert policy.ABORT in boundaries(stall(), [1.36e8] * 9)
+    assert stall(downtime_limit_s=0.2).limit_ms(0.1) == 200
 
 
 def test_kubevirt_stall_waits_for_a_local_minimum():
-    run = Migration("kubevirt-stall", guest_bytes=8 * GIB)
-    actions = boundaries(run, [1e9, 1.3e9, 1.3e9, 1.3e9, 1.3e9, 1.3e9, 1.3e9, 1.3e9, 1.3e9, 1.2e9, 1.02e9])
-    assert actions[8:] == [policy.CONTINUE, policy.CONTINUE, policy.ABORT]
+    remaining = [1e9] + [1.3e9] * 8 + [1.2e9, 1.02e9]
+    assert boundaries(stall(), remaining)[8:] == [policy.CONTINUE, policy.CONTINUE, policy.ABORT]
+
+
+def test_kubevirt_stall_lowers_its_sights_after_40_then_20_then_10_s():
+    # Stalled at 45 s with the best 1 GB; never again that low. At 85 s the least since, 1.1 GB, becomes the best.
+    after = [1.1e9] + [1.3e9] * 7 + [1.3e9, 1.12e9]
+    assert boundaries(stall(), [1e9] + [1.3e9] * 8 + after)[-2:] == [policy.CONTINUE, policy.ABORT]
+    # Nor that one: 20 s later the next, 1.2 GB; each is tried once.
+    after = [1.1e9, 1.2e9] + [1.3e9] * 10 + [1.21e9]
+    actions = boundaries(stall(), [1e9] + [1.3e9] * 8 + after)
+    assert actions[-2:] == [policy.CONTINUE, policy.ABORT]
+
+
+def test_kubevirt_stall_smooths_the_bandwidth_by_0_4():
+    run = stall()
+    run.ask(0.4, bandwidth=1e8)
+    run.ask(0.8, bandwidth=2e8)
+    assert run.state[policy.MEMORY + 4] == MS(1.4e8)
+    run.ask(1.0, bandwidth=9e8)  # between two polls
+    assert run.state[policy.MEMORY + 4] == MS(1.4e8)
 
 
 def test_kubevirt_stall_goes_post_copy_where_allowed():
-    run = Migration("kubevirt-stall", guest_bytes=8 * GIB, allow_disruption=1, allow_postcopy=1)
-    assert policy.POSTCOPY in boundaries(run, [1e9] * 9)
-    forced = Migration("kubevirt-stall", guest_bytes=8 * GIB, allow_disruption=1)
+    assert policy.POSTCOPY in boundaries(stall(allow_disruption=1, allow_postcopy=1), [1e9] * 9)
+    assert policy.POSTCOPY in boundaries(stall(allow_postcopy=1), [1e9] * 9)
+    forced = stall(allow_disruption=1)
     boundaries(forced, [1e9] * 9)
     assert forced.state[policy.DOWNTIME_LIMIT_S] == 2000.0
+
+
+def test_kubevirt_stall_ends_within_the_budget_or_twice_that():
+    def at_the_end(**changes):
+        run = Migration("kubevirt-stall", guest_bytes=GIB, **changes)
+        return first_action(run, 200.0), run
+
+    assert at_the_end()[0] == (policy.ABORT, 151.2)
+    assert at_the_end(allow_postcopy=1)[0] == (policy.ABORT, 151.2)  # 1 GiB at 1 MB/s would not end before 300 s
+    assert at_the_end(allow_postcopy=1, completion_factor=20)[0] == (policy.POSTCOPY, 151.2)
+    (_, _), run = at_the_end(allow_disruption=1, completion_factor=20)
+    assert run.state[policy.DOWNTIME_LIMIT_S] == 2000.0
 
 
 # Xen
@@ -452,19 +541,32 @@ def test_cloud_hypervisor_cancels_after_an_hour_or_stops_then():
 
 
 def test_phaul():
-    assert passes(Migration("criu-phaul"), [1000, 64]) == 2
+    assert passes(Migration("criu-phaul"), [1000, 64, 64]) == 3  # the pass of 64 pages is sent, then the rest
     assert passes(Migration("criu-phaul"), [1000, 65, 65]) is None
-    assert passes(Migration("criu-phaul"), [1000, 1101]) == 2
-    assert passes(Migration("criu-phaul"), [1000, 1100]) is None
-    assert passes(Migration("criu-phaul"), [1000] * 20) == 8
+    assert passes(Migration("criu-phaul"), [1000, 1110, 1]) == 3
+    assert passes(Migration("criu-phaul"), [1000, 1109, 1219]) is None  # 10.9 % are 10 whole per cent
+    assert passes(Migration("criu-phaul"), [1000] * 20) == 9  # numbered from 0
 
 
-def test_go_phaul():
-    assert passes(Migration("criu-go-phaul"), [1000, 63]) == 2
-    assert passes(Migration("criu-go-phaul"), [1000, 64, 64]) is None
-    assert passes(Migration("criu-go-phaul"), [1000, 1032]) == 2
-    assert passes(Migration("criu-go-phaul"), [1000, 1031]) is None
-    assert passes(Migration("criu-go-phaul"), [1000] * 20) == 8
+def test_go_phaul_stops_after_its_first_pass():
+    assert passes(Migration("criu-go-phaul"), [1000] * 20) == 1  # compared with 0 pages before it
+    assert passes(Migration("criu-go-phaul", guest_bytes=31 * 4096), [1000] * 20) == 1  # fewer than 64
+
+
+def test_go_phaul_from_its_second_pass_on():
+    def after_the_first(dirtied, **changes):
+        run = Migration("criu-go-phaul", **changes)
+        assert run.ask(1.0, policy.EMPTY, remaining=0.0, iteration=1) == policy.SWITCHOVER
+        run.ask(1.0, policy.SYNCED, remaining=1e6, dirtied=1000, iteration=2)
+        assert run.ask(2.0, policy.EMPTY, remaining=0.0, iteration=2) == policy.CONTINUE
+        run.ask(2.0, policy.SYNCED, remaining=1e6, dirtied=dirtied, iteration=3)
+        return run.ask(3.0, policy.EMPTY, remaining=0.0, iteration=3)
+
+    assert after_the_first(63) == policy.SWITCHOVER
+    assert after_the_first(64) == policy.CONTINUE
+    assert after_the_first(1031) == policy.CONTINUE
+    assert after_the_first(1032) == policy.SWITCHOVER
+    assert passes(Migration("criu-go-phaul", growth_pages=1e9), [1000] * 20) == 8
 
 
 # VMware- and Hyper-V-like

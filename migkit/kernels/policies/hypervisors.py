@@ -62,7 +62,7 @@ def xen_4_5(state: np.ndarray, parameters: np.ndarray) -> int:
 
 @lean
 def cloud_hypervisor(state: np.ndarray, parameters: np.ndarray) -> int:
-    """Return what Cloud Hypervisor does.
+    """Return what Cloud Hypervisor does since version 52.
 
     After each sync ``estimate = bytes of the fresh dirty list / bandwidth of the round
     before``; stop when it is at most the limit or nothing is dirty. When the pre-copy time
@@ -89,36 +89,40 @@ def cloud_hypervisor(state: np.ndarray, parameters: np.ndarray) -> int:
 
 @lean
 def criu_phaul(state: np.ndarray, parameters: np.ndarray) -> int:
-    """Return what P.Haul does: stop at a round of few pages, at growth, or after some rounds.
+    """Return what P.Haul does after each pre-dump, the one of the whole guest being number 0.
 
-    Settings: rounds (8), pages (64, inclusive), growth in per cent of the round before (10).
+    Stop when it wrote at most 64 pages, when that is more than 10 % above the one before (in whole per
+    cent), or when its number is 8. Settings: number (8), pages (64, inclusive), growth [%] (10).
     """
-    pages = state[r.DIRTIED_PAGES]
-    growth = pages - state[_PAGES] * (1.0 + parameters[r.SETTINGS + 2] / 100.0)
-    return _phaul(state, parameters, pages <= parameters[r.SETTINGS + 1], growth > 0.0)
+    pages, before = state[r.DIRTIED_PAGES], state[_PAGES]
+    growth_percent = math.floor((pages - before) * 100.0 / before) if before > 0.0 else 0.0
+    grows = growth_percent > parameters[r.SETTINGS + 2]
+    last = state[r.ITERATION] > parameters[r.SETTINGS]
+    return _after_pass(state, parameters, last or grows or pages <= parameters[r.SETTINGS + 1])
 
 
 @lean
 def criu_go_phaul(state: np.ndarray, parameters: np.ndarray) -> int:
-    """Return what go-criu's phaul does: as P.Haul, with fewer than 64 pages and growth counted in pages.
+    """Return what go-criu's phaul does after each pre-dump, the one of the whole guest being number 1.
 
-    Settings: rounds (8), pages (64, exclusive), growth in pages (32).
+    Stop when its number is 8, when it wrote fewer than 64 pages, or at least 32 pages more than the one
+    before. Before the first there are 0 pages, so that a guest of 32 pages or more stops after its first.
+    Settings: number (8), pages (64, exclusive), growth [pages] (32).
     """
     pages = state[r.DIRTIED_PAGES]
-    growth = pages - state[_PAGES]
-    return _phaul(state, parameters, pages < parameters[r.SETTINGS + 1], growth >= parameters[r.SETTINGS + 2])
+    grows = pages - state[_PAGES] >= parameters[r.SETTINGS + 2]
+    last = state[r.ITERATION] >= parameters[r.SETTINGS]
+    return _after_pass(state, parameters, last or grows or pages < parameters[r.SETTINGS + 1])
 
 
 @lean
-def _phaul(state: np.ndarray, parameters: np.ndarray, few: bool, grows: bool) -> int:
+def _after_pass(state: np.ndarray, parameters: np.ndarray, stops: bool) -> int:
+    """Return SWITCHOVER when a pass is over and it ``stops``; note its pages for the next one."""
     _by_passes(state, parameters)
-    if state[r.EVENT] != r.SYNCED or state[r.ITERATION] <= 1.0:
+    if state[r.EVENT] != r.EMPTY:
         return r.CONTINUE
-    compared = state[_PAGES] > 0.0
     state[_PAGES] = state[r.DIRTIED_PAGES]
-    if few or (compared and grows) or state[r.ITERATION] > parameters[r.SETTINGS]:
-        return r.SWITCHOVER
-    return r.CONTINUE
+    return r.SWITCHOVER if stops else r.CONTINUE
 
 
 @lean

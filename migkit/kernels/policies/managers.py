@@ -37,8 +37,8 @@ def nova(state: np.ndarray, parameters: np.ndarray) -> int:
 
     With ``G = max(2, RAM) + max(2, storage)`` [GiB] (storage only when it moves too), steps S
     and delay d, when more than ``i x int(d G)`` seconds have passed the limit is
-    ``int(D/S + i (D - D/S)/S)`` ms. After ``int(timeout G)`` seconds: abort, or force the end
-    by post-copy where permitted, else by stopping the guest. LIMIT_S is D. Settings: S,
+    ``int(D/S + i (D - D/S)/S)`` ms. After ``int(timeout G)`` seconds: abort, or at the next poll force the
+    end by post-copy where permitted, else by stopping the guest. LIMIT_S is D. Settings: S,
     d [s/GiB], timeout [s/GiB] (0: none), 1 to force, 1 if post-copy is permitted, poll [s].
     """
     s = r.SETTINGS
@@ -48,18 +48,20 @@ def nova(state: np.ndarray, parameters: np.ndarray) -> int:
     if state[r.STORAGE_BYTES] > 0.0:
         gib += max(2.0, state[r.STORAGE_BYTES] / r.GIB)
     timeout_s = math.floor(parameters[s + 2] * gib)
-    if 0.0 < timeout_s < polled_s:
-        if parameters[s + 3] <= 0.0:
+    forced = parameters[s + 3] > 0.0
+    ends_after_s = timeout_s + (poll_s if forced else 0.0)
+    if timeout_s > 0.0 and polled_s > ends_after_s:
+        if not forced:
             return r.ABORT
         return r.POSTCOPY if parameters[s + 4] > 0.0 else r.SWITCHOVER
     steps = parameters[s]
     delay_s = max(1.0, math.floor(parameters[s + 1] * gib))
     step = min(max(math.ceil(polled_s / delay_s) - 1.0, 0.0), steps)
     full_ms = parameters[r.LIMIT_S] * 1000.0
-    base_ms = math.floor(full_ms / steps)
+    base_ms = full_ms / steps
     limit_ms = math.floor(base_ms + step * (full_ms - base_ms) / steps + 1e-9)
     action = under_limit(state, parameters, limit_ms / 1000.0)
-    wake_s = timeout_s if timeout_s > 0.0 else math.inf
+    wake_s = ends_after_s if timeout_s > 0.0 else math.inf
     if step < steps:
         wake_s = min(wake_s, (step + 1.0) * delay_s)
     state[r.WAKE_TIME_S] = (math.floor(wake_s / poll_s) + 1.0) * poll_s - SLACK_S if wake_s < math.inf else wake_s

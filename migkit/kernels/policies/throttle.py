@@ -15,10 +15,11 @@ _EVALUATED_S = r.THROTTLE_MEMORY  # last evaluation
 _SENT_BYTES = r.THROTTLE_MEMORY + 1  # sent by then
 _DIRTIED_PAGES = r.THROTTLE_MEMORY + 2  # marked since then
 _HIGH_PERIODS = r.THROTTLE_MEMORY + 3  # counted against the guest, not reset by a good one
-_SYNCED_S = r.THROTTLE_MEMORY + 4  # last sync
+_TICK_S = r.THROTTLE_MEMORY + 4  # the next tick of the timer that syncs
 _ACTIVE = r.THROTTLE_MEMORY + 5  # dirty-limit has been triggered
 _SLEEP = r.THROTTLE_MEMORY + 6  # its sleep per ring-full time
 _ADJUST_S = r.THROTTLE_MEMORY + 7  # its next adjustment
+_TICKED = r.THROTTLE_MEMORY + 6  # auto-converge: the iteration that the last tick of the timer found
 
 PERIOD_S = 1.0  # syncs closer than this are evaluated together (ram.c)
 HIGH_PERIODS = 2.0  # periods that lead to a step (ram.c)
@@ -32,12 +33,11 @@ def throttle(state: np.ndarray, parameters: np.ndarray) -> int:
 
     At syncs more than 1 s after the last evaluation: when the pages marked since then
     exceed ``trigger`` times the bytes sent, the period counts against the guest; every
-    second such period makes a step. While throttled, THROTTLE_SYNC_S bounds the time
-    between syncs after the first pass (QEMU from 9.2).
+    second such period makes a step. With auto-converge a timer ticks every THROTTLE_SYNC_S (QEMU from
+    9.2: 5 s); after the first pass a tick syncs when nothing has since the tick before (cpu-throttle.c).
     """
     now_s = state[r.NOW_S]
     if state[r.EVENT] == r.SYNCED:
-        state[_SYNCED_S] = now_s
         if state[r.ITERATION] <= 1.0:
             state[_EVALUATED_S] = now_s
             state[_SENT_BYTES] = state[r.SENT_BYTES]
@@ -49,11 +49,24 @@ def throttle(state: np.ndarray, parameters: np.ndarray) -> int:
         state[_SLEEP] = dirty_limit_step(state[_SLEEP], state[r.DIRTY_RATE], parameters[r.DIRTY_LIMIT_RATE])
         state[r.THROTTLE] = state[_SLEEP] / (1.0 + state[_SLEEP])
         state[_ADJUST_S] = now_s + PERIOD_S
+    return _tick(state, parameters)
+
+
+@lean
+def _tick(state: np.ndarray, parameters: np.ndarray) -> int:
+    """Let the timer tick when it is due; return SYNC when that must read the bitmap, else CONTINUE."""
     interval_s = parameters[r.THROTTLE_SYNC_S]
-    due = interval_s > 0.0 and state[r.THROTTLE] > 0.0 and state[r.ITERATION] > 1.0
-    if due and state[r.EVENT] == r.WINDOW and now_s >= state[_SYNCED_S] + interval_s:
-        return r.SYNC
-    return r.CONTINUE
+    if interval_s <= 0.0 or parameters[r.THROTTLE_RULE] != r.AUTO_CONVERGE:
+        return r.CONTINUE
+    if state[_TICK_S] <= 0.0:
+        state[_TICK_S] = interval_s
+    if state[r.NOW_S] < state[_TICK_S]:
+        return r.CONTINUE
+    iteration = state[r.ITERATION]
+    stale = iteration > 1.0 and iteration == state[_TICKED] and state[r.EVENT] != r.SYNCED
+    state[_TICKED] = iteration + 1.0 if stale else iteration
+    state[_TICK_S] = state[r.NOW_S] + interval_s
+    return r.SYNC if stale else r.CONTINUE
 
 
 @lean
@@ -62,8 +75,8 @@ def throttle_wake_s(state: np.ndarray, parameters: np.ndarray) -> float:
     wake_s = math.inf
     if state[_ACTIVE] > 0.0:
         wake_s = float(state[_ADJUST_S])
-    if parameters[r.THROTTLE_SYNC_S] > 0.0 and state[r.THROTTLE] > 0.0 and state[r.ITERATION] > 1.0:
-        wake_s = min(wake_s, float(state[_SYNCED_S] + parameters[r.THROTTLE_SYNC_S]))
+    if state[_TICK_S] > 0.0:
+        wake_s = min(wake_s, float(state[_TICK_S]))
     return wake_s
 
 
