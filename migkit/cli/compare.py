@@ -16,13 +16,6 @@ from migkit.units import format_duration, format_size
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
 
-# Keys that have a meaning for these strategies alone
-_ONLY = {
-    "postcopy_after": ("hybrid",),
-    "postcopy_after_rounds": ("hybrid",),
-    "prefetch_pages": ("postcopy", "hybrid"),
-}
-
 
 @click.command()
 @scenario_options
@@ -89,14 +82,11 @@ def _names(what: str, text: str, known: list[str]) -> list[str]:
 
 
 def _changed(tables: Mapping[str, Any], own: str, rule: str, manner: str) -> dict[str, Any]:
-    """Return the tables with another policy and strategy, without the keys that these do not have."""
+    """Return the tables with another policy and strategy, without settings of the old policy."""
     policy = dict(tables.get("policy", {})) | {"name": rule}
     if rule != own:
         policy.pop("settings", None)
-    strategy = {
-        key: value for key, value in tables.get("strategy", {}).items() if key not in _ONLY or manner in _ONLY[key]
-    }
-    return dict(tables) | {"policy": policy, "strategy": strategy | {"name": manner}}
+    return dict(tables) | {"policy": policy, "strategy": dict(tables.get("strategy", {})) | {"name": manner}}
 
 
 def _table(results: Mapping[tuple[str, str], Prediction]) -> str:

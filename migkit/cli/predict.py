@@ -74,7 +74,7 @@ def _table(case: Scenario, result: Prediction) -> str:
         ("verdict", result.verdict.replace("_", " ")),
         *[("why" if at == 0 else "", reason) for at, reason in enumerate(result.reasons)],
         ("total time", format_duration(result.total_time_s) + _between(result, "total_time_s", format_duration)),
-        ("downtime", format_duration(result.downtime_s) + _between(result, "downtime_s", format_duration)),
+        ("downtime", _downtime(result)),
         ("sent", _or_endless(result.transferred_bytes) + _between(result, "transferred_bytes", format_size)),
         ("iterations", str(result.iterations)),
         ("left at switchover", format_size(result.remaining_at_switchover_bytes)),
@@ -94,6 +94,12 @@ def _table(case: Scenario, result: Prediction) -> str:
     return f"{lines}\n\n{_rounds(result.rounds)}"
 
 
+def _downtime(result: Prediction) -> str:
+    if result.verdict != "converges":
+        return "none: the guest stays"
+    return format_duration(result.downtime_s) + _between(result, "downtime_s", format_duration)
+
+
 def _or_endless(value_bytes: float) -> str:
     return "without end" if value_bytes == float("inf") else format_size(value_bytes)
 
@@ -102,6 +108,8 @@ def _between(result: Prediction, name: str, show: Any) -> str:
     if result.interval is None:
         return ""
     low, high = getattr(result.interval, name)
+    if low == high:
+        return ""
     return f"  ({show(low)} to {show(high)} at {100 * result.interval.level:g} %)"
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from migkit.errors import UsageError
-from migkit.scenario._fields import bounded, check, file_key
+from migkit.scenario._fields import bounded, check
 from migkit.units import MIB, PAGE_BYTES
 
 __all__ = ["COMPRESSIONS", "STRATEGIES", "Strategy"]
@@ -18,6 +18,9 @@ COMPRESSIONS = ("none", "zlib", "zstd", "lz4")
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
     """A strategy; every switch is off by default.
+
+    What another manner of moving would look at may stand here as well and changes nothing, so that one
+    file serves all of them: ``postcopy_after_s`` counts for ``hybrid`` alone.
 
     Attributes
     ----------
@@ -31,7 +34,7 @@ class Strategy:
         ``hybrid`` goes post-copy at the end of this round, unless the time above came first.
         With neither of the two given it does so after the first round.
     prefetch_pages
-        Neighbours that post-copy sends behind each page that faulted.
+        Neighbours that post-copy, alone or of a hybrid, sends behind each page that faulted.
     auto_converge
         Throttle a guest that dirties faster than the link drains, by the policy's steps.
     dirty_limit_bytes_per_s
@@ -77,9 +80,6 @@ class Strategy:
 
     def __post_init__(self) -> None:
         check(self, "strategy")
-        self._only_with("hybrid", "postcopy_after_s", "postcopy_after_rounds")
-        if self.name not in ("postcopy", "hybrid"):
-            self._only_with("postcopy or hybrid", "prefetch_pages")
         if self.xbzrle and self.compression != "none":
             raise UsageError(
                 f'strategy.xbzrle: differences are not compressed; set compression to "none", not '
@@ -89,13 +89,3 @@ class Strategy:
             raise UsageError(
                 "strategy.storage_dirty_bytes_per_s: no storage is copied along; give storage_bytes or leave it out"
             )
-
-    def _only_with(self, names: str, *fields: str) -> None:
-        """Refuse a field that has no meaning under this strategy."""
-        if self.name in names.split(" or "):
-            return
-        for field in fields:
-            value = getattr(self, field)
-            if value is not None and value is not False and value != 0:
-                where = f"strategy.{file_key(field)}"
-                raise UsageError(f'{where}: has no meaning for "{self.name}"; use it with {names} or leave it out')

@@ -21,7 +21,7 @@ def test_exact_traces_give_the_constants_back(design, computed, true_host):
     assert set(calibration.constants) == set(FITTED)
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(
     seed=st.integers(0, 2**32),
     goodput=st.floats(3e8, 4e9),

@@ -84,10 +84,6 @@ WRONG = [
         "link.background_bytes_per_s: 1 Gbit/s leaves nothing of the bandwidth (1 Gbit/s); lower it or raise the bandwidth",
     ),
     (
-        GUEST + '[strategy]\npostcopy_after = "2 s"',
-        'strategy.postcopy_after: has no meaning for "precopy"; use it with hybrid or leave it out',
-    ),
-    (
         GUEST + '[strategy]\nstorage_dirty = "1 MB/s"',
         "strategy.storage_dirty_bytes_per_s: no storage is copied along; give storage_bytes or leave it out",
     ),

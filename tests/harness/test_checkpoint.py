@@ -216,7 +216,7 @@ HEADERS = st.recursive(
 )
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     header=st.binary(max_size=200) | HEADERS.map(lambda h: json.dumps(h).encode()),
     version=st.sampled_from([1, 1, 1, 2]),

@@ -49,7 +49,7 @@ def test_marking_counts_new_pages_once_and_ends_holes():
     assert holes.tolist() == [1, 1, 0, 0, 0, 0] + [1] * 6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sets(st.integers(0, PAGES - 1), min_size=1), st.integers(0, PAGES - 1))
 def test_what_is_gathered_and_scattered_is_the_memory(marked, position):
     words = memory()
@@ -96,7 +96,7 @@ def test_runs_are_found_only_when_every_page_is_new():
     assert wire.runs(headers, present, out) == -1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 2000), st.data())
 def test_a_changed_bit_changes_the_checksum(size, data):
     words = np.random.default_rng(size).integers(-(1 << 62), 1 << 62, size)

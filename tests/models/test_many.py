@@ -188,10 +188,10 @@ def test_all_wrong_rows_are_reported_at_once():
 
 
 def test_a_contradiction_of_a_whole_group_is_found_in_every_row():
-    frame = machines(10).assign(strategy=["hybrid", "precopy"] * 5, postcopy_after_s=1.0)
+    frame = machines(10).assign(storage_bytes=[0, 2**30] * 5, storage_dirty_bytes_per_s=1e6)
     with pytest.raises(rows.RowsError) as caught:
         predict_many(frame)
-    assert list(caught.value.reasons) == [1, 3, 5, 7, 9]
+    assert list(caught.value.reasons) == [0, 2, 4, 6, 8]
 
 
 def test_one_wrong_row_in_a_million():
@@ -268,7 +268,7 @@ VALUES = {
 }
 
 
-@settings(max_examples=300, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=300, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.data())
 def test_the_rows_found_wrong_are_those_that_are_no_scenario(data):
     names = data.draw(st.lists(st.sampled_from(sorted(VALUES)), unique=True, max_size=4))

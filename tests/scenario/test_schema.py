@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -5,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migkit.errors import UsageError
+from migkit.models.predict import predict
 from migkit.scenario import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, reference, schema
 
 ISSUE_FILE = """
@@ -52,6 +54,15 @@ def test_the_documented_file_reads_as_documented(tmp_path):
     path = tmp_path / "scenario.toml"
     path.write_text(ISSUE_FILE)
     assert schema.load(path) == ISSUE_SCENARIO
+
+
+def test_a_file_may_hold_keys_of_another_strategy(tmp_path):
+    path = tmp_path / "scenario.toml"
+    path.write_text(ISSUE_FILE.replace('"hybrid"', '"precopy"'))
+    scenario = schema.load(path)
+    plain = dataclasses.replace(scenario, strategy=Strategy())
+    assert scenario.strategy.postcopy_after_s == 2.0
+    assert predict(scenario).total_time_s == predict(plain).total_time_s
 
 
 def test_json_has_the_same_keys(tmp_path):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from migkit.errors import RunError, TraceError, UsageError
 from migkit.traces import io, read, write
 
-QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+QUICK = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
 
 @pytest.fixture

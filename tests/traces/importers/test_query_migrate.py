@@ -88,7 +88,7 @@ def test_missing_files_and_runs(tmp_path, log):
         read_query_migrate(cut)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(raw=st.binary(max_size=400), at=st.integers(0, 400))
 def test_altered_logs_give_only_trace_errors(log, raw, at):
     whole = log.read_bytes()
