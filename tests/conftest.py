@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 # Generated inputs are judged by what comes out, never by how long a shared machine takes for it.
-hypothesis.settings.register_profile("migkit", suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("migkit", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("migkit")
 
 TOP = Path(__file__).resolve().parents[1]
