@@ -15,7 +15,7 @@ import numpy as np
 
 from migkit.kernels._jit import inlined, lean
 
-__all__ = ["RANDOM", "SWEEP", "after_sync", "intensity_s", "newly_dirty"]
+__all__ = ["RANDOM", "SWEEP", "intensity_s", "newly_dirty"]
 
 RANDOM: Final = 0
 SWEEP: Final = 1
@@ -29,18 +29,6 @@ def newly_dirty(kind: int, region_pages: float, writes: float, grain_pages: floa
     if kind == SWEEP:
         return min(1.0, min(writes * grain_pages, writes + grain_pages - 1.0) / region_pages)
     return -math.expm1(-writes * grain_pages / region_pages)
-
-
-@inlined
-def after_sync(kind: int, pending: float, newly: float) -> float:
-    """Return the pending share after a sync that finds a share ``newly`` dirty.
-
-    Random writes hit pending and sent pages alike: ``p + (1 - p) u``. A sweep goes on where
-    it was, so what it writes between two syncs is disjoint: ``min(1, p + u)``.
-    """
-    if kind == SWEEP:
-        return min(1.0, pending + newly)
-    return pending + (1.0 - pending) * newly
 
 
 @lean

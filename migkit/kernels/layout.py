@@ -61,7 +61,8 @@ PHASE_COUNT: Final = 4
 PHASE_OFFSET_S: Final = 5
 READS_PER_S: Final = 6
 REWRITE_BYTES: Final = 7
-CLASS_SLOTS: Final = 8
+START_PAGES: Final = 8  # where a sweep stands when the migration begins
+CLASS_SLOTS: Final = 9
 
 # Result of an engine
 ACTION: Final = 0  # of the policy that ended it; SETTLED: it never would

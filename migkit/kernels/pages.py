@@ -89,7 +89,7 @@ def pages_one(
     send = np.zeros(pages_sender.SEND_SLOTS)
     result[:] = 0.0
     pages_sender.begin(record, steps, send, pages.size)
-    pages_guest.lay_out(record, pages, guest, rng)
+    pages_guest.lay_out(record, pages, guest)
     guest[MARK_S] = send[T]
     state[policy.GUEST_BYTES] = pages.size * PAGE
     state[policy.STORAGE_BYTES] = record[layout.STORAGE_BYTES]

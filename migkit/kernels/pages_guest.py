@@ -56,18 +56,15 @@ SLICE_S: Final = 0.001  # in which writers take turns when time is short
 
 
 @jit
-def lay_out(record: np.ndarray, pages: np.ndarray, guest: np.ndarray, rng: np.random.Generator) -> None:
-    """Lay out regions, pages written once and zero pages in address order; all are to be sent.
-
-    Where a sweep stands when the migration begins is unknown, so it is drawn.
-    """
+def lay_out(record: np.ndarray, pages: np.ndarray, guest: np.ndarray) -> None:
+    """Lay out regions, pages written once and zero pages in address order; all are to be sent."""
     guest[:] = 0.0
     classes = int(record[CLASSES])
     at = 0
     for c in range(classes):
         guest[_HEAD + c * _CLASS + FIRST] = at
         size = int(record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES])
-        guest[_HEAD + c * _CLASS + CURSOR] = int(rng.random() * size)
+        guest[_HEAD + c * _CLASS + CURSOR] = int(record[CLASS_BASE + c * CLASS_SLOTS + layout.START_PAGES])
         at += size
     zero = record[FILL_ZERO] > 0.0
     written = at

@@ -3,7 +3,8 @@
 Memory is a ring of *pieces* in address order that begins at the scan pointer. A piece is a
 run of pages of one segment (a page class, the pages written once, the zero pages) whose
 pages are all pending with one probability. Sending moves the pointer; a sync makes each
-piece's share ``p`` into ``p + (1 - p) u`` of its class (see :mod:`migkit.kernels.dirty`).
+piece's share ``p`` into ``p + (1 - p) u`` of its class (see :mod:`migkit.kernels.dirty`), and makes
+the arc that a sweep wrote pending (see :mod:`migkit.kernels.precopy_ring`).
 Between two decisions of the policy nothing that the guest does matters, so the engine jumps
 from one to the next: by whole windows, whatever their number.
 
@@ -65,6 +66,7 @@ from migkit.kernels.precopy_state import (
     PIECE_SLOTS,
     PLAIN,
     POINT,
+    POSITIONS,
     QUOTA,
     ROUNDS_TO_SETTLE,
     ROW,
@@ -211,6 +213,7 @@ def _begin(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.nda
         if c < classes:
             size = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES]
             work[WRITES + c] = 0.0
+            work[POSITIONS + c] = record[CLASS_BASE + c * CLASS_SLOTS + layout.START_PAGES]
             phased = phased or record[CLASS_BASE + c * CLASS_SLOTS + layout.PHASE_COUNT] > 0.0
         else:
             size = record[NORMAL_PAGES] if c == classes else record[ZERO_PAGES]
@@ -218,6 +221,7 @@ def _begin(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.nda
             work[count * PIECE_SLOTS] = c
             work[count * PIECE_SLOTS + 1] = size
             work[count * PIECE_SLOTS + 2] = 1.0
+            work[count * PIECE_SLOTS + 3] = 0.0
             count += 1
             pages += size
     run[COUNT] = count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from migkit.kernels import dirty, layout
+from migkit.kernels import dirty, layout, precopy_ring
 from migkit.kernels._jit import inlined, lean
 from migkit.kernels.layout import (
     CAPACITY,
@@ -38,8 +38,12 @@ def mark(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarra
     """Move what was written since the last sync to the pending pages; return how many it adds."""
     count_writes(record, steps, run, work)
     if run[COUNT] > PIECES - 4:
-        _merge(run, work)
+        precopy_ring.make_room(run, work)
     classes = int(record[CLASSES])
+    for c in range(classes):
+        if int(record[CLASS_BASE + c * CLASS_SLOTS + layout.KIND]) == dirty.SWEEP:
+            precopy_ring.mark_sweep(record, run, work, c)
+            work[WRITES + c] = 0.0
     left = 0.0
     for i in range(int(run[COUNT])):
         at = ((int(run[HEAD]) + i) & LAST_PIECE) * PIECE_SLOTS
@@ -48,7 +52,7 @@ def mark(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarra
             base = CLASS_BASE + c * CLASS_SLOTS
             kind = int(record[base + layout.KIND])
             newly = dirty.newly_dirty(kind, record[base + layout.PAGES], work[WRITES + c], record[GRAIN_PAGES])
-            work[at + 2] = dirty.after_sync(kind, work[at + 2], newly)
+            work[at + 2] += (1.0 - work[at + 2]) * newly
         left += work[at + 1] * work[at + 2]
     for c in range(classes):
         work[WRITES + c] = 0.0
@@ -152,26 +156,3 @@ def _last_second(record: np.ndarray, steps: np.ndarray, base: int, run: np.ndarr
     offset_s = record[base + layout.PHASE_OFFSET_S]
     before = dirty.intensity_s(steps, first, count, offset_s, run[T] - 1.0)
     return rate * float(dirty.intensity_s(steps, first, count, offset_s, run[T]) - before)
-
-
-@lean
-def _merge(run: np.ndarray, work: np.ndarray) -> None:
-    """Join neighbours of one segment, two by two, keeping their pending pages."""
-    count = int(run[COUNT])
-    head = int(run[HEAD])
-    kept = 0
-    i = 0
-    while i < count:
-        at = ((head + i) & LAST_PIECE) * PIECE_SLOTS
-        segment, pages, share = work[at], work[at + 1], work[at + 2]
-        i += 1
-        if i < count:
-            other = ((head + i) & LAST_PIECE) * PIECE_SLOTS
-            if work[other] == segment:
-                share = (share * pages + work[other + 2] * work[other + 1]) / (pages + work[other + 1])
-                pages += work[other + 1]
-                i += 1
-        to = ((head + kept) & LAST_PIECE) * PIECE_SLOTS
-        work[to], work[to + 1], work[to + 2] = segment, pages, share
-        kept += 1
-    run[COUNT] = kept

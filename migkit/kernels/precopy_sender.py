@@ -39,6 +39,7 @@ from migkit.kernels.precopy_state import (
     PIECE_SLOTS,
     QUOTA,
     SAME,
+    SLACK_S,
     SPEED,
     WINDOW,
     WINDOW_BYTES,
@@ -73,10 +74,9 @@ def send(
     now_s, window_bytes, left, check_s = run[T], run[WINDOW_BYTES], run[LEFT], run[CHECK]
     event = policy.EMPTY
     while left > 0.0:
-        if now_s >= run[CHANGE]:
+        if now_s >= run[CHANGE] - SLACK_S:
             run[T] = now_s
             follow_link(record, steps, run)
-            check_s = now_s + record[POLL_S]
         at = int(run[HEAD]) * PIECE_SLOTS
         pending = work[at + 1] * work[at + 2]
         if work[at] > classes:
@@ -91,7 +91,7 @@ def send(
             quota_pages, counter = run[QUOTA], NORMAL
         page_s = max(wire_bytes / run[SPEED], cpu_s)
         by_bytes = max(0.0, quota_pages - window_bytes / wire_bytes)
-        by_time = max(0.0, (check_s - now_s) / page_s)
+        by_time = max(0.0, min(math.ceil((check_s - now_s - SLACK_S) / page_s), (run[CHANGE] - now_s) / page_s))
         pages = min(by_bytes, by_time)
         number = 0.0
         if pending <= pages:
@@ -106,8 +106,8 @@ def send(
                 pages = number * quota_pages
             now_s += min(pages, quota_pages) * page_s
         else:
-            now_s = max(now_s, check_s)
-            number = 1.0 if now_s >= run[WINDOW_START] + record[WINDOW_S] else 0.0
+            now_s += pages * page_s
+            number = 1.0 if now_s >= max(check_s, run[WINDOW_START] + record[WINDOW_S]) - SLACK_S else 0.0
         left -= pages
         sent_bytes = pages * wire_bytes
         run[BYTES] += sent_bytes
@@ -116,7 +116,7 @@ def send(
         pass_pages(run, work, at, classes, pages, pending)
         if left <= NOTHING:
             left = 0.0
-        if pages == pending and number == 0.0:
+        if number == 0.0 and (pages == pending or now_s < check_s - SLACK_S):
             continue
         before = state[policy.BANDWIDTH]
         check_s = now_s + record[POLL_S]
@@ -176,22 +176,24 @@ def pass_pages(run: np.ndarray, work: np.ndarray, at: int, classes: float, pages
     """
     segment = work[at]
     passed = work[at + 1]
+    first = work[at + 3]
     count = int(run[COUNT])
     head = int(run[HEAD])
     if pages < pending:
         passed *= pages / pending
         work[at + 1] -= passed
+        work[at + 3] += passed
     else:
         head = (head + 1) & LAST_PIECE
         count -= 1
         run[HEAD] = head
     if segment < classes:
         last = ((head + count - 1) & LAST_PIECE) * PIECE_SLOTS
-        if count > 0 and work[last] == segment and work[last + 2] == 0.0:
+        if count > 0 and work[last] == segment and work[last + 2] == 0.0 and work[last + 3] < first:
             work[last + 1] += passed
         else:
             last = ((head + count) & LAST_PIECE) * PIECE_SLOTS
-            work[last], work[last + 1], work[last + 2] = segment, passed, 0.0
+            work[last], work[last + 1], work[last + 2], work[last + 3] = segment, passed, 0.0, first
             count += 1
     run[COUNT] = count
 
@@ -215,7 +217,7 @@ def follow_link(record: np.ndarray, steps: np.ndarray, run: np.ndarray) -> None:
     end_s = 0.0
     for i in range(first, first + int(record[STEP_COUNT])):
         end_s += steps[2 * i]
-        if run[T] < end_s:
+        if run[T] < end_s - SLACK_S:
             run[SPEED] = max(LOWEST, record[GOODPUT] * steps[2 * i + 1])
             run[CHANGE] = end_s
             return

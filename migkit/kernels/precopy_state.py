@@ -52,16 +52,18 @@ SKIPPED: Final = 29  # rounds that were jumped over
 BEST: Final = 30  # counts as of that sync
 RUN_SLOTS: Final = 40
 
-# The ring and the classes' writes lie in one work array.
+# The ring, the classes' writes and where their sweeps stand lie in one work array.
 PIECES: Final = 64  # a power of two
 LAST_PIECE: Final = PIECES - 1
-PIECE_SLOTS: Final = 3  # segment, pages, pending share
+PIECE_SLOTS: Final = 4  # segment, pages, pending share, first page within the segment
 WRITES: Final = PIECES * PIECE_SLOTS
 MAX_CLASSES: Final = 64
-WORK_SLOTS: Final = WRITES + MAX_CLASSES
+POSITIONS: Final = WRITES + MAX_CLASSES
+WORK_SLOTS: Final = POSITIONS + MAX_CLASSES
 
 PAGE: Final = 4096.0
 NOTHING: Final = 1e-4  # pages: below it is rounding
+SLACK_S: Final = 1e-9  # two moments nearer than this are one
 SAME: Final = 1e-9  # bandwidths that differ less are one
 LOWEST: Final = 1e-3  # speed of a path in an outage [B/s]
 ROUNDS_TO_SETTLE: Final = 50

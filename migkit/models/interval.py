@@ -2,8 +2,8 @@
 
 Uncertain are, with the relative spread that repeated runs of the shipped reference set show:
 the speed of the path, the processor's time for a zero page, the quota that a window really
-sends (of either version of QEMU, when it is not said which), the guest's write rates, and
-the moments at which the sender takes notice. To the spread of the draws comes that of the
+sends (of either version of QEMU, when it is not said which), the guest's write rates, where
+its sweeps stand, and the moments at which the sender takes notice. To the spread of the draws comes that of the
 writes themselves: a round that marks ``n`` pages marks ``n`` give or take ``sqrt(n)``.
 """
 
@@ -79,9 +79,11 @@ def _draw(packed: Packed, rule: Any, rng: random.Random) -> tuple[float, ...]:
     version = layout.FLUSH_PAGES if rng.random() < 0.5 else layout.FLUSH_PAGES_TOO
     record[layout.FLUSH_PAGES] = record[layout.FLUSH_PAGES_TOO] = record[version]
     for c in range(int(record[layout.CLASSES])):
-        at = CLASS_BASE + c * CLASS_SLOTS + layout.WRITES_PER_S
+        base = CLASS_BASE + c * CLASS_SLOTS
+        at = base + layout.WRITES_PER_S
         spread = math.hypot(WRITES_SPREAD, 1.0 / math.sqrt(1.0 + record[at]))
         record[at] *= max(0.0, 1.0 + spread * rng.gauss(0.0, 1.0))
+        record[base + layout.START_PAGES] = rng.random() * record[base + layout.PAGES]
     result = np.zeros(layout.RESULT_SLOTS)
     scratch = policy.new_state(), np.zeros(precopy_state.RUN_SLOTS), np.zeros(precopy_state.WORK_SLOTS)
     empty = np.zeros(0)

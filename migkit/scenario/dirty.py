@@ -24,6 +24,9 @@ class DirtyClass:
         Writes a second of guest running time at intensity 1; each goes to one page of the region.
     kind
         ``random``: every write picks a page uniformly; ``sweep``: writes go through the region in order and wrap.
+    sweep_offset_bytes
+        Where a sweep stands when the migration begins, from the start of its region and around its end [B];
+        intervals take it as unknown.
     reads_per_s
         Reads a second of guest running time at intensity 1, in the manner of the writes. They dirty nothing;
         after a switch to post-copy they fault like writes.
@@ -43,6 +46,7 @@ class DirtyClass:
     region_bytes: int = bounded(low=PAGE_BYTES)
     writes_per_s: float = bounded()
     kind: str = bounded("random", choices=KINDS)
+    sweep_offset_bytes: int = bounded(0)
     reads_per_s: float = bounded(0.0)
     rewrite_bytes: int = bounded(8, low=1, high=PAGE_BYTES)
     phases: tuple[tuple[float, float], ...] = ()

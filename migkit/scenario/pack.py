@@ -98,6 +98,7 @@ def _pack_class(record: np.ndarray, base: int, one: DirtyClass, steps: list[tupl
     record[base + layout.PHASE_OFFSET_S] = one.phase_offset_s
     record[base + layout.READS_PER_S] = one.reads_per_s
     record[base + layout.REWRITE_BYTES] = one.rewrite_bytes
+    record[base + layout.START_PAGES] = one.sweep_offset_bytes // PAGE_BYTES % one.region_pages
     steps.extend(one.phases)
 
 

@@ -1,11 +1,12 @@
-/* The expected-value engine of migkit/kernels/precopy.py under QEMU's rule, for classes without phases,
- * an unlimited schedule and no throttle: the same algorithm, written for speed in C.
+/* The expected-value engine of migkit/kernels/precopy.py under QEMU's rule, for classes of random
+ * writes without phases, an unlimited schedule and no throttle: the same algorithm, written for speed in C.
  * The benchmark passes the slots of the records (migkit/kernels/layout.py) as macros. */
 #include <math.h>
 #include <string.h>
 
 enum { PIECES = 64 };
-typedef struct { int segment; double pages, share; } Piece;
+#define SLACK_S 1e-9 /* two moments nearer than this are one */
+typedef struct { int segment; double pages, share, first; } Piece;
 enum { CONTINUE, SYNC, SWITCHOVER };
 enum { WINDOW, EMPTY, SYNCED };
 
@@ -33,20 +34,21 @@ static void pass(Piece *ring, int *head, int *count, int classes, double pages, 
 {
     Piece *first = &ring[*head];
     int segment = first->segment;
-    double passed = first->pages;
+    double passed = first->pages, from = first->first;
     if (pages < pending) {
         passed *= pages / pending;
         first->pages -= passed;
+        first->first += passed;
     } else {
         *head = (*head + 1) % PIECES;
         --*count;
     }
     if (segment < classes) {
         Piece *last = &ring[(*head + *count + PIECES - 1) % PIECES];
-        if (*count > 0 && last->segment == segment && last->share == 0) {
+        if (*count > 0 && last->segment == segment && last->share == 0 && last->first < from) {
             last->pages += passed;
         } else {
-            ring[(*head + *count) % PIECES] = (Piece){segment, passed, 0};
+            ring[(*head + *count) % PIECES] = (Piece){segment, passed, 0, from};
             ++*count;
         }
     }
@@ -60,8 +62,8 @@ static double mark(const double *r, Piece *ring, int head, int count, int classe
         if (p->segment < classes) {
             const double *c = r + CLASS_BASE + p->segment * CLASS_SLOTS;
             double writes = c[WRITES_PER_S] * span_s, newly = 0;
-            if (writes > 0) newly = c[KIND] == 1 ? fmin(1, writes / c[PAGES]) : -expm1(-writes / c[PAGES]);
-            p->share = c[KIND] == 1 ? fmin(1, p->share + newly) : p->share + (1 - p->share) * newly;
+            if (writes > 0) newly = -expm1(-writes / c[PAGES]);
+            p->share += (1 - p->share) * newly;
         }
         left += p->pages * p->share;
     }
@@ -76,7 +78,7 @@ static void one(const double *r, double limit_s, double *out)
     double marked_all, mark_s;
     for (int c = 0; c < classes + 2; c++) {
         double size = c < classes ? r[CLASS_BASE + c * CLASS_SLOTS + PAGES] : r[c == classes ? NORMAL_PAGES : ZERO_PAGES];
-        if (size > 0) { ring[count++] = (Piece){c, size, 1}; left += size; }
+        if (size > 0) { ring[count++] = (Piece){c, size, 1, 0}; left += size; }
     }
     double quotas[2] = {quota(r, r[PAGE_WIRE_BYTES]), quota(r, r[ZERO_WIRE_BYTES])};
     double window_s = r[WINDOW_S] + r[WINDOW_EXTRA_S];
@@ -106,7 +108,7 @@ static void one(const double *r, double limit_s, double *out)
             int zero = p->segment > classes;
             double wire = r[zero ? ZERO_WIRE_BYTES : PAGE_WIRE_BYTES], quota_pages = quotas[zero];
             double page_s = fmax(wire / r[GOODPUT], r[zero ? ZERO_CPU_S : PAGE_CPU_S]);
-            double by_bytes = fmax(0, quota_pages - window_bytes / wire), by_time = fmax(0, (check - now) / page_s);
+            double by_bytes = fmax(0, quota_pages - window_bytes / wire), by_time = fmax(0, ceil((check - now - SLACK_S) / page_s));
             double pages = fmin(by_bytes, by_time), number = 0;
             if (pending <= pages) {
                 pages = pending;
@@ -120,8 +122,8 @@ static void one(const double *r, double limit_s, double *out)
                 }
                 now += fmin(pages, quota_pages) * page_s;
             } else {
-                now = fmax(now, check);
-                number = now >= start + r[WINDOW_S];
+                now += pages * page_s;
+                number = now >= fmax(check, start + r[WINDOW_S]) - SLACK_S;
             }
             left -= pages;
             bytes += pages * wire;
@@ -129,7 +131,7 @@ static void one(const double *r, double limit_s, double *out)
             window_bytes += pages * wire;
             pass(ring, &head, &count, classes, pages, pending);
             if (left <= 1e-4) left = 0;
-            if (pages == pending && number == 0) continue;
+            if (number == 0 && (pages == pending || now < check - SLACK_S)) continue;
             double before = bandwidth;
             check = now + r[POLL_S];
             if (number > 0) {

@@ -23,6 +23,7 @@ OPEN = {"policy.max_bandwidth": "unlimited", "link.bandwidth": "unlimited"}
 BUSY = {"guest.dirty.writes_per_s": 9000, "guest.capacity_writes_per_s": 9000, "policy.max_bandwidth": "10 MB/s"}
 POSTCOPY = {"strategy.name": "postcopy"}
 HYBRID = {"strategy.name": "hybrid"}
+SWEEP = {"guest.dirty.kind": "sweep"}
 
 # The key, its other value, and what must be so for it to matter
 CASES = {
@@ -34,6 +35,7 @@ CASES = {
     "guest.dirty.region": ("32 MiB", {}),
     "guest.dirty.writes_per_s": (4000, {}),
     "guest.dirty.kind": ("sweep", {}),
+    "guest.dirty.sweep_offset": ("1 MiB", {**SWEEP, "guest.dirty.writes_per_s": 100, "guest.tracking": "2 MiB"}),
     "guest.dirty.reads_per_s": (5000, POSTCOPY),
     "guest.dirty.phases": ([["1 s", 1.0], ["1 s", 0.0]], {}),
     "guest.dirty.phase_offset": ("1 s", {"guest.dirty.phases": [["1 s", 1.0], ["1 s", 0.0]]}),
@@ -92,7 +94,7 @@ CASES = {
 }
 IN_PAGES = {
     "guest.fill": ("zero", {}),
-    "strategy.prefetch_pages": (16, {**POSTCOPY, "guest.dirty.kind": "sweep"}),
+    "strategy.prefetch_pages": (16, {**POSTCOPY, **SWEEP, "guest.dirty.sweep_offset": "8 MiB"}),
 }
 ELSEWHERE = {
     "schema_version": "checked by the schema",

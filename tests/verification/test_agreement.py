@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -83,21 +84,22 @@ def _strategy(rng: np.random.Generator) -> Strategy:
 
 
 def differences(count: int, repeats: int, seed: int, policies: tuple[str, ...] = ("qemu-7",)) -> list[Difference]:
-    """Return the differences on ``count`` random scenarios."""
+    """Return the differences on ``count`` random scenarios, found by two processes."""
     rng = np.random.default_rng(seed)
-    rows = []
-    for at in range(count):
-        scenario = random_scenario(rng, policies[at % len(policies)])
-        simulated, predicted = simulate(scenario, seed=at, repeats=repeats), predict(scenario)
-        rows.append(
-            Difference(
-                scenario=scenario,
-                verdicts=(predicted.verdict, *(run.verdict for run in simulated.runs)),
-                predicted=tuple(getattr(predicted, m) for m in MEASURES),
-                simulated=tuple(simulated.mean(m) for m in MEASURES),
-            )
-        )
-    return rows
+    scenarios = [random_scenario(rng, policies[at % len(policies)]) for at in range(count)]
+    with ProcessPoolExecutor(2) as processes:
+        return list(processes.map(difference, scenarios, range(count), [repeats] * count, chunksize=5))
+
+
+def difference(scenario: Scenario, seed: int, repeats: int) -> Difference:
+    """Compare the engines on one scenario."""
+    simulated, predicted = simulate(scenario, seed=seed, repeats=repeats), predict(scenario, level=None)
+    return Difference(
+        scenario=scenario,
+        verdicts=(predicted.verdict, *(run.verdict for run in simulated.runs)),
+        predicted=tuple(getattr(predicted, m) for m in MEASURES),
+        simulated=tuple(simulated.mean(m) for m in MEASURES),
+    )
 
 
 def check(rows: list[Difference], alike: float) -> None:
@@ -109,13 +111,11 @@ def check(rows: list[Difference], alike: float) -> None:
         assert np.median(found) <= 0.01, measure
         assert np.quantile(found, 0.95) <= 0.03, measure
     switched = np.array([row.of(MEASURES[2]) for row in same if row.verdicts[0] == "converges"])
-    assert np.quantile(switched, 0.9) <= 0.05
+    assert np.quantile(switched, 0.95) <= 0.05
 
 
 def test_a_few_random_scenarios_agree():
-    rows = differences(count=30, repeats=6, seed=20)
-    for measure, most in zip(MEASURES, (0.02, 0.02, 0.05), strict=True):
-        assert np.quantile([row.of(measure) for row in rows], 0.9) <= most, measure
+    check(differences(count=40, repeats=4, seed=20), alike=0.97)
 
 
 @pytest.mark.verification
