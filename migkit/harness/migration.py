@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import secrets
 import select
+import shutil
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,9 @@ from migkit.errors import MigkitError, RunError
 from migkit.harness import checkpoint, wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel, ClosedError
+from migkit.harness.faults import IMPOSTORS, Fault
 from migkit.harness.guest import pacing_of
+from migkit.harness.identity import make_identities
 from migkit.harness.member import Member, revived
 from migkit.harness.nursery import Nursery
 from migkit.harness.options import Options
@@ -106,7 +109,7 @@ class Migration:
                 member.end()
 
     def _set_up(self) -> None:
-        common = {
+        common: dict[str, Any] = {
             "host": self._options.host,
             "token": secrets.token_hex(16),
             "patience_s": self._options.patience_s,
@@ -124,18 +127,50 @@ class Migration:
             there.lend(),
         )
         port = destination.hear("listening")
-        if self._options.faults:
-            faults = [dataclasses.asdict(fault) for fault in self._options.faults]
-            relay = self._start("relay", {**common, "port": port, "faults": faults}, None)
-            port = relay.hear("listening")
+        on_path = [fault for fault in self._options.faults if fault.kind not in IMPOSTORS]
+        if on_path:
+            port = self._relay(common["host"], port, on_path)
         if self._options.checkpoint is not None:
             self._save(self._members["here"], self._options.checkpoint)
         source = self._start(
             "source",
-            {**common, **_record(self._scenario), "port": port, "tracker": self._options.tracker},
+            {
+                **common,
+                **_record(self._scenario),
+                **self._pretence(),
+                "port": port,
+                "tracker": self._options.tracker,
+            },
             self._members["here"].lend(),
         )
         self.tracker = source.hear("tracker")
+
+    def _relay(self, host: str, port: int, faults: list[Fault]) -> int:
+        """Put a relay into the path; return the port that it listens on."""
+        link = self._scenario.link
+        config = {
+            "host": host,
+            "port": port,
+            "faults": [dataclasses.asdict(fault) for fault in faults],
+            "bandwidth_bytes_per_s": link.bandwidth_bytes_per_s,
+            "rtt_s": link.rtt_s,
+            "steps": link.steps,
+        }
+        return int(self._start("relay", config, None).hear("listening"))
+
+    def _pretence(self) -> dict[str, Any]:
+        """Return what the source says of itself that is wrong, when it is to be an impostor, and its version."""
+        kinds = {fault.kind for fault in self._options.faults}
+        says: dict[str, Any] = {"version": wire.VERSION + ("wrong-version" in kinds)}
+        if "wrong-token" in kinds:
+            says["token"] = secrets.token_hex(16)
+        if "wrong-certificate" in kinds and self._identity is not None:
+            folder = self._identity / "stranger"
+            folder.mkdir(exist_ok=True)
+            make_identities(folder)
+            shutil.copy(self._identity / "authority.crt", folder)
+            says["identity"] = str(folder)
+        return says
 
     def _save(self, guest: Member, path: Path) -> None:
         """Let the guest run, and save it as it is at one instant."""
@@ -202,11 +237,12 @@ class Migration:
         if "error" in wanted:
             return None
         what, _, role = wanted["fault"].partition("-")
-        process = self._members[role].process
-        process.signal(signal.SIGKILL if what == "kill" else signal.SIGSTOP)
-        if what == "stop":
-            process.wait(wanted["duration_s"])
-            process.signal(signal.SIGCONT)
+        for each in ("source", "destination") if role == "both" else (role,):
+            process = self._members[each].process
+            process.signal(signal.SIGKILL if what == "kill" else signal.SIGSTOP)
+            if what == "stop":
+                process.wait(wanted["duration_s"])
+                process.signal(signal.SIGCONT)
         relay.channel.send({"done": True})
         return relay
 

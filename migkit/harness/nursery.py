@@ -32,7 +32,7 @@ _ROLES: Final = {
     "guest": "migkit.harness.guest",
     "source": "migkit.harness.source",
     "destination": "migkit.harness.destination",
-    "relay": "migkit.harness.faults",
+    "relay": "migkit.harness.relay",
 }
 _START: Final = "from migkit.harness import nursery; nursery.serve({})"
 
@@ -95,6 +95,11 @@ class Nursery:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def __enter__(self) -> Self:
         return self

@@ -60,7 +60,7 @@ class _Source:
         self._recorder = Recorder(self._owner, self._guest, self._start_ns)
         self._recorder.sample("setup", 0, self._guest.memory_bytes)
         with self._connect() as connection:
-            self._sender = Sender(connection, by_name(self._scenario.strategy.compression))
+            self._sender = Sender(connection, by_name(self._scenario.strategy.compression), self._config["version"])
             self._receiver = Receiver(connection)
             self._connection = connection
             try:
@@ -342,7 +342,8 @@ def main(config: Mapping[str, Any], owner: Channel, guest: Channel) -> None:
     Parameters
     ----------
     config
-        ``scenario`` (record), ``tracker`` (name or None), ``host``, ``port``, ``token``.
+        ``scenario`` (record), ``tracker`` (name or None), ``host``, ``port``, ``token``, ``patience_s``,
+        ``identity`` (folder or None) and the protocol ``version`` to speak.
     owner
         Says when to begin, may ``cancel``; hears samples, rounds, ``committed`` and the outcome.
     guest

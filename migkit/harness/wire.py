@@ -197,9 +197,10 @@ class Sender:
         Sent so far.
     """
 
-    def __init__(self, sock: socket.socket, codec: Codec | None = None) -> None:
+    def __init__(self, sock: socket.socket, codec: Codec | None = None, version: int = VERSION) -> None:
         self._socket = sock
         self._codec = codec
+        self._magic = _MAGIC & 0xFFFFFF | version << 24
         self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
         self._bytes = self._buffer.view(np.uint8).data
         self._payload = self._buffer[HEADER_WORDS:]
@@ -236,7 +237,7 @@ class Sender:
 
     def _send(self, kind: int, count: int, length_bytes: int) -> int:
         header = self._buffer[:HEADER_WORDS]
-        header[:4] = _MAGIC | kind << 32, self.frames, count, length_bytes
+        header[:4] = self._magic | kind << 32, self.frames, count, length_bytes
         header[4] = wire.checksum(self._payload[: -(-length_bytes // 8)], wire.checksum(header[:4], 0))
         try:
             self._socket.sendall(self._bytes[: FRAME_BYTES + length_bytes])
