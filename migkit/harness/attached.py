@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from migkit.harness.guest import STATE_BYTES
 from migkit.kernels import writers
 
 __all__ = ["Attached"]
+
+_MADV_POPULATE_WRITE: Final = 23
 
 Words = npt.NDArray[np.int64]
 
@@ -121,6 +124,14 @@ class Attached:
     def discard(self, first: int, end: int) -> None:
         """Take pages out of the memory: whoever touches them faults as on memory never touched."""
         self._map.madvise(mmap.MADV_REMOVE, first * 4096, (end - first) * 4096)
+
+    def populate(self, length_bytes: int) -> None:
+        """Take the first bytes of the memory from the kernel now: a page that comes later need not wait for that.
+
+        A kernel before Linux 5.14 does not do it in advance, so pages are taken as they come.
+        """
+        with contextlib.suppress(OSError):
+            self._map.madvise(_MADV_POPULATE_WRITE, 0, length_bytes)
 
     def written(self) -> npt.NDArray[np.uint8] | None:
         """Return the map in which the writers mark pages, one byte a page; None: they do not."""

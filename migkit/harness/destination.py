@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import os
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -23,8 +22,6 @@ from migkit.kernels import wire as kernels
 from migkit.units import PAGE_BYTES, format_size
 
 __all__ = ["listen", "main"]
-
-_RUN_PAGES = 8
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -52,10 +49,10 @@ class _Destination:
         self._present = np.zeros(config["memory_bytes"] // PAGE_BYTES, np.uint8)
         self._pages = np.zeros(2, np.int64)
         self._absent: list[np.ndarray] = []
-        self._runs = np.zeros(2 * wire.FRAME_PAGES, np.int64)
 
     def serve(self) -> None:
         """Listen, receive, hand over."""
+        self._guest.populate(self._config["populate_bytes"])
         with listen(self._config["host"], self._config["port"]) as listener:
             self._owner.send({"listening": listener.getsockname()[1]})
             accepted, _ = listener.accept()
@@ -63,7 +60,7 @@ class _Destination:
         with accepted, secure(accepted, self._config["identity"], "destination") as connection:
             wire.set_patience(connection, self._config["patience_s"])
             self._connection = connection
-            self._sender, self._receiver = Sender(connection), Receiver(connection)
+            self._sender, self._receiver = Sender(connection), Receiver(connection, self._guest.words)
             try:
                 self._welcome()
                 self._load()
@@ -112,22 +109,10 @@ class _Destination:
 
     def _place(self, frame: Frame) -> None:
         full = wire.check_pages(frame, self._present.size)
-        headers = frame.words[: frame.count]
-        self._write(headers, frame.words[frame.count : frame.count + full * kernels.PAGE_WORDS])
+        if not frame.placed:
+            kernels.scatter(frame.headers, frame.words[frame.count :], self._guest.words)
+        kernels.settle(frame.headers, self._guest.words, self._present)
         self._pages += full, frame.count - full
-
-    def _write(self, headers: np.ndarray, bodies: np.ndarray) -> None:
-        """Put pages in place: new ones in long runs by the kernel, which then need not be cleared first."""
-        count = int(kernels.runs(headers, self._present, self._runs))
-        if not 0 < count <= headers.size // _RUN_PAGES:
-            kernels.scatter(headers, bodies, self._guest.words, self._present)
-            return
-        data, at = bodies.view(np.uint8).data, 0
-        for page, pages in self._runs[: 2 * count].reshape(-1, 2).tolist():
-            size = pages * PAGE_BYTES
-            os.pwrite(self._guest.descriptor, data[at : at + size], page * PAGE_BYTES)
-            self._present[page : page + pages] = 1
-            at += size
 
     def _check_totals(self, frame: Frame) -> None:
         said = [frame.message.get("full_pages"), frame.message.get("zero_pages")]
@@ -154,6 +139,7 @@ class _Destination:
         self._alter_if_asked()
         arrivals = None
         if self._absent:
+            self._receiver.memory = None
             arrivals = Arrivals(self._guest, self._sender, self._receiver, np.concatenate(self._absent))
         self._sender.message(wire.PREPARED)
         self._receiver.receive(wire.COMMIT)
@@ -178,7 +164,8 @@ def main(config: Mapping[str, Any], owner: Channel, guest: Channel) -> None:
     Parameters
     ----------
     config
-        ``host``, ``port`` (0: any), ``token``, ``memory_bytes``, and ``flip_byte`` (an offset, or None).
+        ``host``, ``port`` (0: any), ``token``, ``memory_bytes``, ``flip_byte`` (an offset, or None), and
+        ``populate_bytes``: so much memory is taken from the kernel before the migration begins.
     owner
         Hears ``listening`` (the port) and ``resumed``.
     guest

@@ -35,7 +35,7 @@ from migkit.kernels import dirty, writers
 from migkit.scenario import Guest, schema
 from migkit.units import PAGE_BYTES
 
-__all__ = ["PACINGS", "STATE_BYTES", "Machine", "main", "pacing_of"]
+__all__ = ["PACINGS", "STATE_BYTES", "Machine", "filled_bytes", "main", "pacing_of"]
 
 PACINGS: Final = ("running_time", "wall_clock")
 STATE_BYTES: Final = PAGE_BYTES
@@ -51,6 +51,19 @@ Words = npt.NDArray[np.int64]
 def pacing_of(guest: Guest) -> str:
     """Return the pacing that a scenario means: a guest with spare capacity keeps up with the clock."""
     return "running_time" if guest.capacity_writes_per_s is None else "wall_clock"
+
+
+def filled_bytes(guest: Guest) -> int:
+    """Return the end of the memory that ever holds something [B]: page classes first, then what was filled at boot.
+
+    Examples
+    --------
+    >>> filled_bytes(Guest(memory_bytes=2**20, zero_bytes=2**18))
+    786432
+    """
+    regions_pages = sum(each.region_pages for each in guest.dirty)
+    filled_pages = 0 if guest.fill == "zero" else guest.memory_pages - guest.zero_pages
+    return max(regions_pages, filled_pages) * PAGE_BYTES
 
 
 class Machine:
@@ -96,9 +109,8 @@ class Machine:
 
     def boot(self, seed: int) -> None:
         """Fill the RAM and the registers of a guest that begins."""
-        regions = sum(c.region_pages for c in self.guest.dirty) * writers.PAGE_WORDS
         end = (self.guest.memory_pages - self.guest.zero_pages) * writers.PAGE_WORDS
-        first = regions if self.guest.fill == "zero" else 0
+        first = filled_bytes(self.guest) // 8 if self.guest.fill == "zero" else 0
         self.registers[writers.SEED] = seed
         writers.fill(self.words, first, end, seed, self.guest.fill == "constant")
 

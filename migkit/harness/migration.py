@@ -17,7 +17,7 @@ from migkit.harness import checkpoint, wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel, ClosedError
 from migkit.harness.faults import IMPOSTORS, Fault
-from migkit.harness.guest import pacing_of
+from migkit.harness.guest import filled_bytes, pacing_of
 from migkit.harness.identity import make_identities
 from migkit.harness.member import Member, revived
 from migkit.harness.nursery import Nursery
@@ -123,6 +123,7 @@ class Migration:
                 "port": self._options.port,
                 "memory_bytes": self._scenario.guest.memory_bytes,
                 "flip_byte": self._options.flip_byte,
+                "populate_bytes": self._to_populate_bytes(),
             },
             there.lend(),
         )
@@ -171,6 +172,10 @@ class Migration:
             shutil.copy(self._identity / "authority.crt", folder)
             says["identity"] = str(folder)
         return says
+
+    def _to_populate_bytes(self) -> int:
+        """Return what of the memory the destination takes from the kernel in advance; none that is to be absent."""
+        return 0 if self._scenario.strategy.name == "postcopy" else filled_bytes(self._scenario.guest)
 
     def _save(self, guest: Member, path: Path) -> None:
         """Let the guest run, and save it as it is at one instant."""

@@ -38,8 +38,11 @@ class Pages:
         self.remaining += int(kernels.mark(self._bitmap, self._holes, flat))
         return int((ranges[:, 1] - ranges[:, 0]).sum())
 
-    def send(self, budget_bytes: float) -> int:
-        """Send one frame, as full as the budget allows, from where the last one ended; return its bytes."""
+    def send(self, budget_bytes: float, *, still: bool = False) -> int:
+        """Send one frame, as full as the budget allows, from where the last one ended; return its bytes.
+
+        ``still``: the guest does not run.
+        """
         self._position = int(
             kernels.select(
                 self._guest.words,
@@ -54,7 +57,9 @@ class Pages:
         full, zero = int(self._tally[0]), int(self._tally[1])
         self.remaining -= full + zero
         self.sent += self._tally
-        return self._sender.pages(self._guest.words, self._headers, full, zero) if full + zero else 0
+        if not full + zero:
+            return 0
+        return self._sender.pages(self._guest.words, self._headers, full, zero, still=still)
 
     def announce(self) -> None:
         """Tell the destination which pages it does not have."""

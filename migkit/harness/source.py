@@ -140,11 +140,11 @@ class _Source:
                 action = self._decide(policy.WINDOW if self._pages.remaining else policy.EMPTY)
         return action
 
-    def _send_slice(self) -> None:
+    def _send_slice(self, *, still: bool = False) -> None:
         """Send until nothing is left, the window is used up, or QEMU's 50 ms between looks have passed."""
         end_s = self._now_s() + SLICE_S
         while self._pages.remaining and self._window_left_bytes() > 0 and self._now_s() < end_s:
-            self._pages.send(self._window_left_bytes())
+            self._pages.send(self._window_left_bytes(), still=still)
             self._hear()
 
     def _decide(self, event: int) -> int:
@@ -264,12 +264,12 @@ class _Source:
         if self._scenario.strategy.name == "stopcopy":
             self._send_capped()
         while self._pages.remaining:
-            self._pages.send(math.inf)
+            self._pages.send(math.inf, still=True)
             self._hear()
 
     def _send_capped(self) -> None:
         while self._pages.remaining:
-            self._send_slice()
+            self._send_slice(still=True)
             if self._pages.remaining and self._window_left_bytes() <= 0:
                 self._wait_for_window()
             self._roll_window("stopcopy")

@@ -9,7 +9,8 @@ word  meaning
 1     sequence number of the frame in its direction, from 0
 2     count: pages in a ``PAGES`` frame, else 0
 3     length of the payload [B], at most :data:`MAX_PAYLOAD_BYTES`
-4     checksum of words 0 to 3 and the payload (:func:`migkit.kernels.wire.checksum`)
+4     checksum of words 0 to 3, of the page headers, and of the rest of the payload, chained
+      (:func:`migkit.kernels.wire.checksum`)
 ====  =====================================================================================
 
 ``PAGES`` payloads are described in :mod:`migkit.kernels.wire`; ``STATE`` holds the registers, ``ABSENT`` and
@@ -47,13 +48,9 @@ kind or version, a wrong sequence number, length or checksum ends the connection
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
 import socket
 import ssl
-import struct
-import time
 from typing import Any, Final
 
 import numpy as np
@@ -61,7 +58,10 @@ import numpy.typing as npt
 
 from migkit.errors import RunError
 from migkit.harness.codec import Codec, by_code
+from migkit.harness.frame import KINDS, Frame, WireError, check_pages, tally
+from migkit.harness.transport import ConnectionLostError, lost, part, set_patience
 from migkit.kernels import wire
+from migkit.units import PAGE_BYTES
 
 __all__ = [
     "FRAME_BYTES",
@@ -78,12 +78,12 @@ __all__ = [
     "set_patience",
 ]
 
-VERSION: Final = 1
-_PART_S: Final = 2.0
+VERSION: Final = 2
 HEADER_WORDS: Final = 5
 FRAME_BYTES: Final = 8 * HEADER_WORDS
 FRAME_PAGES: Final = 512
 MAX_PAYLOAD_BYTES: Final = FRAME_PAGES * wire.FULL_BYTES
+RUN_PAGES: Final = 8  # neighbours from which on a call of the kernel costs less than a copy
 _MAGIC: Final = int.from_bytes(b"MGK", "little") | VERSION << 24
 
 HELLO: Final = 1
@@ -101,89 +101,8 @@ ABSENT: Final = 12
 DEMAND: Final = 13
 COMPLETE: Final = 14
 PACKED: Final = 15
-KINDS: Final = {
-    HELLO: "HELLO",
-    WELCOME: "WELCOME",
-    REFUSE: "REFUSE",
-    PAGES: "PAGES",
-    ROUND: "ROUND",
-    STATE: "STATE",
-    PREPARE: "PREPARE",
-    PREPARED: "PREPARED",
-    COMMIT: "COMMIT",
-    CONFIRM: "CONFIRM",
-    ABORT: "ABORT",
-    ABSENT: "ABSENT",
-    DEMAND: "DEMAND",
-    COMPLETE: "COMPLETE",
-    PACKED: "PACKED",
-}
 
 Words = npt.NDArray[np.int64]
-
-
-class ConnectionLostError(RunError):
-    """The other side closed the connection, or it broke."""
-
-
-class WireError(RunError):
-    """The other side sent what the protocol does not allow."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame as it was received; its payload is valid until the next one."""
-
-    kind: int
-    count: int
-    payload: memoryview
-    words: Words
-
-    @property
-    def message(self) -> dict[str, Any]:
-        """The JSON of a control frame."""
-        try:
-            message = json.loads(bytes(self.payload) or b"{}")
-        except ValueError as error:
-            raise WireError(f"wire: a {KINDS[self.kind]} frame holds no JSON ({error})") from error
-        if not isinstance(message, dict):
-            raise WireError(f"wire: a {KINDS[self.kind]} frame holds no JSON object")
-        return message
-
-
-def set_patience(connection: socket.socket, patience_s: float) -> None:
-    """Have sending and receiving fail when nothing moves for ``patience_s``."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if isinstance(connection, ssl.SSLSocket):
-        connection.settimeout(patience_s)
-        return
-    connection.settimeout(None)  # waits in the kernel, so that MSG_WAITALL has an effect
-    seconds = int(patience_s)
-    limit = struct.pack("@ll", seconds, round((patience_s - seconds) * 1e6))
-    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        connection.setsockopt(socket.SOL_SOCKET, option, limit)
-
-
-def part(connection: socket.socket) -> None:
-    """Say nothing more, and let the other side read what was said last before the connection is closed.
-
-    Closing it over data that nobody read would reset it, and the other side would miss the reason.
-    """
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_WR)
-        connection.settimeout(_PART_S)
-        end_s = time.monotonic() + _PART_S
-        while time.monotonic() < end_s and connection.recv(MAX_PAYLOAD_BYTES):
-            continue
-
-
-def _lost(doing: str, error: OSError) -> ConnectionLostError:
-    why = (
-        "nothing moved for too long"
-        if isinstance(error, BlockingIOError | TimeoutError)
-        else error.strerror or str(error)
-    )
-    return ConnectionLostError(f"connection: lost while {doing} ({why})")
 
 
 class Sender:
@@ -204,6 +123,7 @@ class Sender:
         self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
         self._bytes = self._buffer.view(np.uint8).data
         self._payload = self._buffer[HEADER_WORDS:]
+        self._runs = np.zeros(2 * FRAME_PAGES, np.int64)
         self.bytes = 0
         self.frames = 0
 
@@ -217,17 +137,41 @@ class Sender:
         self._bytes[FRAME_BYTES : FRAME_BYTES + len(data)] = data
         self._send(kind, 0, len(data))
 
-    def pages(self, memory: Words, headers: Words, full: int, zero: int) -> int:
-        """Send pages selected by :func:`migkit.kernels.wire.select`; return the bytes that this took."""
+    def pages(self, memory: Words, headers: Words, full: int, zero: int, *, still: bool = False) -> int:
+        """Send pages selected by :func:`migkit.kernels.wire.select`; return the bytes that this took.
+
+        While the guest stands ``still``, its pages need no copy of their own: the checksum is that of the
+        very bytes that are sent.
+        """
         count = full + zero
-        self._payload[:count] = headers[:count]
-        wire.gather(memory, headers[:count], self._payload[count:])
+        headers = headers[:count]
+        self._payload[:count] = headers
         length_bytes = full * wire.FULL_BYTES + zero * wire.ZERO_BYTES
+        if still and self._codec is None:
+            runs = int(wire.runs(headers, self._runs))
+            if runs <= full // RUN_PAGES:
+                return self._send_from(memory, headers, runs, length_bytes)
+        wire.gather(memory, headers, self._payload[count:])
         if self._codec is not None:
             packed = self._codec.compress(self._bytes[FRAME_BYTES : FRAME_BYTES + length_bytes])
             if len(packed) + 8 < length_bytes:
                 return self._pack(self._codec.code, count, length_bytes, packed)
         return self._send(PAGES, count, length_bytes)
+
+    def _send_from(self, memory: Words, headers: Words, runs: int, length_bytes: int) -> int:
+        """Send pages that stand still from where they are; zero pages follow them."""
+        count = headers.size
+        zero_bytes = length_bytes - 8 * count - int(self._runs[1 : 2 * runs : 2].sum()) * PAGE_BYTES
+        zeros = self._payload[count : count + -(-zero_bytes // 8)]
+        zeros[:] = 0
+        sum_ = wire.checksum_pages(memory, headers, self._begin(PAGES, count, length_bytes))
+        self._buffer[4] = wire.checksum(zeros, sum_)
+        data = memory.view(np.uint8).data
+        self._write(self._bytes[: FRAME_BYTES + 8 * count])
+        for page, pages in self._runs[: 2 * runs].reshape(-1, 2).tolist():
+            self._write(data[page * PAGE_BYTES : (page + pages) * PAGE_BYTES])
+        self._write(zeros.view(np.uint8).data[:zero_bytes])
+        return self._sent(length_bytes)
 
     def _pack(self, code: int, count: int, length_bytes: int, packed: bytes) -> int:
         self._payload[: len(packed) // 8 + 2] = 0
@@ -236,13 +180,24 @@ class Sender:
         return self._send(PACKED, count, 8 + len(packed))
 
     def _send(self, kind: int, count: int, length_bytes: int) -> int:
-        header = self._buffer[:HEADER_WORDS]
-        header[:4] = self._magic | kind << 32, self.frames, count, length_bytes
-        header[4] = wire.checksum(self._payload[: -(-length_bytes // 8)], wire.checksum(header[:4], 0))
+        headers = count if kind == PAGES else 0
+        sum_ = self._begin(kind, count, length_bytes)
+        self._buffer[4] = wire.checksum(self._payload[headers : -(-length_bytes // 8)], sum_)
+        self._write(self._bytes[: FRAME_BYTES + length_bytes])
+        return self._sent(length_bytes)
+
+    def _begin(self, kind: int, count: int, length_bytes: int) -> int:
+        """Fill in the header; return the checksum up to the end of the page headers."""
+        self._buffer[:4] = self._magic | kind << 32, self.frames, count, length_bytes
+        return int(wire.checksum(self._payload[: count if kind == PAGES else 0], wire.checksum(self._buffer[:4], 0)))
+
+    def _write(self, data: memoryview) -> None:
         try:
-            self._socket.sendall(self._bytes[: FRAME_BYTES + length_bytes])
+            self._socket.sendall(data)
         except OSError as error:
-            raise _lost("sending", error) from error
+            raise lost("sending", error) from error
+
+    def _sent(self, length_bytes: int) -> int:
         self.bytes += FRAME_BYTES + length_bytes
         self.frames += 1
         return FRAME_BYTES + length_bytes
@@ -255,12 +210,19 @@ class Receiver:
     ----------
     bytes
         Received so far, headers included.
+    memory
+        RAM of a guest that does not run yet: full pages are put in place there as they come, before their
+        checksum is known; so a guest is lost that was sent in a frame which proves to be altered, and it
+        must not run. None: no page is put anywhere.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, memory: Words | None = None) -> None:
         self._socket = sock
+        self.memory = memory
+        self._runs = np.zeros(2 * FRAME_PAGES, np.int64)
         self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
         self._bytes = self._buffer.view(np.uint8).data
+        self._payload = self._bytes[FRAME_BYTES:]
         self._expanded: Words = np.zeros(MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
         self._flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL
         self._frames = 0
@@ -278,21 +240,57 @@ class Receiver:
         RunError
             The other side sent ``ABORT`` or ``REFUSE`` and it is not among ``kinds``; with its reason.
         """
-        self._fill(0, FRAME_BYTES)
+        self._fill(self._bytes[:FRAME_BYTES])
         kind, count, length_bytes = self._header()
-        words = self._buffer[HEADER_WORDS : HEADER_WORDS + -(-length_bytes // 8)]
-        if length_bytes % 8:
-            words[-1] = 0
-        self._fill(FRAME_BYTES, length_bytes)
-        if wire.checksum(words, wire.checksum(self._buffer[:4], 0)) != self._buffer[4]:
-            raise WireError(f"wire: the checksum of {KINDS[kind]} frame {self._frames} is wrong; data was altered")
+        frame = self._read(kind, count, length_bytes)
         self._frames += 1
         self.bytes += FRAME_BYTES + length_bytes
-        frame = Frame(kind, count, self._bytes[FRAME_BYTES : FRAME_BYTES + length_bytes], words)
         if kind == PACKED:
             frame = self._expand(frame)
         _expect(frame, kinds)
         return frame
+
+    def _read(self, kind: int, count: int, length_bytes: int) -> Frame:
+        """Return the frame whose header is in the buffer, when its checksum is right."""
+        head = count if kind == PAGES else 0
+        if 8 * head > length_bytes:
+            raise WireError("wire: a PAGES frame holds fewer pages than it says")
+        placing = kind == PAGES and self.memory is not None
+        first = 8 * head if placing else length_bytes
+        self._take(0, first)
+        headers = self._words(8 * head)
+        sum_ = wire.checksum(headers, wire.checksum(self._buffer[:4], 0))
+        places = self._places(headers, length_bytes) if placing else []
+        for place in places:
+            self._fill(place)
+        if places and self.memory is not None:
+            sum_ = wire.checksum_pages(self.memory, headers, sum_)
+            length_bytes -= sum(map(len, places))
+        self._take(first, length_bytes)
+        words = self._words(length_bytes)
+        if wire.checksum(words[head:], sum_) != self._buffer[4]:
+            raise WireError(f"wire: the checksum of {KINDS[kind]} frame {self._frames} is wrong; data was altered")
+        return Frame(kind, count, self._payload[:length_bytes], words, bool(places))
+
+    def _words(self, length_bytes: int) -> Words:
+        return self._buffer[HEADER_WORDS : HEADER_WORDS + -(-length_bytes // 8)]
+
+    def _take(self, first: int, end: int) -> None:
+        """Read these bytes of the payload; what is left of the last word is zero."""
+        if end > first:
+            self._words(end)[-1] = 0
+            self._fill(self._payload[first:end])
+
+    def _places(self, headers: Words, length_bytes: int) -> list[memoryview]:
+        """Return where in the memory full pages go, unless they are too scattered."""
+        assert self.memory is not None
+        full, _, _ = tally(headers, length_bytes, self.memory.size // wire.PAGE_WORDS)
+        runs = int(wire.runs(headers, self._runs))
+        if runs > full // RUN_PAGES:
+            return []
+        data = self.memory.view(np.uint8).data
+        ends = self._runs[: 2 * runs].reshape(-1, 2) * PAGE_BYTES
+        return [data[first : first + size] for first, size in ends.tolist()]
 
     def _expand(self, frame: Frame) -> Frame:
         """Return the PAGES frame that a PACKED one holds; never more than its limits allow."""
@@ -329,45 +327,17 @@ class Receiver:
             raise WireError(f"wire: a frame of {length_bytes} B and {count} pages is too long")
         return kind, count, length_bytes
 
-    def _fill(self, start: int, length_bytes: int) -> None:
-        """Read exactly so many bytes into the buffer."""
-        done = 0
-        while done < length_bytes:
+    def _fill(self, target: memoryview) -> None:
+        """Read exactly as many bytes as it takes."""
+        done, size = 0, len(target)
+        while done < size:
             try:
-                left = length_bytes - done
-                got = self._socket.recv_into(self._bytes[start + done : start + length_bytes], left, self._flags)
+                got = self._socket.recv_into(target[done:], size - done, self._flags)
             except OSError as error:
-                raise _lost("receiving", error) from error
+                raise lost("receiving", error) from error
             if not got:
                 raise ConnectionLostError("connection: closed by the other side")
             done += got
-
-
-_REASONS: Final = {
-    wire.BAD_INDEX: "a page beyond the guest's memory",
-    wire.BAD_KIND: "a page kind that is not known",
-    wire.BAD_LENGTH: "a length that does not fit its pages",
-    wire.BAD_ZERO: "a zero page that is not zero",
-}
-
-
-def check_pages(frame: Frame, pages: int) -> int:
-    """Return the full pages of a ``PAGES`` frame for a guest of ``pages`` pages.
-
-    Raises
-    ------
-    WireError
-        It does not hold what its header says.
-    """
-    headers = frame.words[: frame.count]
-    full = int(np.count_nonzero(headers >> wire.KIND_SHIFT == wire.FULL))
-    end = frame.count + full * wire.PAGE_WORDS
-    after = frame.words[end:].view(np.uint8)[: max(len(frame.payload) - 8 * end, 0)]
-    body_words = min(end, len(frame.payload) // 8) - frame.count
-    checked = int(wire.check(headers, body_words, after, pages))
-    if checked < 0 or headers.size != frame.count:
-        raise WireError(f"wire: a PAGES frame holds {_REASONS.get(checked, 'fewer pages than it says')}")
-    return full
 
 
 def _expect(frame: Frame, kinds: tuple[int, ...]) -> None:

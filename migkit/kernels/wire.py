@@ -4,9 +4,10 @@ Pages are 512 words of int64. A *frame* of pages is a run of words:
 
     header words (one a page: kind << 56 | length << 40 | page index)
     bodies of the full pages, 512 words each, in the order of their headers
+    differences of the pages that are sent as such (:mod:`migkit.kernels.delta`), ``length`` words each, likewise
     one byte a zero page (0), padded to a whole word, in the order of their headers
 
-so a full page costs 8 + 4096 bytes on the wire and a zero page 8 + 1.
+so a full page costs 8 + 4096 bytes on the wire and a zero page 8 + 1. ``length`` is 0 for both.
 """
 
 from __future__ import annotations
@@ -17,21 +18,23 @@ import numpy as np
 
 from migkit.kernels._jit import jit
 
-__all__ = ["check", "checksum", "gather", "mark", "runs", "scatter", "select"]
+__all__ = ["checksum", "checksum_pages", "gather", "mark", "runs", "scatter", "select", "settle", "tally"]
 
 PAGE_WORDS: Final = 512
 FULL: Final = 0
 ZERO: Final = 1
+DELTA: Final = 2
 KIND_SHIFT: Final = 56
+LENGTH_SHIFT: Final = 40
+LENGTH_MASK: Final = (1 << 16) - 1
 INDEX_MASK: Final = (1 << 40) - 1
 FULL_BYTES: Final = 4096 + 8
 ZERO_BYTES: Final = 8 + 1
 
-# What check returns when it refuses a frame; else the number of full pages.
+# What tally returns when it refuses a frame.
 BAD_INDEX: Final = -1
 BAD_KIND: Final = -2
 BAD_LENGTH: Final = -3
-BAD_ZERO: Final = -4
 
 _LOW: Final = 0xFFFFFFFF
 _MASK: Final = (1 << 61) - 1
@@ -180,64 +183,67 @@ def _chain(total: int, value: int) -> int:
 
 
 @jit
-def check(headers: np.ndarray, body_words: int, zero_bytes: np.ndarray, pages: int) -> int:
-    """Return how many full pages a frame holds, or why it must be refused: one of the negative reasons.
+def checksum_pages(memory: np.ndarray, headers: np.ndarray, start: int) -> int:
+    """Return :func:`checksum` of the full pages that ``headers`` name, where they are, continued from ``start``."""
+    total = start
+    for header in headers:
+        if header >> KIND_SHIFT == FULL:
+            first = (header & INDEX_MASK) * PAGE_WORDS
+            total = checksum(memory[first : first + PAGE_WORDS], total)
+    return total
+
+
+@jit
+def tally(headers: np.ndarray, pages: int, counts: np.ndarray) -> int:
+    """Count what a frame holds; return 0, or why it must be refused: one of the negative reasons.
 
     Parameters
     ----------
     headers
         Its header words.
-    body_words
-        Words between the headers and the bytes of the zero pages.
-    zero_bytes
-        The bytes of the zero pages.
     pages
         Pages of the guest.
+    counts
+        Out: full pages, zero pages, words of differences.
     """
-    full = 0
-    zero = 0
+    counts[:] = 0
     for header in headers:
         kind = header >> KIND_SHIFT
+        index = header & ((1 << KIND_SHIFT) - 1)
         if kind == FULL:
-            full += 1
+            counts[0] += 1
         elif kind == ZERO:
-            zero += 1
+            counts[1] += 1
+        elif kind == DELTA:
+            length = (header >> LENGTH_SHIFT) & LENGTH_MASK
+            if not 0 < length < PAGE_WORDS:
+                return BAD_LENGTH
+            counts[2] += length
+            index = header & INDEX_MASK
         else:
             return BAD_KIND
-        if header & ((1 << KIND_SHIFT) - 1) >= pages:
+        if index >= pages:
             return BAD_INDEX
-    if full * PAGE_WORDS != body_words or zero != zero_bytes.size:
-        return BAD_LENGTH
-    for value in zero_bytes:
-        if value != 0:
-            return BAD_ZERO
-    return full
+    return 0
 
 
 @jit
-def runs(headers: np.ndarray, present: np.ndarray, out: np.ndarray) -> int:
-    """Find the runs of neighbouring full pages of a frame, if none of its pages is present yet.
+def runs(headers: np.ndarray, out: np.ndarray) -> int:
+    """Find the runs of neighbouring full pages of a frame; return how many there are.
 
     Parameters
     ----------
-    headers, present
-        As for :func:`scatter`.
+    headers
+        Of any frame.
     out
         Out, for each run: first page, pages.
-
-    Returns
-    -------
-    int
-        Runs; -1: a page is present already.
     """
     count = 0
     end = -1
     for header in headers:
-        page = header & INDEX_MASK
-        if present[page]:
-            return -1
         if header >> KIND_SHIFT != FULL:
             continue
+        page = header & INDEX_MASK
         if page != end:
             out[2 * count] = page
             out[2 * count + 1] = 0
@@ -248,25 +254,32 @@ def runs(headers: np.ndarray, present: np.ndarray, out: np.ndarray) -> int:
 
 
 @jit
-def scatter(headers: np.ndarray, bodies: np.ndarray, memory: np.ndarray, present: np.ndarray) -> None:
-    """Write the pages of a frame that :func:`check` accepted into the memory of the destination.
+def scatter(headers: np.ndarray, bodies: np.ndarray, memory: np.ndarray) -> None:
+    """Write the full pages of a frame that was checked into the memory of the destination."""
+    at = 0
+    for header in headers:
+        if header >> KIND_SHIFT == FULL:
+            start = (header & INDEX_MASK) * PAGE_WORDS
+            memory[start : start + PAGE_WORDS] = bodies[at : at + PAGE_WORDS]
+            at += PAGE_WORDS
+
+
+@jit
+def settle(headers: np.ndarray, memory: np.ndarray, present: np.ndarray) -> None:
+    """Write the zero pages of a frame, and note which pages hold something now.
 
     Parameters
     ----------
-    headers, bodies
-        As :func:`select` and :func:`gather` made them.
+    headers
+        Of a frame that was checked.
     memory
         RAM of the destination's guest as int64 words.
     present
         One byte a page, 1: written here before; a zero page that is not present needs no write.
     """
-    at = 0
     for header in headers:
         page = header & INDEX_MASK
-        start = page * PAGE_WORDS
-        if header >> KIND_SHIFT == FULL:
-            memory[start : start + PAGE_WORDS] = bodies[at : at + PAGE_WORDS]
-            at += PAGE_WORDS
+        if header >> KIND_SHIFT != ZERO:
             present[page] = 1
         elif present[page]:
-            memory[start : start + PAGE_WORDS] = 0
+            memory[page * PAGE_WORDS : (page + 1) * PAGE_WORDS] = 0

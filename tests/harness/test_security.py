@@ -56,6 +56,7 @@ class Destination:
             "identity": str(identity) if identity else None,
             "memory_bytes": MIB,
             "flip_byte": None,
+            "populate_bytes": MIB,
         }
         self._member = Member(nursery, "destination", config, self._guest.lend())
         self.port = self._member.hear("listening")
@@ -116,7 +117,7 @@ def test_another_protocol_version_is_refused_with_the_reason_to_both(path):
     with secure(destination.connect(), folder, "source") as connection:
         connection.sendall(struct.pack("<5q", first, 0, 0, 0, 0))
         reason = wire.Receiver(connection).receive(wire.ABORT).message["reason"]
-    assert reason == "wire: protocol version 9; this side speaks 1; use one release on both"
+    assert reason == "wire: protocol version 9; this side speaks 2; use one release on both"
     assert reason in destination.end()
 
 

@@ -41,9 +41,9 @@ def stream():
     return bytes(sock.data)
 
 
-def read(data):
+def read(data, memory=None):
     """Decode a stream to its end, touching what a destination touches."""
-    receiver = Receiver(Recorded(data))
+    receiver = Receiver(Recorded(data), memory)
     while True:
         frame = receiver.receive(wire.HELLO, wire.PAGES, wire.STATE)
         if frame.kind == wire.PAGES:
@@ -59,11 +59,36 @@ def test_frames_survive_and_cost_what_is_documented():
         read(data)
 
 
+@pytest.mark.parametrize("still", [False, True])
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("pages", [range(2, 30), range(1, 60, 2)], ids=["run", "scattered"])
+def test_pages_arrive_as_they_were_copied_or_not_at_either_side(still, in_place, pages):
+    memory = np.arange(64 * 512)
+    memory[20 * 512 : 24 * 512] = 0
+    bitmap, tally = np.zeros(64, np.uint8), np.zeros(2, np.int64)
+    bitmap[list(pages)] = 1
+    headers = np.zeros(64, np.int64)
+    kernels.select(memory, bitmap, np.zeros(64, np.uint8), 0, 1e9, headers, tally)
+    sock, target = Recorded(), np.full(64 * 512, 7)
+    cost = Sender(sock).pages(memory, headers, *tally.tolist(), still=still)
+    assert cost == len(sock.data) == 40 + 4104 * tally[0] + 9 * tally[1]
+    frame = Receiver(sock, target if in_place else None).receive(wire.PAGES)
+    assert frame.placed == (in_place and len(pages) == 28)
+    assert wire.check_pages(frame, 64) == tally[0]
+    if not frame.placed:
+        kernels.scatter(frame.headers, frame.words[frame.count :], target)
+    kernels.settle(frame.headers, target, np.ones(64, np.uint8))
+    expected = np.full(64 * 512, 7)
+    for page in pages:
+        expected[page * 512 : (page + 1) * 512] = memory[page * 512 : (page + 1) * 512]
+    assert (target == expected).all()
+
+
 @pytest.mark.parametrize(
     ("at", "value", "message"),
     [
         (0, b"GET ", "this is no migkit migration"),
-        (3, b"\x63", "protocol version 99; this side speaks 1"),
+        (3, b"\x63", "protocol version 99; this side speaks 2"),
         (4, b"\xff", "frame kind 255 is not known"),
         (8, b"\x05", "frame 5 came where 0 was due"),
         (29, b"\x7f", "is too long"),
@@ -134,8 +159,9 @@ def fuzz(first, count):
     whole = stream()
     for number in range(first, first + count):
         draw = random.Random(number)
+        memory = np.zeros(4 * 512, np.int64) if number % 3 else None
         with pytest.raises((RunError, AssertionError) if number % 2 else RunError):
-            read(sealed(draw) if number % 2 else altered(whole, draw))
+            read(sealed(draw) if number % 2 else altered(whole, draw), memory)
 
 
 def test_altered_streams_give_documented_errors():

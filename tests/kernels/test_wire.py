@@ -57,9 +57,12 @@ def test_what_is_gathered_and_scattered_is_the_memory(marked, position):
     bodies = np.full(PAGES * 513, -1)
     used = wire.gather(words, headers, bodies)
     assert used == full * 512 + -(-zero // 8)
-    target, present = np.full(PAGES * 512, 5), np.ones(PAGES, np.uint8)
-    assert wire.check(headers, full * 512, np.zeros(zero, np.uint8), PAGES) == full
-    wire.scatter(headers, bodies[: full * 512], target, present)
+    target, present, counts = np.full(PAGES * 512, 5), np.ones(PAGES, np.uint8), np.zeros(3, np.int64)
+    assert wire.tally(headers, PAGES, counts) == 0
+    assert counts.tolist() == [full, zero, 0]
+    wire.scatter(headers, bodies[: full * 512], target)
+    wire.settle(headers, target, present)
+    assert wire.checksum_pages(words, headers, 9) == wire.checksum(bodies[: full * 512], 9)
     expected = np.full(PAGES * 512, 5)
     for page in marked:
         expected[page * 512 : (page + 1) * 512] = words[page * 512 : (page + 1) * 512]
@@ -68,32 +71,31 @@ def test_what_is_gathered_and_scattered_is_the_memory(marked, position):
 
 def test_a_zero_page_where_nothing_was_written_needs_no_write():
     target, present = np.full(512, 5), np.zeros(1, np.uint8)
-    wire.scatter(np.array([wire.ZERO << wire.KIND_SHIFT]), np.zeros(0, np.int64), target, present)
+    wire.settle(np.array([wire.ZERO << wire.KIND_SHIFT]), target, present)
     assert (target == 5).all()
 
 
 @pytest.mark.parametrize(
-    ("headers", "body_words", "zero_bytes", "reason"),
+    ("header", "reason"),
     [
-        ([PAGES], 512, [], wire.BAD_INDEX),
-        ([9 << wire.KIND_SHIFT], 0, [], wire.BAD_KIND),
-        ([-1], 0, [], wire.BAD_KIND),
-        ([0], 511, [], wire.BAD_LENGTH),
-        ([wire.ZERO << wire.KIND_SHIFT], 0, [], wire.BAD_LENGTH),
-        ([wire.ZERO << wire.KIND_SHIFT], 0, [1], wire.BAD_ZERO),
+        (PAGES, wire.BAD_INDEX),
+        (1 << wire.LENGTH_SHIFT, wire.BAD_INDEX),
+        ((wire.DELTA << wire.KIND_SHIFT) | 5 << wire.LENGTH_SHIFT | PAGES, wire.BAD_INDEX),
+        (9 << wire.KIND_SHIFT, wire.BAD_KIND),
+        (-1, wire.BAD_KIND),
+        (wire.DELTA << wire.KIND_SHIFT, wire.BAD_LENGTH),
+        ((wire.DELTA << wire.KIND_SHIFT) | 512 << wire.LENGTH_SHIFT, wire.BAD_LENGTH),
     ],
 )
-def test_a_frame_that_is_not_sound_is_refused(headers, body_words, zero_bytes, reason):
-    assert wire.check(np.array(headers), body_words, np.array(zero_bytes, np.uint8), PAGES) == reason
+def test_a_header_that_is_not_sound_is_refused(header, reason):
+    assert wire.tally(np.array([1, header]), PAGES, np.zeros(3, np.int64)) == reason
 
 
-def test_runs_are_found_only_when_every_page_is_new():
+def test_runs_are_those_of_neighbouring_full_pages():
     headers = np.array([4, 5, 6, 9, (wire.ZERO << wire.KIND_SHIFT) | 10, 2])
-    out, present = np.zeros(12, np.int64), np.zeros(PAGES, np.uint8)
-    assert wire.runs(headers, present, out) == 3
+    out = np.zeros(12, np.int64)
+    assert wire.runs(headers, out) == 3
     assert out[:6].tolist() == [4, 3, 9, 1, 2, 1]
-    present[9] = 1
-    assert wire.runs(headers, present, out) == -1
 
 
 @settings(max_examples=200)

@@ -1,0 +1,95 @@
+"""One frame as it was received, and what must hold of the pages in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from migkit.errors import RunError
+from migkit.kernels import wire
+from migkit.units import PAGE_BYTES
+
+__all__ = ["KINDS", "Frame", "WireError", "check_pages", "tally"]
+
+_NAMES: Final = (
+    "HELLO WELCOME REFUSE PAGES ROUND STATE PREPARE PREPARED COMMIT CONFIRM ABORT ABSENT DEMAND COMPLETE PACKED"
+)
+KINDS: Final = dict(enumerate(_NAMES.split(), 1))
+
+Words = npt.NDArray[np.int64]
+
+
+class WireError(RunError):
+    """The other side sent what the protocol does not allow."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame as it was received; its payload is valid until the next one.
+
+    Of a ``PAGES`` frame whose full pages were put in place as they came, it holds all but those.
+    """
+
+    kind: int
+    count: int
+    payload: memoryview
+    words: Words
+    placed: bool = False
+
+    @property
+    def headers(self) -> Words:
+        """The header words of its pages."""
+        return self.words[: self.count]
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The JSON of a control frame."""
+        try:
+            message = json.loads(bytes(self.payload) or b"{}")
+        except ValueError as error:
+            raise WireError(f"wire: a {KINDS[self.kind]} frame holds no JSON ({error})") from error
+        if not isinstance(message, dict):
+            raise WireError(f"wire: a {KINDS[self.kind]} frame holds no JSON object")
+        return message
+
+
+_REASONS: Final = {
+    wire.BAD_INDEX: "a page beyond the guest's memory",
+    wire.BAD_KIND: "a page kind that is not known",
+    wire.BAD_LENGTH: "a length that does not fit its pages",
+}
+
+
+def check_pages(frame: Frame, pages: int, *, differences: bool = False) -> int:
+    """Return the full pages of a ``PAGES`` frame for a guest of ``pages`` pages.
+
+    Raises
+    ------
+    WireError
+        It does not hold what its header says, or differences where there may be none.
+    """
+    if frame.headers.size != frame.count:
+        raise WireError("wire: a PAGES frame holds fewer pages than it says")
+    full, zero, words = tally(frame.headers, len(frame.payload), pages, frame.placed)
+    if words and not differences:
+        raise WireError("wire: a PAGES frame holds differences where only whole pages may come")
+    if zero and any(frame.payload[-zero:]):
+        raise WireError("wire: a PAGES frame holds a zero page that is not zero")
+    return full
+
+
+def tally(headers: Words, length_bytes: int, pages: int, placed: bool = False) -> tuple[int, int, int]:
+    """Return the full and zero pages and the words of differences that a frame holds; refuse what cannot be."""
+    counts = np.zeros(3, np.int64)
+    reason = int(wire.tally(headers, pages, counts))
+    full, zero, words = counts.tolist()
+    bodies_bytes = 0 if placed else full * PAGE_BYTES
+    if not reason and length_bytes != 8 * headers.size + bodies_bytes + 8 * words + zero:
+        reason = wire.BAD_LENGTH
+    if reason:
+        raise WireError(f"wire: a PAGES frame holds {_REASONS[reason]}")
+    return full, zero, words
