@@ -260,17 +260,17 @@ class Receiver:
         self._take(0, first)
         headers = self._words(8 * head)
         sum_ = wire.checksum(headers, wire.checksum(self._buffer[:4], 0))
-        places = self._places(headers, length_bytes) if placing else []
-        for place in places:
-            self._fill(place)
-        if places and self.memory is not None:
-            sum_ = wire.checksum_pages(self.memory, headers, sum_)
-            length_bytes -= sum(map(len, places))
+        placed_bytes = 0
+        for place in self._places(headers, length_bytes) if placing else ():
+            self._fill(place.view(np.uint8).data)
+            sum_ = wire.checksum(place, sum_)
+            placed_bytes += place.nbytes
+        length_bytes -= placed_bytes
         self._take(first, length_bytes)
         words = self._words(length_bytes)
         if wire.checksum(words[head:], sum_) != self._buffer[4]:
             raise WireError(f"wire: the checksum of {KINDS[kind]} frame {self._frames} is wrong; data was altered")
-        return Frame(kind, count, self._payload[:length_bytes], words, bool(places))
+        return Frame(kind, count, self._payload[:length_bytes], words, placed_bytes > 0)
 
     def _words(self, length_bytes: int) -> Words:
         return self._buffer[HEADER_WORDS : HEADER_WORDS + -(-length_bytes // 8)]
@@ -281,16 +281,15 @@ class Receiver:
             self._words(end)[-1] = 0
             self._fill(self._payload[first:end])
 
-    def _places(self, headers: Words, length_bytes: int) -> list[memoryview]:
+    def _places(self, headers: Words, length_bytes: int) -> list[Words]:
         """Return where in the memory full pages go, unless they are too scattered."""
         assert self.memory is not None
         full, _, _ = tally(headers, length_bytes, self.memory.size // wire.PAGE_WORDS)
         runs = int(wire.runs(headers, self._runs))
         if runs > full // RUN_PAGES:
             return []
-        data = self.memory.view(np.uint8).data
-        ends = self._runs[: 2 * runs].reshape(-1, 2) * PAGE_BYTES
-        return [data[first : first + size] for first, size in ends.tolist()]
+        words = self._runs[: 2 * runs].reshape(-1, 2) * wire.PAGE_WORDS
+        return [self.memory[first : first + size] for first, size in words.tolist()]
 
     def _expand(self, frame: Frame) -> Frame:
         """Return the PAGES frame that a PACKED one holds; never more than its limits allow."""
