@@ -23,6 +23,7 @@ from pathlib import Path
 
 from migkit.errors import MigkitError, UsageError
 from migkit.harness import run as runs
+from migkit.harness import wire
 from migkit.harness.faults import KINDS, Fault
 from migkit.harness.nursery import Nursery
 from migkit.harness.options import refuse_what_is_not_done
@@ -36,7 +37,7 @@ LOST = "THE GUEST IS LOST"
 REFUSALS = {
     "wrong-token": "the token is wrong",
     "wrong-certificate": "tls: the connection was refused",
-    "wrong-version": "protocol version 2; this side speaks 1",
+    "wrong-version": f"protocol version {wire.VERSION + 1}; this side speaks {wire.VERSION}",
 }
 STRATEGIES = ("precopy", "stopcopy", "postcopy", "hybrid")
 RESULTS = ("unharmed", "at the source", "at the destination", "loss reported", "WRONG")
