@@ -161,7 +161,13 @@ def check_pages(record: Any, names: tuple[str, ...], path: str) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) is not bool and isinstance(value, numbers.Real) and not math.isnan(value)
+    """Say whether ``value`` is a number, and not a whole one that is too large for any float."""
+    if type(value) is bool or not isinstance(value, numbers.Real):
+        return False
+    try:
+        return not math.isnan(value)
+    except OverflowError:
+        return False
 
 
 def _check_one(path: str, field: dataclasses.Field[Any], value: Any) -> None:

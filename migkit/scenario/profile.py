@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from migkit.units import PAGE_BYTES
 __all__ = ["SCHEMA_VERSION", "DirtyProfile", "load"]
 
 SCHEMA_VERSION = 1
+_MOST = 2**63 - 1  # no size and no time is larger
 _KEYS = ("windows_s", "unique_pages", "memory_bytes", "page_bytes")
 
 
@@ -114,7 +114,7 @@ def _from_record(record: Any) -> DirtyProfile:
 
 def _numbers(record: dict[str, Any], key: str) -> tuple[float, ...]:
     values = record[key]
-    if not isinstance(values, list) or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
+    if not isinstance(values, list) or not all(type(v) in (int, float) and abs(v) <= _MOST for v in values):
         raise TraceError(f"profile: {key} is not a list of numbers; write it with migkit dirty")
     return tuple(map(float, values))
 
@@ -123,4 +123,6 @@ def _whole(record: dict[str, Any], key: str) -> int:
     value = record[key]
     if type(value) is not int or value <= 0:
         raise TraceError(f"profile: {key} {value!r} is not a whole number above 0; write it with migkit dirty")
+    if value > _MOST:
+        raise TraceError(f"profile: {key} is above {_MOST} B; measure it again with migkit dirty")
     return value
