@@ -42,10 +42,11 @@ def listen(host: str, port: int) -> socket.socket:
 class _Destination:
     """One incoming migration."""
 
-    def __init__(self, config: Mapping[str, Any], owner: Channel, guest: Channel) -> None:
+    def __init__(self, config: Mapping[str, Any], owner: Channel, guest: Attached) -> None:
         self._config = config
         self._owner = owner
-        self._guest = Attached(guest, config["memory_bytes"])
+        self._guest = guest
+        self._registers: np.ndarray | None = None
         self._present = np.zeros(config["memory_bytes"] // PAGE_BYTES, np.uint8)
         self._pages = np.zeros(2, np.int64)
         self._absent: list[np.ndarray] = []
@@ -59,16 +60,20 @@ class _Destination:
         accepted.settimeout(self._config["patience_s"])
         with accepted, secure(accepted, self._config["identity"], "destination") as connection:
             wire.set_patience(connection, self._config["patience_s"])
-            self._connection = connection
-            self._sender, self._receiver = Sender(connection), Receiver(connection, self._guest.words)
-            try:
-                self._welcome()
-                self._load()
-            except WireError as error:
-                with contextlib.suppress(wire.ConnectionLostError):
-                    self._sender.message(wire.ABORT, {"reason": str(error)})
-                    wire.part(connection)
-                raise
+            self.take(connection)
+
+    def take(self, connection: socket.socket) -> None:
+        """Receive the guest over a connection; say why if what comes is not allowed."""
+        self._connection = connection
+        self._sender, self._receiver = Sender(connection), Receiver(connection, self._guest.words)
+        try:
+            self._welcome()
+            self._load()
+        except WireError as error:
+            with contextlib.suppress(wire.ConnectionLostError):
+                self._sender.message(wire.ABORT, {"reason": str(error)})
+                wire.part(connection)
+            raise
 
     def _welcome(self) -> None:
         """Let in the one source that knows the token and moves the guest that is expected."""
@@ -135,6 +140,8 @@ class _Destination:
 
     def _switch_over(self) -> None:
         """Make ready, wait for the commit, run the guest, and in post-copy bring what is absent."""
+        if self._registers is None:
+            raise WireError("wire: a PREPARE frame came before the registers of the guest")
         self._guest.registers[:] = self._registers
         self._alter_if_asked()
         arrivals = None
@@ -171,4 +178,4 @@ def main(config: Mapping[str, Any], owner: Channel, guest: Channel) -> None:
     guest
         To the guest process whose memory is filled here.
     """
-    _Destination(config, owner, guest).serve()
+    _Destination(config, owner, Attached(guest, config["memory_bytes"])).serve()

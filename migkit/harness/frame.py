@@ -50,7 +50,7 @@ class Frame:
         """The JSON of a control frame."""
         try:
             message = json.loads(bytes(self.payload) or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise WireError(f"wire: a {KINDS[self.kind]} frame holds no JSON ({error})") from error
         if not isinstance(message, dict):
             raise WireError(f"wire: a {KINDS[self.kind]} frame holds no JSON object")

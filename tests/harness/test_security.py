@@ -235,6 +235,18 @@ def test_a_header_that_promises_too_much_is_refused_before_anything_is_read(path
     assert wire.MAX_PAYLOAD_BYTES <= wire.FRAME_PAGES * kernels.FULL_BYTES
 
 
+def test_a_guest_without_registers_is_refused_with_the_reason_to_both(path):
+    destination, folder = path
+    with secure(destination.connect(), folder, "source") as connection:
+        sender, receiver = wire.Sender(connection), wire.Receiver(connection)
+        sender.message(wire.HELLO, {"token": TOKEN, "memory_bytes": MIB})
+        assert receiver.receive().kind == wire.WELCOME
+        sender.message(wire.PREPARE, {"full_pages": 0, "zero_pages": 0})
+        reason = receiver.receive(wire.ABORT).message["reason"]
+    assert reason == "wire: a PREPARE frame came before the registers of the guest"
+    assert reason in destination.end()
+
+
 def test_runs_are_encrypted_unless_plain_text_is_asked_for(nursery):
     for plaintext, path in ((False, "tls 127.0.0.1"), (True, "tcp 127.0.0.1")):
         trace = runs.run(SCENARIO, options=runs.Options(plaintext=plaintext), nursery=nursery)

@@ -30,9 +30,10 @@ from pathlib import Path
 
 import numpy as np
 
-from migkit.errors import MigkitError, TraceError
+from migkit.errors import CapabilityError, MigkitError, TraceError
 from migkit.harness import checkpoint, wire
 from migkit.harness.codec import CODES, by_name
+from migkit.harness.destination import _Destination
 from migkit.kernels import wire as kernels
 from migkit.scenario import DirtyClass, Guest, Scenario, profile, schema
 from migkit.traces import io
@@ -77,6 +78,16 @@ class Recorded:
     def sendall(self, data) -> None:
         """Take what is sent."""
         self.data += data
+
+    def recv(self, size: int) -> bytes:
+        """Return nothing: there is nobody."""
+        return b""
+
+    def shutdown(self, how: int) -> None:
+        """Say nothing more."""
+
+    def settimeout(self, limit_s: float) -> None:
+        """Never wait."""
 
     def recv_into(self, target, size: int = 0, flags: int = 0) -> int:
         """Give the next bytes; nothing at the end."""
@@ -132,19 +143,49 @@ def repair_frames(data: bytearray, draw: random.Random) -> None:
         at, sequence = at + wire.FRAME_BYTES + length, sequence + 1
 
 
+class StandIn:
+    """The memory of a guest that is never run, with a border that nobody may write to, and an owner who listens."""
+
+    def __init__(self) -> None:
+        words = PAGES * kernels.PAGE_WORDS
+        everything = np.zeros(words + kernels.PAGE_WORDS, np.int64)
+        self.words, self.border = everything[:words], everything[words:]
+        self.registers = np.zeros(8, np.int64)
+        self.memory_bytes = PAGES * PAGE_BYTES
+
+    def order(self, do: str) -> dict[str, int]:
+        """Obey, as a guest does."""
+        return {"operations": 0}
+
+    def send(self, message: dict[str, object]) -> None:
+        """Listen, as an owner does."""
+
+    def discard(self, first: int, end: int) -> None:
+        """Take pages out of the memory."""
+        assert 0 <= first < end <= PAGES
+
+    def take_uffd(self) -> int:
+        """Refuse: here nobody can wait for pages."""
+        raise CapabilityError("post-copy: not here")
+
+
+CONFIG = {"token": "t", "memory_bytes": PAGES * PAGE_BYTES, "flip_byte": None}
+
+
 def read_frames(data: bytes) -> None:
-    """Decode a stream to its end and use it as either side does; pages land within the memory."""
-    receiver = wire.Receiver(Recorded(data))
-    memory, present = np.zeros((PAGES + 1) * kernels.PAGE_WORDS, np.int64), np.zeros(PAGES, np.uint8)
-    while True:
-        frame = receiver.receive()
-        if frame.kind == wire.PAGES:
-            full = wire.check_pages(frame, PAGES)
-            body = frame.words[frame.count : frame.count + full * kernels.PAGE_WORDS]
-            kernels.scatter(frame.words[: frame.count], body, memory[: PAGES * kernels.PAGE_WORDS], present)
-            assert not memory[PAGES * kernels.PAGE_WORDS :].any(), "written beyond the memory"
-        elif frame.kind not in (wire.STATE, wire.ABSENT, wire.DEMAND):
-            assert isinstance(frame.message, dict)
+    """Decode a stream as either side does: all of it, or as a destination that a source talks to."""
+    guest = StandIn()
+    try:
+        if data[-1:] < b"\x80":
+            _Destination(CONFIG, guest, guest).take(Recorded(data))
+        receiver = wire.Receiver(Recorded(data))
+        while (frame := receiver.receive()).kind:
+            if frame.kind == wire.PAGES:
+                wire.check_pages(frame, PAGES)
+            elif frame.kind not in (wire.STATE, wire.ABSENT, wire.DEMAND):
+                assert isinstance(frame.message, dict)
+    finally:
+        assert not guest.border.any(), "written beyond the memory"
 
 
 # -- files -----------------------------------------------------------------------------------
@@ -246,7 +287,9 @@ def nothing(data: bytearray, draw: random.Random) -> None:
 
 
 TARGETS = {
-    "wire": Target(frames, repair_frames, read_frames, MigkitError, ("/harness/wire.py", "/harness/codec.py")),
+    "wire": Target(
+        frames, repair_frames, read_frames, MigkitError, ("/harness/wire.py", "/frame.py", "/codec.py", "/destination.py")
+    ),
     "trace": Target(traces, repair_trace, read_trace, TraceError, ("/traces/", "/scenario/")),
     "checkpoint": Target(
         checkpoints, repair_checkpoint, read_checkpoint, TraceError, ("/checkpoint.py", "/schema.py")
