@@ -288,7 +288,11 @@ def nothing(data: bytearray, draw: random.Random) -> None:
 
 TARGETS = {
     "wire": Target(
-        frames, repair_frames, read_frames, MigkitError, ("/harness/wire.py", "/frame.py", "/codec.py", "/destination.py")
+        frames,
+        repair_frames,
+        read_frames,
+        MigkitError,
+        ("/harness/wire.py", "/frame.py", "/codec.py", "/destination.py"),
     ),
     "trace": Target(traces, repair_trace, read_trace, TraceError, ("/traces/", "/scenario/")),
     "checkpoint": Target(
