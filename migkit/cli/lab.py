@@ -15,6 +15,7 @@ from typing import Any, Final
 import click
 
 from migkit.errors import RunError, UsageError
+from migkit.models import warm
 
 __all__ = ["command", "copy_notebooks", "find", "shipped_notebooks"]
 
@@ -31,7 +32,7 @@ def command(notebook: str, options: tuple[str, ...]) -> None:
     """Open NOTEBOOK in JupyterLab, 00-start unless another is named.
 
     The notebooks that come with migkit are copied to the folder notebooks/ below this one, unless they
-    are there. What follows NOTEBOOK goes to JupyterLab, for example --no-browser.
+    are there. Kernels are compiled meanwhile. What follows NOTEBOOK goes to JupyterLab, for example --no-browser.
     """
     if notebook.startswith("-"):
         notebook, options = _FIRST, (notebook, *options)
@@ -39,7 +40,7 @@ def command(notebook: str, options: tuple[str, ...]) -> None:
     for path in copy_notebooks(here / "notebooks"):
         click.echo(f"copied {path.relative_to(here)}", err=True)
     opened = find(notebook, here).relative_to(here).as_posix()
-    with tempfile.TemporaryDirectory(prefix="migkit-lab-") as config:
+    with tempfile.TemporaryDirectory(prefix="migkit-lab-") as config, warm.compiling():
         _write_page_config(Path(config))
         _serve([f"--ServerApp.root_dir={here}", f"--LabApp.default_url=/lab/tree/{opened}", *options], config)
 

@@ -62,6 +62,7 @@ from migkit.kernels.precopy_state import (
     MARK,
     MARKED_ALL,
     NORMAL,
+    OWN_ROUNDS,
     PAGE,
     PIECE_SLOTS,
     PLAIN,
@@ -136,7 +137,7 @@ def precopy_one(
             if run[LEFT] < best * (1.0 - 1e-3):
                 best = run[LEFT]
                 remember(state, run)
-            elif state[policy.ITERATION] - run[BEST_ITERATION] > ROUNDS_TO_SETTLE:
+            elif action == policy.CONTINUE and _may_have_settled(state, parameters, run):
                 action = skip(action, record, steps, parameters, state, run)
             continue
         if action != policy.CONTINUE:
@@ -263,6 +264,14 @@ def _sync(
     state[policy.ROUND_START_S] = synced_s
     run[SYNC_BYTES] = run[BYTES]
     return action
+
+
+@inlined
+def _may_have_settled(state: np.ndarray, parameters: np.ndarray, run: np.ndarray) -> bool:
+    """Return whether the remainder has not sunk for long; a rule of one's own may be waiting for more rounds."""
+    own = parameters[policy.POLICY] == policy.REGISTERED
+    settled: bool = state[policy.ITERATION] - run[BEST_ITERATION] > (OWN_ROUNDS if own else ROUNDS_TO_SETTLE)
+    return settled
 
 
 @inlined

@@ -67,6 +67,7 @@ SLACK_S: Final = 1e-9  # two moments nearer than this are one
 SAME: Final = 1e-9  # bandwidths that differ less are one
 LOWEST: Final = 1e-3  # speed of a path in an outage [B/s]
 ROUNDS_TO_SETTLE: Final = 50
+OWN_ROUNDS: Final = 1000  # a rule of one's own counts them as it likes
 MAX_ROUNDS: Final = 20_000.0
 FEW_ROUNDS: Final = 4.0  # not worth a jump
 COUNTED: Final = 6  # counts that grow from round to round

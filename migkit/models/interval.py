@@ -15,8 +15,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from migkit.kernels import layout, migrate, policy, precopy_state
+from migkit.kernels import layout, policy
 from migkit.kernels.layout import CLASS_BASE, CLASS_SLOTS
+from migkit.models.history import History, run
 from migkit.models.result import Interval
 from migkit.scenario.pack import Packed
 
@@ -84,10 +85,7 @@ def _draw(packed: Packed, rule: Any, rng: random.Random) -> tuple[float, ...]:
         spread = math.hypot(WRITES_SPREAD, 1.0 / math.sqrt(1.0 + record[at]))
         record[at] *= max(0.0, 1.0 + spread * rng.gauss(0.0, 1.0))
         record[base + layout.START_PAGES] = rng.random() * record[base + layout.PAGES]
-    result = np.zeros(layout.RESULT_SLOTS)
-    scratch = policy.new_state(), np.zeros(precopy_state.RUN_SLOTS), np.zeros(precopy_state.WORK_SLOTS)
-    empty = np.zeros(0)
-    migrate.migrate_one(record, packed.steps, packed.parameters, *scratch, result, empty, empty, rule)
+    result = run(packed._replace(record=record), rule, History(0, 0))
     return tuple(float(result[at]) for at in _MEASURES)
 
 

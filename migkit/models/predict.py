@@ -9,13 +9,14 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.errors import UsageError
-from migkit.kernels import _jit, layout, migrate, policy, precopy_state
+from migkit.kernels import _jit, layout, policy
 from migkit.models import admission
 from migkit.models import goodput as paths
 from migkit.models.dirty import natural_downtime_s
+from migkit.models.history import History, run
 from migkit.models.interval import LEVEL, interval
 from migkit.models.reasons import reasons
-from migkit.models.result import Point, Prediction, Round
+from migkit.models.result import Prediction
 from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy
 from migkit.scenario.pack import Packed
 from migkit.units import PAGE_BYTES
@@ -29,8 +30,6 @@ VERDICTS: Final = {
     policy.TIME_OUT: "timed_out",
     layout.SETTLED: "does_not_converge",
 }
-_ROUNDS: Final = 6000
-_POINTS: Final = 40000
 
 
 def predict(
@@ -42,6 +41,7 @@ def predict(
     policy: Policy | None = None,
     strategy: Strategy | None = None,
     level: float | None = LEVEL,
+    detail: bool = True,
 ) -> Prediction:
     """Return what a migration will take, and whether it converges.
 
@@ -53,6 +53,8 @@ def predict(
         The parts; each but the guest has a documented default.
     level
         Probability that a run lies within the prediction's interval; None: no interval, which is faster.
+    detail
+        False: no rounds, and of the time line only the end, which is faster.
 
     Raises
     ------
@@ -77,10 +79,10 @@ def predict(
     if refusal:
         return _refused(refusal)
     rule = _jit.callback(case.policy.rule)
-    result, rounds, line = _run(packed, rule)
+    history = History() if detail else History(0, 0)
+    result = run(packed, rule, history)
     _check_conservation(packed, result)
-    wire_bytes = float(packed.record[layout.PAGE_WIRE_BYTES])
-    best = _prediction(case, goodput_bytes_per_s, wire_bytes, result, rounds, line)
+    best = _prediction(case, goodput_bytes_per_s, packed, result, history)
     return best if level is None else dataclasses.replace(best, interval=interval(packed, result, rule, level))
 
 
@@ -101,16 +103,6 @@ def _scenario(scenario: Scenario | None, guest: Guest | None, *parts: Any) -> Sc
     )
 
 
-def _run(packed: Packed, rule: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Run the kernels on one scenario."""
-    result = np.zeros(layout.RESULT_SLOTS)
-    rounds = np.zeros(_ROUNDS * layout.ROUND_SLOTS)
-    line = np.zeros(_POINTS * layout.POINT_SLOTS)
-    scratch = policy.new_state(), np.zeros(precopy_state.RUN_SLOTS), np.zeros(precopy_state.WORK_SLOTS)
-    migrate.migrate_one(*packed, *scratch, result, rounds, line, rule)
-    return result, rounds, line
-
-
 def _check_conservation(packed: Packed, result: np.ndarray) -> None:
     """Raise unless pages marked are pages sent and left, and bytes are those of the pages."""
     record = packed.record
@@ -128,17 +120,17 @@ def _check_conservation(packed: Packed, result: np.ndarray) -> None:
 def _prediction(
     case: Scenario,
     goodput_bytes_per_s: float,
-    page_wire_bytes: float,
+    packed: Packed,
     result: np.ndarray,
-    rounds: np.ndarray,
-    line: np.ndarray,
+    history: History,
 ) -> Prediction:
     verdict = VERDICTS[int(result[layout.ACTION])]
     endless = verdict == "does_not_converge"
     bandwidth = min(goodput_bytes_per_s, case.policy.max_bandwidth_bytes_per_s)
-    natural_s = natural_downtime_s(case.guest, bandwidth, page_wire_bytes)
+    natural_s = natural_downtime_s(case.guest, bandwidth, float(packed.record[layout.PAGE_WIRE_BYTES]))
     total_s = float(result[layout.TOTAL_S])
     exposure_s = float(result[layout.EXPOSURE_S])
+    rounds = history.rounds(result)
     return Prediction(
         verdict=verdict,
         reasons=reasons(case, verdict, bandwidth, natural_s, result),
@@ -156,8 +148,8 @@ def _prediction(
         degraded_s=float(result[layout.DEGRADED_S]),
         exposure_s=exposure_s,
         risk=-math.expm1(-exposure_s / 3600.0 * case.host.failures_per_h),
-        rounds=_rounds(result, rounds),
-        timeline=_timeline(result, line),
+        rounds=rounds,
+        timeline=history.timeline(packed, result, rounds),
     )
 
 
@@ -171,32 +163,3 @@ def _refused(refusal: str) -> Prediction:
         timeline=(),
         **dict.fromkeys(numbers, 0),  # type: ignore[arg-type]
     )
-
-
-def _rounds(result: np.ndarray, table: np.ndarray) -> tuple[Round, ...]:
-    """Turn running totals at each sync into what each round did."""
-    count = int(result[layout.ROUNDS])
-    rows = table[: count * layout.ROUND_SLOTS].reshape(-1, layout.ROUND_SLOTS).tolist()
-    last = [0.0] * layout.ROUND_SLOTS
-    last[0], last[4] = result[layout.TOTAL_S], result[layout.SENT]
-    last[5], last[6] = result[layout.SENT_NORMAL], result[layout.SENT_ZERO]
-    return tuple(
-        Round(
-            iteration=at + 1,
-            start_s=row[0],
-            duration_s=float(end[0] - row[0]),
-            sync_s=row[1],
-            marked_pages=row[2],
-            remaining_bytes=row[3] * PAGE_BYTES,
-            normal_pages=float(end[5] - row[5]),
-            zero_pages=float(end[6] - row[6]),
-            sent_bytes=float(end[4] - row[4]),
-            throttle=row[7],
-        )
-        for at, (row, end) in enumerate(zip(rows, [*rows[1:], last], strict=True))
-    )
-
-
-def _timeline(result: np.ndarray, line: np.ndarray) -> tuple[Point, ...]:
-    rows = line[: int(result[layout.POINTS]) * layout.POINT_SLOTS].reshape(-1, layout.POINT_SLOTS)
-    return tuple(Point(*row) for row in rows.tolist())

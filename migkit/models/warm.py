@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from migkit.errors import RunError
 
-__all__ = ["compile_now", "warm_up"]
+__all__ = ["compile_now", "compile_once", "compiling", "warm_up"]
 
-_CODE: Final = "from migkit.models.warm import compile_now; compile_now()"
+_HOME: Final = Path(__file__).resolve().parents[2]
+_CODE: Final = "from migkit.models.warm import compile_once; compile_once()"
 
 
 def warm_up() -> None:
@@ -26,20 +31,57 @@ def warm_up() -> None:
     RunError
         The kernels cannot be compiled here.
     """
-    home = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
+    with _compiler() as compiler:
+        said = compiler.communicate()[1]
+    if compiler.returncode:
+        reason = said.strip().splitlines()[-1:] or ["no reason given"]
+        raise RunError(f"kernels: cannot be compiled here ({reason[0]}); predictions stay right, but slow")
+    compile_now()
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Compile into the cache on disk in another process, for as long as the context lasts at most."""
+    with _compiler() as compiler:
+        try:
+            yield
+        finally:
+            compiler.terminate()
+
+
+def _compiler() -> subprocess.Popen[str]:
+    path = os.pathsep.join(filter(None, (str(_HOME), os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
         [sys.executable, "-c", _CODE],
         env={**os.environ, "PYTHONPATH": path},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
-    if done.returncode:
-        said = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise RunError(f"kernels: cannot be compiled here ({said[0]}); predictions stay right, but slow")
-    compile_now()
+
+
+def compile_once() -> None:
+    """Compile the kernels; while another process of this user compiles them, wait, then load what it made."""
+    place = hashlib.sha256(f"{_HOME} {os.environ.get('NUMBA_CACHE_DIR', '')}".encode()).hexdigest()[:16]
+    name = f"\0migkit-{os.getuid()}-{place}"  # in no file system: it is gone when its process is
+    while True:
+        with socket.socket(socket.AF_UNIX) as mine:
+            try:
+                mine.bind(name)
+            except OSError:
+                _wait_for(name)
+                continue
+            mine.listen()
+            compile_now()
+            return
+
+
+def _wait_for(name: str) -> None:
+    """Wait until the process that holds ``name`` closes it."""
+    with socket.socket(socket.AF_UNIX) as other, suppress(ConnectionError):
+        other.connect(name)
+        other.recv(1)
 
 
 def compile_now() -> None:

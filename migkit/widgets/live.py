@@ -12,6 +12,12 @@ from migkit.viz import CONFIG, Figure
 __all__ = ["LiveFigure"]
 
 
+def _same(one: Any, other: Any) -> bool:
+    """Return whether two values of a property are the same, be they lists or tuples."""
+    lists = isinstance(one, list | tuple) and isinstance(other, list | tuple)
+    return list(one) == list(other) if lists else type(one) is type(other) and bool(one == other)
+
+
 _WIDTH_PX: Final = 960  # a page measures a figure before it has a width of its own, and again when it is reloaded
 
 
@@ -42,7 +48,9 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         """Show ``figure``, which has the same kinds of traces, by updating those already drawn."""
         with self.batch_update():
             for shown, new in zip(self.data, figure.data, strict=True):
-                shown.update(new.to_plotly_json(), overwrite=False)
+                changed = {k: v for k, v in new.to_plotly_json().items() if not _same(shown._props.get(k), v)}
+                if changed:  # plotly checks each value anew, which takes most of the time of a move
+                    shown.update(changed, overwrite=False)
             for name, value in figure.layout.to_plotly_json().items():
                 if self._layout_obj._props.get(name) != value:
                     self.layout[name] = value

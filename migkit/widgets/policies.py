@@ -62,4 +62,4 @@ class PolicyExplorer(Panel):
 
     def _predict(self) -> None:
         names = [preset.name for preset in presets() if preset.rule is None]
-        self.results = {name: predict(self.scenario_under(name), level=None) for name in names}
+        self.results = {name: predict(self.scenario_under(name), level=None, detail=False) for name in names}

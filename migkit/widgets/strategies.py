@@ -80,7 +80,7 @@ class StrategyExplorer(Panel):
         )
 
     def _predict(self) -> None:
-        self.results = {name: predict(self.scenario(name), level=None) for name in STRATEGIES}
+        self.results = {name: predict(self.scenario(name), level=None, detail=False) for name in STRATEGIES}
 
     def _stale(self) -> bool:
         return self._setting != self._all_but_the_write_rate()
@@ -92,7 +92,7 @@ class StrategyExplorer(Panel):
         if not self._stale():
             return
         self.sweep: dict[str, list[Prediction]] = {
-            name: [predict(self.scenario(name, writes_per_s=rate), level=None) for rate in _RATES]
+            name: [predict(self.scenario(name, writes_per_s=rate), level=None, detail=False) for rate in _RATES]
             for name in STRATEGIES
         }
         self._setting = self._all_but_the_write_rate()

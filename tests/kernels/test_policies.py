@@ -30,6 +30,7 @@ class Migration:
         state[policy.NOW_S], state[policy.EVENT], state[policy.REMAINING_BYTES] = now_s, event, remaining
         state[policy.BANDWIDTH] = bandwidth
         names = {"iteration": policy.ITERATION, "dirtied": policy.DIRTIED_PAGES, "sent": policy.SENT_BYTES}
+        names |= {"round_sent": policy.ROUND_SENT_BYTES, "round_start": policy.ROUND_START_S}
         names |= {"sent_pages": policy.SENT_PAGES, "dirty_rate": policy.DIRTY_RATE}
         for name, value in readings.items():
             state[names[name]] = value
@@ -520,7 +521,7 @@ def test_xen_4_5_stops_when_three_times_the_guest_was_sent():
 def test_cloud_hypervisor_estimates_with_the_last_rounds_bandwidth():
     def after(remaining):
         run = Migration("cloud-hypervisor")
-        run.ask(10.0, policy.EMPTY, remaining=0.0, sent=1e9)  # 100 MB/s
+        run.ask(10.0, policy.EMPTY, remaining=0.0, round_sent=1e9)  # 100 MB/s
         return run.ask(10.0, policy.SYNCED, remaining=remaining, iteration=2)
 
     assert after(30e6) == policy.SWITCHOVER  # exactly 300 ms
@@ -528,12 +529,21 @@ def test_cloud_hypervisor_estimates_with_the_last_rounds_bandwidth():
     assert after(0.0) == policy.SWITCHOVER
 
 
+def test_cloud_hypervisor_leaves_the_sync_out_of_its_bandwidth():
+    run = Migration("cloud-hypervisor")
+    run.ask(10.0, policy.EMPTY, remaining=0.0, round_sent=1e9)
+    run.ask(10.5, policy.SYNCED, remaining=1e9, iteration=2)  # the sync took 0.5 s
+    run.ask(12.5, policy.EMPTY, remaining=0.0, round_sent=4e8, round_start=10.0)  # 2 s: 200 MB/s
+    assert run.ask(13.0, policy.SYNCED, remaining=60e6, iteration=3) == policy.SWITCHOVER
+
+
 def test_cloud_hypervisor_cancels_after_an_hour_or_stops_then():
     for changes, expected in (({}, policy.ABORT), ({"stop_at_timeout": 1}, policy.SWITCHOVER)):
         run = Migration("cloud-hypervisor", **changes)
-        run.ask(3599.0, policy.EMPTY, remaining=0.0, sent=1e9)
+        assert run.state[policy.WAKE_TIME_S] == 3600.0
+        run.ask(3599.0, policy.EMPTY, remaining=0.0, round_sent=1e9)
         assert run.ask(3599.0, policy.SYNCED, remaining=1e9, iteration=2) == policy.CONTINUE
-        run.ask(3600.0, policy.EMPTY, remaining=0.0, sent=2e9)
+        run.ask(3600.0, policy.EMPTY, remaining=0.0, round_sent=1e9, round_start=3599.0)
         assert run.ask(3600.0, policy.SYNCED, remaining=1e12, iteration=3) == expected
 
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pandas as pd
 import pytest
 
@@ -108,3 +110,25 @@ def test_slow_start_costs_round_trips():
     far = scenario(link=Link(rtt_s=0.1))
     assert 0.3 < goodput.ramp_s(far, 1e8) < 1.0
     assert goodput.ramp_s(far, 1e9) > goodput.ramp_s(far, 1e8)
+
+
+@pytest.mark.parametrize("strategy", ["precopy", "stopcopy"])
+def test_the_time_line_bends_where_the_zero_pages_begin(strategy):
+    def line(zero_bytes):
+        guest = Guest(memory_bytes=128 * MIB + zero_bytes, zero_bytes=zero_bytes)
+        rule = Policy(max_bandwidth_bytes_per_s=5e7, downtime_limit_s=0.0)
+        return predict(scenario(guest=guest, policy=rule, strategy=Strategy(name=strategy)), level=None).timeline
+
+    with_zeros, without = line(128 * MIB), line(0)
+    bend = next(point for point in with_zeros if point.remaining_bytes == 128 * MIB)
+    end = next(point for point in without if point.remaining_bytes == 0)
+    assert bend.t_s == pytest.approx(end.t_s, rel=0.002)
+    assert bend.sent_bytes == pytest.approx(end.sent_bytes, rel=0.002)
+    assert [point.t_s for point in with_zeros] == sorted(point.t_s for point in with_zeros)
+
+
+def test_without_detail_there_are_no_rounds_and_no_time_line():
+    one, other = predict(scenario(), level=None), predict(scenario(), level=None, detail=False)
+    assert other.rounds == ()
+    assert other.timeline == one.timeline[-1:]
+    assert dataclasses.replace(other, rounds=one.rounds, timeline=one.timeline) == one

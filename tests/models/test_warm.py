@@ -1,3 +1,4 @@
+import selectors
 import subprocess
 import sys
 
@@ -20,6 +21,46 @@ def test_predictions_are_compiled_afterwards_and_equal():
         "assert numba.config.DISABLE_JIT or any('Dispatcher' in type(v).__name__ for v in vars(precopy).values())\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_second_process_waits_for_the_one_that_compiles(tmp_path):
+    """Both make their way through; the second only loads, and so never writes to the cache."""
+    code = (
+        "import sys, os\n"
+        "from migkit.models import warm\n"
+        "warm.compile_now = lambda: print('compiles', flush=True) or sys.stdin.read(1)\n"
+        "warm.compile_once()\n"
+    )
+    start = {"args": [sys.executable, "-c", code], "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(**start) as first, subprocess.Popen(**start) as second:
+        ready = {first: first.stdout, second: second.stdout}
+        with selectors.DefaultSelector() as selector:
+            for process, stream in ready.items():
+                selector.register(stream, selectors.EVENT_READ, process)
+            (key, _), *others = selector.select()
+            assert not others
+            holder = key.data
+            assert holder.stdout.readline() == "compiles\n"
+            selector.unregister(holder.stdout)
+            assert selector.select(timeout=0.5) == []  # the other waits
+        waiter = second if holder is first else first
+        holder.communicate("x")
+        assert waiter.stdout.readline() == "compiles\n"
+        waiter.communicate("x")
+    assert (first.returncode, second.returncode) == (0, 0)
+
+
+def test_a_process_that_is_killed_while_it_compiles_lets_the_next_one_go_on():
+    code = "from migkit.models import warm; warm.compile_now = lambda: print('go', flush=True) or input();"
+    code += "warm.compile_once()"
+    start = {"args": [sys.executable, "-c", code], "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(**start) as first:
+        assert first.stdout.readline() == "go\n"
+        with subprocess.Popen(**start) as second:
+            first.kill()
+            assert second.stdout.readline() == "go\n"
+            second.communicate("\n")
+    assert second.returncode == 0
 
 
 def test_a_failure_is_told_with_its_reason(monkeypatch):

@@ -1,5 +1,6 @@
 """Presets, settings, and policies of one's own."""
 
+import dataclasses
 import json
 import math
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from migkit import DirtyClass, Guest, Link, Policy, Scenario, predict, presets, register_policy, simulate
 from migkit.errors import UsageError
 from migkit.kernels import policy
+from migkit.scenario import policy as registry
 from migkit.scenario import rules, schema
 from migkit.scenario.policy import pack
 
@@ -29,6 +31,12 @@ def impatient(state, parameters):
     if state[policy.EVENT] == policy.SYNCED and state[policy.ITERATION] > parameters[policy.SETTINGS]:
         return policy.SWITCHOVER
     return action
+
+
+@pytest.fixture(autouse=True)
+def _forget_what_a_test_registers(monkeypatch):
+    """``compare --policies all`` would meet it in whichever test comes next."""
+    monkeypatch.setattr(registry, "_presets", dict(registry._presets))
 
 
 def scenario(name="impatient", **changes):
@@ -108,6 +116,27 @@ def test_a_registered_rule_decides_predictions_and_simulations_alike():
         assert predicted.verdict == simulated.runs[0].verdict == "converges"
         assert predicted.iterations == simulated.runs[0].iterations == rounds + 2
         assert predicted.transferred_bytes == pytest.approx(simulated.mean("transferred_bytes"), rel=0.01)
+
+
+@pytest.mark.parametrize(("ends", "verdict"), [(policy.SWITCHOVER, "converges"), (policy.ABORT, "aborted")])
+def test_a_registered_rule_may_count_many_rounds_that_are_alike(ends, verdict):
+    @register_policy("patient", settings={"rounds": 300})
+    def patient(state, parameters):
+        policy.under_limit(state, parameters, 0.0)
+        late = state[policy.EVENT] == policy.SYNCED and state[policy.ITERATION] > parameters[policy.SETTINGS]
+        return parameters[policy.SETTINGS + 1] if late else policy.CONTINUE
+
+    register_policy("patient", settings={"rounds": 300, "ends": ends})(patient)
+    result = predict(dataclasses.replace(scenario("patient"), policy=Policy.named("patient")), level=None)
+    assert (result.verdict, result.iterations) == (verdict, 302 if ends == policy.SWITCHOVER else 301)
+
+
+@pytest.mark.parametrize("name", ["xen", "xen-4.5", "hyperv-like"])
+def test_a_rule_that_counts_passes_counts_many(name):
+    changes = {"factor": 1e9} if name == "xen-4.5" else {}
+    rule = Policy.named(name, max_bandwidth_bytes_per_s=2e7, passes=200, **changes)
+    case = dataclasses.replace(scenario(), policy=rule)
+    assert predict(case, level=None).iterations == 201
 
 
 def test_a_registered_rule_works_before_anything_is_compiled():

@@ -11,11 +11,13 @@ from migkit.kernels.policies import record as r
 
 __all__ = ["cloud_hypervisor", "criu_go_phaul", "criu_phaul", "hyperv_like", "vmware_like", "xen", "xen_4_5"]
 
+_PASSES = r.MEMORY + 4  # counted
 _LAST = r.MEMORY  # xen: this pass is the last one
 _PAGES = r.MEMORY  # phaul: pages of the round before
-_SENT_BYTES = r.MEMORY + 1  # cloud-hypervisor: sent when the round began
-_START_S = r.MEMORY + 2  # ... and when that was
-_BANDWIDTH = r.MEMORY + 3  # ... and the bandwidth of the round before
+_SENT_BYTES = r.MEMORY + 1  # vmware-like: sent when the round began
+_SYNC_S = r.MEMORY + 1  # cloud-hypervisor: how long a sync takes
+_EMPTY_S = r.MEMORY + 2  # ... from the end of a round to the sync: when that was
+_BANDWIDTH = r.MEMORY + 3  # ... and the bandwidth of the round
 
 
 @lean
@@ -27,13 +29,20 @@ def _by_passes(state: np.ndarray, parameters: np.ndarray) -> None:
 
 
 @lean
+def _count_pass(state: np.ndarray, parameters: np.ndarray) -> None:
+    """Write the orders of a rule that counts passes: however alike they are, it is getting somewhere."""
+    _by_passes(state, parameters)
+    state[_PASSES] = state[r.ITERATION]
+
+
+@lean
 def xen(state: np.ndarray, parameters: np.ndarray) -> int:
     """Return what Xen does since 4.6 (tools/libs/guest/xg_sr_save.c).
 
     At most 5 passes while the guest runs; a pass of fewer than 50 dirty pages is sent
     and is the last one. Then stop and copy. Settings: passes, pages.
     """
-    _by_passes(state, parameters)
+    _count_pass(state, parameters)
     if state[r.EVENT] == r.SYNCED and state[r.ITERATION] > 1.0:
         if state[r.DIRTIED_PAGES] < parameters[r.SETTINGS + 1]:
             state[_LAST] = 1.0
@@ -51,7 +60,7 @@ def xen_4_5(state: np.ndarray, parameters: np.ndarray) -> int:
     leaves out pages dirtied again before their turn is not part of this rule.
     Settings: passes, pages, factor.
     """
-    _by_passes(state, parameters)
+    _count_pass(state, parameters)
     if state[r.EVENT] != r.EMPTY:
         return r.CONTINUE
     iteration = state[r.ITERATION]
@@ -70,19 +79,21 @@ def cloud_hypervisor(state: np.ndarray, parameters: np.ndarray) -> int:
     """
     _by_passes(state, parameters)
     now_s = state[r.NOW_S]
+    timeout_s = parameters[r.SETTINGS]
+    if now_s < timeout_s:
+        state[r.WAKE_TIME_S] = timeout_s
     if state[r.EVENT] == r.EMPTY:
-        if now_s > state[_START_S]:
-            state[_BANDWIDTH] = (state[r.SENT_BYTES] - state[_SENT_BYTES]) / (now_s - state[_START_S])
+        transfer_s = now_s - state[r.ROUND_START_S] - state[_SYNC_S]
+        state[_BANDWIDTH] = state[r.ROUND_SENT_BYTES] / transfer_s if transfer_s > 0.0 else 0.0
+        state[_EMPTY_S] = now_s
+    if state[r.EVENT] != r.SYNCED or state[r.ITERATION] <= 1.0:
         return r.CONTINUE
-    if state[r.EVENT] != r.SYNCED:
-        return r.CONTINUE
-    state[_SENT_BYTES] = state[r.SENT_BYTES]
-    state[_START_S] = now_s
-    if state[r.ITERATION] <= 1.0:
-        return r.CONTINUE
-    if state[r.REMAINING_BYTES] <= parameters[r.LIMIT_S] * state[_BANDWIDTH]:
+    allowed_bytes = parameters[r.LIMIT_S] * state[_BANDWIDTH]
+    state[_SYNC_S] = math.floor((now_s - state[_EMPTY_S]) * 1e9 + 0.5) * 1e-9
+    state[_EMPTY_S] = state[_BANDWIDTH] = 0.0
+    if state[r.REMAINING_BYTES] <= allowed_bytes:
         return r.SWITCHOVER
-    if now_s >= parameters[r.SETTINGS] > 0.0:
+    if now_s >= timeout_s > 0.0:
         return r.SWITCHOVER if parameters[r.SETTINGS + 1] > 0.0 else r.ABORT
     return r.CONTINUE
 
@@ -118,7 +129,7 @@ def criu_go_phaul(state: np.ndarray, parameters: np.ndarray) -> int:
 @lean
 def _after_pass(state: np.ndarray, parameters: np.ndarray, stops: bool) -> int:
     """Return SWITCHOVER when a pass is over and it ``stops``; note its pages for the next one."""
-    _by_passes(state, parameters)
+    _count_pass(state, parameters)
     if state[r.EVENT] != r.EMPTY:
         return r.CONTINUE
     state[_PAGES] = state[r.DIRTIED_PAGES]
@@ -156,7 +167,7 @@ def hyperv_like(state: np.ndarray, parameters: np.ndarray) -> int:
 
     Settings: passes.
     """
-    _by_passes(state, parameters)
+    _count_pass(state, parameters)
     if state[r.EVENT] == r.EMPTY and state[r.ITERATION] >= parameters[r.SETTINGS]:
         return r.SWITCHOVER
     if state[r.EVENT] == r.SYNCED and state[r.REMAINING_BYTES] <= 0.0:
