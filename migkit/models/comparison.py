@@ -124,7 +124,18 @@ def cloudsim(scenario: Scenario) -> Comparison:
 
 
 def cloudsim_plain(scenario: Scenario) -> Comparison:
-    """Return the answer of CloudSim's data centre without power model: ``T = RAM / bandwidth + 10 s``."""
+    """Return the answer of CloudSim's data centre without power model: ``T = RAM / bandwidth + 10 s``.
+
+    Source: CloudSim PowerDatacenterNonPowerAware.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Link, Policy
+    >>> still = Scenario(guest=Guest(memory_bytes=4096 * 10**6), link=Link(bandwidth_bytes_per_s=4.096e8),
+    ...                  policy=Policy(name="libvirt"))
+    >>> cloudsim_plain(still).total_time_s
+    20.0
+    """
     memory = float(scenario.guest.memory_bytes)
     total_s = memory / _bandwidth(scenario) + CLOUDSIM_EXTRA_S
     return Comparison(total_time_s=total_s, downtime_s=0.0, transferred_bytes=memory, rounds=1)
@@ -135,6 +146,14 @@ def cloudsim_mig(scenario: Scenario) -> Comparison:
 
     It stops and copies when a round would leave more than it sent, when the rest would take less than 0.5 s,
     or after 30 rounds; 0.05 s are spent before and as much after.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Link, Policy
+    >>> still = Scenario(guest=Guest(memory_bytes=4096 * 10**6), link=Link(bandwidth_bytes_per_s=4.096e8),
+    ...                  policy=Policy(name="libvirt"))
+    >>> round(cloudsim_mig(still).total_time_s, 1)
+    10.1
     """
     bandwidth, rate = _bandwidth(scenario), CLOUDSIM_MIG_DIRTY_SHARE * _dirty_rate(scenario)
     remaining = float(scenario.guest.memory_bytes)
@@ -161,6 +180,14 @@ def btrplace(scenario: Scenario) -> Comparison:
 
     With B the bandwidth at 8/9 of its nominal value and ``t0 = RAM / B``, r = 5 MB / 2 s: ``T = t0 + 5 MB / B +
     5 MB / B x r / (B - r)`` beyond 2 s, else ``T = t0 + r t0 / (B - r)``.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Link, Policy
+    >>> still = Scenario(guest=Guest(memory_bytes=4096 * 10**6), link=Link(bandwidth_bytes_per_s=4.096e8),
+    ...                  policy=Policy(name="libvirt"))
+    >>> round(btrplace(still).total_time_s, 2)
+    11.26
     """
     bandwidth = _bandwidth(scenario) * 8.0 / 9.0
     memory = float(scenario.guest.memory_bytes)
@@ -178,7 +205,16 @@ def btrplace(scenario: Scenario) -> Comparison:
 
 
 def dcsim(scenario: Scenario) -> Comparison:
-    """Return DCSim's answer: the RAM at a quarter of the bandwidth."""
+    """Return DCSim's answer: the RAM at a quarter of the bandwidth.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Link, Policy
+    >>> still = Scenario(guest=Guest(memory_bytes=4096 * 10**6), link=Link(bandwidth_bytes_per_s=4.096e8),
+    ...                  policy=Policy(name="libvirt"))
+    >>> dcsim(still).total_time_s
+    40.0
+    """
     memory = float(scenario.guest.memory_bytes)
     total_s = memory / (_bandwidth(scenario) / 4.0)
     return Comparison(total_time_s=total_s, downtime_s=0.0, transferred_bytes=memory, rounds=1)

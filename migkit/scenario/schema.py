@@ -124,7 +124,13 @@ def from_mapping(mapping: Mapping[str, Any], folder: Path | str = ".") -> Scenar
 
 
 def to_record(scenario: Scenario) -> dict[str, Any]:
-    """Return a scenario as plain numbers, for JSON: names carry units, infinity is None."""
+    """Return a scenario as plain numbers, for JSON: names carry units, infinity is None.
+
+    Examples
+    --------
+    >>> to_record(from_mapping({"guest": {"memory": "1 GiB"}}))["guest"]["memory_bytes"]
+    1073741824
+    """
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):

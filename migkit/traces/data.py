@@ -96,7 +96,13 @@ def published_measurements() -> tuple[Row, ...]:
 
 
 def shipped_traces() -> tuple[Path, ...]:
-    """Return the traces that ship with migkit, by name."""
+    """Return the traces that ship with migkit, by name.
+
+    Examples
+    --------
+    >>> [path.stem for path in shipped_traces()][:3]
+    ['fast', 'free', 'large']
+    """
     return tuple(sorted(data_path("traces").glob("*.parquet")))
 
 
@@ -107,6 +113,11 @@ def verify() -> tuple[str, ...]:
     ------
     TraceError
         A file is missing or altered.
+
+    Examples
+    --------
+    >>> "traces/left-out.parquet" in verify()
+    True
     """
     wanted = json.loads(data_path("manifest.json").read_text(encoding="utf-8"))["sha256"]
     for name, digest in wanted.items():

@@ -48,6 +48,12 @@ def remaining(
         A prediction; its time line is drawn, each bitmap sync marked.
     limit_bytes
         Where switchover is allowed [B], drawn as a level.
+
+    Examples
+    --------
+    >>> from migkit.traces import data, io
+    >>> [trace.name for trace in remaining(io.read(data.shipped_traces()[0])).data]
+    ['measured']
     """
     lines = ([_measured(measured)] if measured is not None else []) + (
         [_predicted(predicted)] if predicted is not None else []

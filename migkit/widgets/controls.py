@@ -51,14 +51,26 @@ _WIDE: Final = ipw.Layout(width="440px")
 
 
 def slider(description: str, options: Sequence[str], value: str) -> ipw.SelectionSlider:
-    """Return a slider over ``options``, each a text with its unit."""
+    """Return a slider over ``options``, each a text with its unit.
+
+    Examples
+    --------
+    >>> slider("memory", MEMORIES, "4 GiB").value
+    '4 GiB'
+    """
     return ipw.SelectionSlider(
         description=description, options=list(options), value=value, style=_STYLE, layout=_WIDE
     )
 
 
 def write_rate(value: float) -> ipw.SelectionSlider:
-    """Return a slider over writes a second."""
+    """Return a slider over writes a second [1/s].
+
+    Examples
+    --------
+    >>> write_rate(20_000).label
+    '20 000 /s'
+    """
     options = [(f"{rate:,.0f} /s".replace(",", " "), float(rate)) for rate in WRITE_RATES]
     return ipw.SelectionSlider(
         description="page writes", options=options, value=float(value), style=_STYLE, layout=_WIDE
@@ -66,10 +78,22 @@ def write_rate(value: float) -> ipw.SelectionSlider:
 
 
 def choice(description: str, options: Sequence[tuple[str, str]], value: str) -> ipw.Dropdown:
-    """Return a drop-down list of ``(label, value)``."""
+    """Return a drop-down list of ``(label, value)``.
+
+    Examples
+    --------
+    >>> choice("kind", [("at random", "random"), ("in order", "sweep")], "sweep").label
+    'in order'
+    """
     return ipw.Dropdown(description=description, options=list(options), value=value, style=_STYLE, layout=_WIDE)
 
 
 def strategies(value: str) -> ipw.Dropdown:
-    """Return the choice of a strategy."""
+    """Return the choice of a strategy.
+
+    Examples
+    --------
+    >>> strategies("postcopy").value
+    'postcopy'
+    """
     return choice("strategy", [(STYLES[name].label, name) for name in STRATEGIES], value)
