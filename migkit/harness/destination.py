@@ -18,6 +18,7 @@ from migkit.harness.identity import secure
 from migkit.harness.postcopy import Arrivals
 from migkit.harness.record import usage
 from migkit.harness.wire import Frame, Receiver, Sender, WireError
+from migkit.kernels import delta
 from migkit.kernels import wire as kernels
 from migkit.units import PAGE_BYTES, format_size
 
@@ -113,11 +114,16 @@ class _Destination:
                 return self._switch_over()
 
     def _place(self, frame: Frame) -> None:
-        full = wire.check_pages(frame, self._present.size)
+        full = wire.check_pages(frame, self._present.size, differences=True)
+        bodies = frame.words[frame.count :]
         if not frame.placed:
-            kernels.scatter(frame.headers, frame.words[frame.count :], self._guest.words)
+            kernels.scatter(frame.headers, bodies, self._guest.words)
+            bodies = bodies[full * kernels.PAGE_WORDS :]
+        if not delta.apply(frame.headers, bodies, self._guest.words):
+            raise WireError("wire: a PAGES frame holds a difference that does not fit its page")
         kernels.settle(frame.headers, self._guest.words, self._present)
-        self._pages += full, frame.count - full
+        zero = int(np.count_nonzero(frame.headers >> kernels.KIND_SHIFT == kernels.ZERO))
+        self._pages += frame.count - zero, zero
 
     def _check_totals(self, frame: Frame) -> None:
         said = [frame.message.get("full_pages"), frame.message.get("zero_pages")]

@@ -13,12 +13,14 @@ from migkit.errors import RunError
 from migkit.kernels import wire
 from migkit.units import PAGE_BYTES
 
-__all__ = ["KINDS", "Frame", "WireError", "check_pages", "tally"]
+__all__ = ["FRAME_PAGES", "KINDS", "Frame", "WireError", "check_pages", "tally"]
 
 _NAMES: Final = (
     "HELLO WELCOME REFUSE PAGES ROUND STATE PREPARE PREPARED COMMIT CONFIRM ABORT ABSENT DEMAND COMPLETE PACKED"
 )
 KINDS: Final = dict(enumerate(_NAMES.split(), 1))
+
+FRAME_PAGES: Final = 512
 
 Words = npt.NDArray[np.int64]
 

@@ -54,13 +54,7 @@ def pacing_of(guest: Guest) -> str:
 
 
 def filled_bytes(guest: Guest) -> int:
-    """Return the end of the memory that ever holds something [B]: page classes first, then what was filled at boot.
-
-    Examples
-    --------
-    >>> filled_bytes(Guest(memory_bytes=2**20, zero_bytes=2**18))
-    786432
-    """
+    """Return the end of the memory that ever holds something [B]: page classes, and what was filled at boot."""
     regions_pages = sum(each.region_pages for each in guest.dirty)
     filled_pages = 0 if guest.fill == "zero" else guest.memory_pages - guest.zero_pages
     return max(regions_pages, filled_pages) * PAGE_BYTES

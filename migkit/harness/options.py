@@ -16,7 +16,17 @@ from migkit.units import format_size
 
 __all__ = ["Options", "admit", "as_encrypted", "refuse_what_is_not_done"]
 
-_DONE = ("name", "auto_converge", "postcopy_after_s", "postcopy_after_rounds", "prefetch_pages", "compression", "tls")
+_DONE = (
+    "name",
+    "auto_converge",
+    "postcopy_after_s",
+    "postcopy_after_rounds",
+    "prefetch_pages",
+    "compression",
+    "xbzrle",
+    "xbzrle_cache_bytes",
+    "tls",
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

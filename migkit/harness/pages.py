@@ -62,7 +62,8 @@ class Pages:
         return self._sender.pages(self._guest.words, self._headers, full, zero, still=still)
 
     def announce(self) -> None:
-        """Tell the destination which pages it does not have."""
+        """Tell the destination which pages it does not have; from now on whole pages are sent."""
+        self._sender.differences = None
         ranges = tracker.ranges_of(self._bitmap)
         for first in range(0, len(ranges), RANGES_PER_FRAME):
             self._sender.blob(wire.ABSENT, ranges[first : first + RANGES_PER_FRAME].tobytes())

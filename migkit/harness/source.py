@@ -16,6 +16,7 @@ from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
 from migkit.harness.codec import by_name
+from migkit.harness.differences import Differences
 from migkit.harness.identity import secure
 from migkit.harness.pages import Pages
 from migkit.harness.postcopy import limit_unsent
@@ -52,6 +53,7 @@ class _Source:
         self._parameters = pack(self._scenario.policy, self._scenario.strategy)
         self._rule = callback(self._scenario.policy.rule)
         self._committed = False
+        self._saved_bytes = 0
 
     def migrate(self) -> None:
         """Run the migration from the request to the end, whichever it is."""
@@ -102,6 +104,8 @@ class _Source:
 
     def _copy(self) -> None:
         self._tracker.arm()
+        if self._scenario.strategy.xbzrle:
+            self._sender.differences = Differences(self._scenario.strategy.xbzrle_cache_bytes)
         self._pages = Pages(self._guest, self._sender)
         self._window_start_s, self._window_bytes, self._bandwidth = (
             0.0,
@@ -188,6 +192,8 @@ class _Source:
         start_s = self._now_s()
         ranges = self._tracker.collect()
         marked = self._pages.mark(ranges)
+        if self._sender.differences is not None:
+            self._sender.differences.turn += 1
         self._begin_round(start_s, marked)
         self._sender.message(wire.ROUND, self._pages.totals())
 
@@ -207,11 +213,18 @@ class _Source:
         elapsed_s = now_s - self._window_start_s
         if elapsed_s < WINDOW_S:
             return False
-        self._bandwidth = (self._sender.bytes - self._window_bytes) / elapsed_s
+        self._bandwidth = (self._sender.bytes - self._window_bytes + self._newly_saved_bytes()) / elapsed_s
         self._window_bytes = self._sender.bytes
         self._window_start_s = now_s if elapsed_s > 2 * WINDOW_S else self._window_start_s + WINDOW_S
         self._sample(phase)
         return True
+
+    def _newly_saved_bytes(self) -> int:
+        """Return what differences saved since the last look: the policy counts what is left in whole pages."""
+        if self._sender.differences is None:
+            return 0
+        before, self._saved_bytes = self._saved_bytes, self._sender.differences.saved_bytes
+        return self._saved_bytes - before
 
     def _wait_for_window(self) -> None:
         """Wait for the end of the window, hearing what the owner and the destination say."""

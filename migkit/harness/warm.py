@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from migkit.kernels import policy, wire
+from migkit.kernels import delta, policy, wire
 from migkit.kernels._jit import compile_kernels
 from migkit.scenario import DirtyClass, Guest
 
@@ -29,6 +29,9 @@ def warm_up() -> None:
     wire.tally(headers, 16, np.zeros(3, np.int64))
     wire.runs(headers, np.zeros(32, np.int64))
     wire.scatter(headers, bodies[: 512 * int(tally[0])], machine.words)
+    cache = np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(512, np.int64)
+    delta.pack(machine.words, headers, bodies, bodies.copy(), *cache, 2, np.zeros(3, np.int64))
+    delta.apply(headers, bodies, machine.words)
     wire.settle(headers, machine.words, holes)
     policy.decide(policy.new_state(), policy.new_parameters(), None)
     machine.close()

@@ -58,7 +58,8 @@ import numpy.typing as npt
 
 from migkit.errors import RunError
 from migkit.harness.codec import Codec, by_code
-from migkit.harness.frame import KINDS, Frame, WireError, check_pages, tally
+from migkit.harness.differences import Differences
+from migkit.harness.frame import FRAME_PAGES, KINDS, Frame, WireError, check_pages, tally
 from migkit.harness.transport import ConnectionLostError, lost, part, set_patience
 from migkit.kernels import wire
 from migkit.units import PAGE_BYTES
@@ -81,7 +82,6 @@ __all__ = [
 VERSION: Final = 2
 HEADER_WORDS: Final = 5
 FRAME_BYTES: Final = 8 * HEADER_WORDS
-FRAME_PAGES: Final = 512
 MAX_PAYLOAD_BYTES: Final = FRAME_PAGES * wire.FULL_BYTES
 RUN_PAGES: Final = 8  # neighbours from which on a call of the kernel costs less than a copy
 _MAGIC: Final = int.from_bytes(b"MGK", "little") | VERSION << 24
@@ -114,6 +114,8 @@ class Sender:
         Sent so far, headers included.
     frames
         Sent so far.
+    differences
+        What was sent of pages, to send only what changed in them; None: whole pages.
     """
 
     def __init__(self, sock: socket.socket, codec: Codec | None = None, version: int = VERSION) -> None:
@@ -126,6 +128,7 @@ class Sender:
         self._runs = np.zeros(2 * FRAME_PAGES, np.int64)
         self.bytes = 0
         self.frames = 0
+        self.differences: Differences | None = None
 
     def message(self, kind: int, message: dict[str, Any] | None = None) -> None:
         """Send a control frame."""
@@ -147,6 +150,8 @@ class Sender:
         headers = headers[:count]
         self._payload[:count] = headers
         length_bytes = full * wire.FULL_BYTES + zero * wire.ZERO_BYTES
+        if self.differences is not None and self.differences.turn > 1:
+            return self._send_differences(memory, self._payload[:count], zero)
         if still and self._codec is None:
             runs = int(wire.runs(headers, self._runs))
             if runs <= full // RUN_PAGES:
@@ -157,6 +162,12 @@ class Sender:
             if len(packed) + 8 < length_bytes:
                 return self._pack(self._codec.code, count, length_bytes, packed)
         return self._send(PAGES, count, length_bytes)
+
+    def _send_differences(self, memory: Words, headers: Words, zero: int) -> int:
+        assert self.differences is not None
+        end = headers.size + self.differences.pack(memory, headers, self._payload[headers.size :])
+        self._payload[end : end + -(-zero // 8)] = 0
+        return self._send(PAGES, headers.size, 8 * end + zero)
 
     def _send_from(self, memory: Words, headers: Words, runs: int, length_bytes: int) -> int:
         """Send pages that stand still from where they are; zero pages follow them."""

@@ -1,5 +1,6 @@
 """Real migrations of real processes, each proven bit for bit."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -95,6 +96,18 @@ def test_compressed_frames_carry_the_same_memory_in_fewer_bytes(nursery, strateg
     assert trace.outcome.verified
     pages = sum(trace.rounds["normal_pages"].to_pylist())
     assert trace.outcome.transferred_bytes < 4096 * pages / 4
+
+
+@pytest.mark.parametrize("cache_bytes", [MIB, 64 * MIB])
+@pytest.mark.parametrize("strategy", ["precopy", "stopcopy", "postcopy", "hybrid"])
+def test_differences_carry_the_same_memory(nursery, strategy, cache_bytes):
+    case = scenario(strategy)
+    moving = dataclasses.replace(case.strategy, xbzrle=True, xbzrle_cache_bytes=cache_bytes, postcopy_after_rounds=4)
+    trace = runs.run(dataclasses.replace(case, strategy=moving), seed=4, nursery=nursery)
+    assert trace.outcome.verified
+    if strategy == "precopy" and cache_bytes > MIB:
+        later = trace.rounds.to_pylist()[2:]
+        assert sum(r["sent_bytes"] for r in later) < 4096 * sum(r["normal_pages"] for r in later) / 4
 
 
 @pytest.mark.parametrize("strategy", ["precopy", "stopcopy", "postcopy", "hybrid"])
