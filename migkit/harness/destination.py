@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import hmac
 import socket
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from migkit.errors import RunError, UsageError
 from migkit.harness import wire
+from migkit.harness.arrivals import Arrivals
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
-from migkit.harness.identity import secure
-from migkit.harness.postcopy import Arrivals
+from migkit.harness.connection import DEMANDS, MIGRATION, Connection, Door
 from migkit.harness.record import usage
-from migkit.harness.wire import Frame, Receiver, Sender, WireError
+from migkit.harness.wire import Frame, WireError
 from migkit.kernels import delta
 from migkit.kernels import wire as kernels
-from migkit.units import PAGE_BYTES, format_size
+from migkit.units import PAGE_BYTES
 
-__all__ = ["listen", "main"]
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens for one connection.
-
-    Raises
-    ------
-    UsageError
-        The port is in use, or the address is not one of this machine.
-    """
-    try:
-        return socket.create_server((host, port), backlog=1)
-    except OSError as error:
-        what = "is in use" if error.errno == 98 else f"cannot be listened on ({error.strerror or error})"
-        raise UsageError(f"port: {port} on {host} {what}; choose another, or 0 for any that is free") from error
+__all__ = ["main"]
 
 
 class _Destination:
@@ -45,9 +27,11 @@ class _Destination:
 
     def __init__(self, config: Mapping[str, Any], owner: Channel, guest: Attached) -> None:
         self._config = config
+        self._door = Door(config)
         self._owner = owner
         self._guest = guest
         self._registers: np.ndarray | None = None
+        self._demands: Connection | None = None
         self._present = np.zeros(config["memory_bytes"] // PAGE_BYTES, np.uint8)
         self._pages = np.zeros(2, np.int64)
         self._absent: list[np.ndarray] = []
@@ -55,56 +39,34 @@ class _Destination:
     def serve(self) -> None:
         """Listen, receive, hand over."""
         self._guest.populate(self._config["populate_bytes"])
-        with listen(self._config["host"], self._config["port"]) as listener:
-            self._owner.send({"listening": listener.getsockname()[1]})
-            accepted, _ = listener.accept()
-        accepted.settimeout(self._config["patience_s"])
-        with accepted, secure(accepted, self._config["identity"], "destination") as connection:
-            wire.set_patience(connection, self._config["patience_s"])
-            self.take(connection)
+        with self._door.open():
+            self._owner.send({"listening": self._door.port})
+            accepted = self._door.answer()
+        with accepted:
+            self.take(accepted)
 
     def take(self, connection: socket.socket) -> None:
         """Receive the guest over a connection; say why if what comes is not allowed."""
-        self._connection = connection
-        self._sender, self._receiver = Sender(connection), Receiver(connection, self._guest.words)
+        self._main = self._door.greet(connection, MIGRATION)
+        self._main.receiver.memory = self._guest.words
         try:
-            self._welcome()
             self._load()
         except WireError as error:
-            with contextlib.suppress(wire.ConnectionLostError):
-                self._sender.message(wire.ABORT, {"reason": str(error)})
-                wire.part(connection)
+            self._main.refuse(wire.ABORT, str(error))
             raise
-
-    def _welcome(self) -> None:
-        """Let in the one source that knows the token and moves the guest that is expected."""
-        hello = self._receiver.receive(wire.HELLO).message
-        reason = self._objection(hello)
-        if reason:
-            self._sender.message(wire.REFUSE, {"reason": reason})
-            raise RunError(f"migration refused: {reason}")
-        self._sender.message(wire.WELCOME)
-
-    def _objection(self, hello: Mapping[str, Any]) -> str | None:
-        if not hmac.compare_digest(
-            str(hello.get("token", "")).encode(errors="backslashreplace"), self._config["token"].encode()
-        ):
-            return "the token is wrong; use the one that this destination was given"
-        if hello.get("memory_bytes") != self._config["memory_bytes"]:
-            return (
-                f"the guest has {hello.get('memory_bytes')} B of memory, "
-                f"this destination was prepared for {format_size(self._config['memory_bytes'])}"
-            )
-        return None
 
     def _load(self) -> None:
         """Take frames until the guest is complete, then run it when the source commits."""
         while True:
-            frame = self._receiver.receive(wire.PAGES, wire.ROUND, wire.ABSENT, wire.STATE, wire.PREPARE)
+            frame = self._main.receiver.receive(
+                wire.PAGES, wire.ROUND, wire.JOIN, wire.ABSENT, wire.STATE, wire.PREPARE
+            )
             if frame.kind == wire.PAGES:
                 self._place(frame)
             elif frame.kind == wire.ROUND:
                 self._check_totals(frame)
+            elif frame.kind == wire.JOIN:
+                self._join()
             elif frame.kind == wire.ABSENT:
                 self._absent.append(self._ranges(frame))
             elif frame.kind == wire.STATE:
@@ -112,6 +74,12 @@ class _Destination:
             else:
                 self._check_totals(frame)
                 return self._switch_over()
+
+    def _join(self) -> None:
+        """Listen once more, for the connection over which demanded pages come."""
+        with self._door.open():
+            self._main.sender.message(wire.JOIN)
+            self._demands = self._door.expect(DEMANDS, self._config["patience_s"])
 
     def _place(self, frame: Frame) -> None:
         full = wire.check_pages(frame, self._present.size, differences=True)
@@ -152,16 +120,19 @@ class _Destination:
         self._alter_if_asked()
         arrivals = None
         if self._absent:
-            self._receiver.memory = None
-            arrivals = Arrivals(self._guest, self._sender, self._receiver, np.concatenate(self._absent))
-        self._sender.message(wire.PREPARED)
-        self._receiver.receive(wire.COMMIT)
+            if self._demands is None:
+                raise WireError("wire: an ABSENT frame came before the second connection")
+            self._main.receiver.memory = None
+            arrivals = Arrivals(self._guest, np.concatenate(self._absent))
+        self._main.sender.message(wire.PREPARED)
+        self._main.receiver.receive(wire.COMMIT)
         if arrivals is not None:
             self._owner.send({"incomplete": True})
         report = self._guest.order("resume")
-        self._sender.message(wire.CONFIRM, {"operations": report["operations"]})
-        if arrivals is not None:
-            arrivals.serve(self._connection)
+        self._main.sender.message(wire.CONFIRM, {"operations": report["operations"]})
+        if arrivals is not None and self._demands is not None:
+            arrivals.serve(self._main, self._demands, self._config["patience_s"])
+            arrivals.close()
             self._owner.send({"postcopy": arrivals.report()})
         self._owner.send({"resumed": True, "usage": usage()})
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from migkit.harness import tracker, wire
 from migkit.harness.attached import Attached
-from migkit.harness.postcopy import RANGES_PER_FRAME, Pusher
-from migkit.harness.wire import Receiver, Sender
+from migkit.harness.postcopy import Pusher
+from migkit.harness.wire import Sender
 from migkit.kernels import wire as kernels
 from migkit.units import PAGE_BYTES
 
 __all__ = ["Pages"]
+
+_RANGES_PER_FRAME: Final = 4096
 
 
 class Pages:
@@ -65,12 +69,12 @@ class Pages:
         """Tell the destination which pages it does not have; from now on whole pages are sent."""
         self._sender.differences = None
         ranges = tracker.ranges_of(self._bitmap)
-        for first in range(0, len(ranges), RANGES_PER_FRAME):
-            self._sender.blob(wire.ABSENT, ranges[first : first + RANGES_PER_FRAME].tobytes())
+        for first in range(0, len(ranges), _RANGES_PER_FRAME):
+            self._sender.blob(wire.ABSENT, ranges[first : first + _RANGES_PER_FRAME].tobytes())
 
-    def pusher(self, receiver: Receiver, prefetch_pages: int) -> Pusher:
+    def pusher(self, prefetch_pages: int) -> Pusher:
         """Return what sends the rest in post-copy."""
-        return Pusher(self._guest, self._sender, receiver, self._bitmap, self._holes, self._position, prefetch_pages)
+        return Pusher(self._guest, self._bitmap, self._holes, self._position, prefetch_pages)
 
     def totals(self) -> dict[str, int]:
         """Return what was sent so far, as the destination checks it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import select
-import socket
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,12 +15,11 @@ from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
 from migkit.harness.codec import by_name
+from migkit.harness.connection import DEMANDS, MIGRATION, Connection, dial
 from migkit.harness.differences import Differences
-from migkit.harness.identity import secure
 from migkit.harness.pages import Pages
-from migkit.harness.postcopy import limit_unsent
 from migkit.harness.record import Recorder, usage
-from migkit.harness.wire import ConnectionLostError, Receiver, Sender
+from migkit.harness.wire import ConnectionLostError
 from migkit.kernels import policy
 from migkit.kernels._jit import callback
 from migkit.scenario import Scenario, schema
@@ -54,6 +52,7 @@ class _Source:
         self._rule = callback(self._scenario.policy.rule)
         self._committed = False
         self._saved_bytes = 0
+        self._connections: list[Connection] = []
 
     def migrate(self) -> None:
         """Run the migration from the request to the end, whichever it is."""
@@ -61,34 +60,22 @@ class _Source:
         self._start_ns = time.monotonic_ns()
         self._recorder = Recorder(self._owner, self._guest, self._start_ns)
         self._recorder.sample("setup", 0, self._guest.memory_bytes)
-        with self._connect() as connection:
-            self._sender = Sender(connection, by_name(self._scenario.strategy.compression), self._config["version"])
-            self._receiver = Receiver(connection)
-            self._connection = connection
+        with self._dial(MIGRATION) as self._main:
+            self._sender, self._receiver = self._main.sender, self._main.receiver
             try:
-                self._hello()
                 self._copy()
             except (RunError, OSError) as error:
                 self._give_up(error)
 
-    def _connect(self) -> socket.socket:
-        address = (self._config["host"], self._config["port"])
-        try:
-            connection = socket.create_connection(address, timeout=_ANSWER_S)
-        except OSError as error:
-            raise RunError(f"connection to {address[0]}:{address[1]}: {error.strerror or error}") from error
-        connection.settimeout(self._config["patience_s"])
-        try:
-            connection = secure(connection, self._config["identity"], "source")
-        except RunError:
-            connection.close()
-            raise
-        wire.set_patience(connection, self._config["patience_s"])
+    def _dial(self, purpose: str) -> Connection:
+        codec = by_name(self._scenario.strategy.compression)
+        connection = dial(self._config, purpose, self._guest.memory_bytes, codec, _ANSWER_S)
+        self._connections.append(connection)
         return connection
 
-    def _hello(self) -> None:
-        self._sender.message(wire.HELLO, {"token": self._config["token"], "memory_bytes": self._guest.memory_bytes})
-        self._receiver.receive(wire.WELCOME)
+    @property
+    def _sent_bytes(self) -> int:
+        return sum(connection.sender.bytes for connection in self._connections)
 
     def _give_up(self, error: Exception) -> None:
         """Before the commit: the guest runs on here. After it: the owner finds out where it runs."""
@@ -99,7 +86,7 @@ class _Source:
         try:
             self._sender.message(wire.ABORT, {"reason": str(error)})
         except ConnectionLostError:
-            self._connection.close()
+            self._main.close()
         raise error
 
     def _copy(self) -> None:
@@ -199,7 +186,7 @@ class _Source:
 
     def _begin_round(self, start_s: float, marked: int) -> None:
         self._marked = marked
-        self._recorder.begin_round(start_s, self._now_s() - start_s, marked, self._pages, self._sender.bytes)
+        self._recorder.begin_round(start_s, self._now_s() - start_s, marked, self._pages, self._sent_bytes)
 
     # -- windows -------------------------------------------------------------------------
 
@@ -233,21 +220,25 @@ class _Source:
 
     def _hear(self, timeout_s: float = 0.0) -> None:
         """Obey the owner, and notice a destination that gives up."""
-        listened: list[Channel | socket.socket] = [self._owner, self._connection]
+        listened: list[Channel | Connection] = [self._owner, self._main]
         ready = select.select(listened, [], [], timeout_s)[0]
         if self._owner in ready and self._owner.receive().get("do") == "cancel":
             raise CancelledError("the migration was cancelled")
-        if self._connection in ready:
+        if self._main in ready:
             self._receiver.receive(wire.PREPARED)
             raise RunError("wire: a PREPARED frame came where none was due")
 
     def _sample(self, phase: str) -> None:
-        self._recorder.sample(phase, self._sender.bytes, self._pages.remaining * PAGE_BYTES)
+        self._recorder.sample(phase, self._sent_bytes, self._pages.remaining * PAGE_BYTES)
 
     # -- switchover ----------------------------------------------------------------------
 
     def _switch_over(self, push: bool = False) -> None:
         """Stop the guest, send the rest (or, in post-copy, say what it is), and let go: prepare, commit, confirm."""
+        if push:
+            self._sender.message(wire.JOIN)
+            self._answer(wire.JOIN)
+            self._demands = self._dial(DEMANDS)
         self._left_bytes = self._pages.remaining * PAGE_BYTES
         self._sample("stopcopy")
         self._marks_s = [self._now_s()]
@@ -296,15 +287,18 @@ class _Source:
 
     def _push(self) -> None:
         """Bring what is absent at the destination, where the guest runs now."""
-        pusher = self._pages.pusher(self._receiver, self._scenario.strategy.prefetch_pages)
-        limit_unsent(self._connection)
         self._sample("postcopy")
         next_s = self._now_s() + WINDOW_S
-        while pusher.step(self._connection):
+
+        def pushed() -> None:
+            nonlocal next_s
+            self._pages.remaining = pusher.remaining
             if self._now_s() >= next_s:
-                self._pages.remaining = pusher.remaining
                 self._sample("postcopy")
                 next_s += WINDOW_S
+
+        pusher = self._pages.pusher(self._scenario.strategy.prefetch_pages)
+        pusher.run(self._main, self._demands, self._config["patience_s"], pushed)
         self._pages.remaining = pusher.remaining
         self._pages.sent += pusher.sent
 
@@ -330,7 +324,7 @@ class _Source:
 
     def _finish(self, verdict: str, reason: str, parts: dict[str, float], operations: int) -> None:
         total_s = self._now_s()
-        self._recorder.end_round(total_s, self._pages, self._sender.bytes)
+        self._recorder.end_round(total_s, self._pages, self._sent_bytes)
         self._owner.send(
             {
                 "usage": usage(),
@@ -338,7 +332,7 @@ class _Source:
                     "verdict": verdict,
                     "total_time_s": total_s,
                     "downtime_s": sum(parts.values()),
-                    "transferred_bytes": self._sender.bytes,
+                    "transferred_bytes": self._sent_bytes,
                     "iterations": self._recorder.iteration,
                     "remaining_at_switchover_bytes": self._left_bytes,
                     "downtime_parts_s": parts,

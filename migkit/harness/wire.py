@@ -34,13 +34,17 @@ A ``PACKED`` frame is a ``PAGES`` frame whose payload is compressed: one word wi
 (:data:`migkit.harness.codec.CODES`) in its high and the expanded length in its low 32 bits, then the data.
 The sender uses it where that is shorter.
 
-In post-copy, ``ABSENT`` frames (pairs of words: half-open page ranges still to come) precede ``STATE``,
-and after ``CONFIRM``::
+Post-copy has a second connection, for pages that the guest waits for. While the guest still runs at the
+source it sends ``JOIN``; the destination, which stopped listening when the migration began, listens again on
+the same port, answers ``JOIN``, and lets in one ``HELLO`` with the same token and ``"purpose": "demands"``.
+``ABSENT`` frames (pairs of words: half-open page ranges still to come) precede ``STATE``, and after ``CONFIRM``::
 
+    first connection
     PAGES ...                        ->           background push
-                                     <-     DEMAND (page numbers) when the guest waits for pages
-    PAGES (those)                    ->           at once
                                      <-     COMPLETE (no page is absent)
+    second connection
+                                     <-     DEMAND (page numbers) when the guest waits for pages
+    PAGES (those)                    ->           at once; no page comes twice
 
 ``ABORT`` (reason) may come from either side at any time before ``COMMIT``. A frame with an unknown
 kind or version, a wrong sequence number, length or checksum ends the connection with ``ABORT``.
@@ -101,6 +105,7 @@ ABSENT: Final = 12
 DEMAND: Final = 13
 COMPLETE: Final = 14
 PACKED: Final = 15
+JOIN: Final = 16
 
 Words = npt.NDArray[np.int64]
 

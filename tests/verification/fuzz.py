@@ -89,6 +89,9 @@ class Recorded:
     def settimeout(self, limit_s: float) -> None:
         """Never wait."""
 
+    def close(self) -> None:
+        """Do nothing: nobody else has it."""
+
     def recv_into(self, target, size: int = 0, flags: int = 0) -> int:
         """Give the next bytes; nothing at the end."""
         part = self.data[self._at : self._at + len(target)]
@@ -169,7 +172,15 @@ class StandIn:
         raise CapabilityError("post-copy: not here")
 
 
-CONFIG = {"token": "t", "memory_bytes": PAGES * PAGE_BYTES, "flip_byte": None}
+CONFIG = {
+    "host": "127.0.0.1",
+    "port": 0,
+    "patience_s": 1e-3,
+    "identity": None,
+    "token": "t",
+    "memory_bytes": PAGES * PAGE_BYTES,
+    "flip_byte": None,
+}
 
 
 def read_frames(data: bytes) -> None:

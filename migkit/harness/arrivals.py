@@ -1,0 +1,149 @@
+"""Post-copy at the destination: the guest runs here while its pages still arrive.
+
+The absent pages are taken out of its memory, which is registered with a userfaultfd in missing
+mode. Whoever touches one too early waits until it is there: it is demanded at once, and comes over
+a connection of its own, which is looked at before the one over which the others are pushed.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from migkit.harness import wire
+from migkit.harness.attached import Attached
+from migkit.harness.connection import Connection
+from migkit.harness.userfaultfd import Feature, Mode, Userfaultfd
+from migkit.harness.wire import Frame
+from migkit.kernels import arrivals as kernels
+from migkit.kernels import wire as layout
+from migkit.units import PAGE_BYTES
+
+__all__ = ["Arrivals"]
+
+_BINS: Final = 20  # of the latency histogram: 2^0 to 2^19 microseconds
+
+
+class Arrivals:
+    """Places pages as they arrive, demands those that the guest waits for.
+
+    Parameters
+    ----------
+    guest
+        Not running yet.
+    absent
+        Half-open ranges of the pages that are still to come.
+    """
+
+    def __init__(self, guest: Attached, absent: np.ndarray) -> None:
+        self._guest = guest
+        self._absent = np.zeros(guest.memory_bytes // PAGE_BYTES, np.uint8)
+        for first, end in absent.tolist():
+            self._absent[first:end] = 1
+            guest.discard(first, end)
+        self._left = int(self._absent.sum())
+        self._runs = np.zeros(kernels.RUN_SLOTS * (wire.FRAME_PAGES + 1), np.int64)
+        self._uffd = Userfaultfd(guest.take_uffd(), Feature.MISSING_SHMEM)
+        self._uffd.register(guest.address, guest.memory_bytes, Mode.MISSING)
+        self._waiting: dict[int, int] = {}
+        self._latencies_ns: list[int] = []
+
+    def serve(self, main: Connection, demands: Connection, patience_s: float) -> None:
+        """Place pages and demand others until none is absent, and tell the source.
+
+        Raises
+        ------
+        ConnectionLostError, WireError
+            A connection failed, or nothing moved for ``patience_s``; what came before is in place.
+        """
+        poll = select.poll()
+        for each in (main, demands, self._uffd):
+            poll.register(each, select.POLLIN)
+        while self._left:
+            ready = dict(poll.poll(patience_s * 1e3))
+            if self._uffd.fileno() in ready:
+                self._demand(demands)
+            if demands.fileno() in ready:
+                self._place(demands.receiver.receive(wire.PAGES))
+            elif main.fileno() in ready and self._uffd.fileno() not in ready:
+                self._place(main.receiver.receive(wire.PAGES))
+            elif not ready:
+                raise wire.ConnectionLostError("connection: lost in post-copy (nothing moved for too long)")
+        main.sender.message(wire.COMPLETE)
+
+    def close(self) -> None:
+        """Leave the guest alone."""
+        self._uffd.unregister(self._guest.address, self._guest.memory_bytes)
+        self._uffd.close()
+
+    def _demand(self, demands: Connection) -> None:
+        """Ask for the pages that the guest waits for; one that has come meanwhile only needs a wake."""
+        now = time.monotonic_ns()
+        wanted = []
+        for address in self._uffd.faults()["address"].tolist():
+            page = (address - self._guest.address) // PAGE_BYTES
+            if not self._absent[page]:
+                self._uffd.wake(self._address(page), PAGE_BYTES)
+            elif page not in self._waiting:
+                self._waiting[page] = now
+                wanted.append(page)
+        if wanted:
+            demands.sender.blob(wire.DEMAND, np.array(wanted, np.int64).tobytes())
+
+    def _place(self, frame: Frame) -> None:
+        wire.check_pages(frame, self._absent.size)
+        self._left -= int(kernels.arrive(frame.headers, self._absent, self._runs))
+        body = int(frame.words[frame.count :].__array_interface__["data"][0])
+        for kind, first, count in self._found():
+            if kind == layout.FULL:
+                self._copy(first, count, body)
+                body += count * PAGE_BYTES
+            else:
+                self._retry(self._uffd.zero, first, count)
+        if self._waiting:
+            self._arrived()
+
+    def _found(self) -> list[list[int]]:
+        """Return the runs of the frame: kind, first page, pages."""
+        rows = self._runs.reshape(-1, kernels.RUN_SLOTS)
+        found: list[list[int]] = rows[: int(np.argmax(rows[:, 0] < 0))].tolist()
+        return found
+
+    def _copy(self, first: int, count: int, source: int) -> None:
+        start = self._address(first)
+        self._retry(lambda at, size: self._uffd.copy(at, source + at - start, size), first, count)
+
+    def _retry(self, place: Callable[[int, int], int], first: int, count: int) -> None:
+        """Place a run of pages page by page where it does not go at once; what is there already stays."""
+        at, end = self._address(first), self._address(first + count)
+        while at < end:
+            try:
+                at += max(place(at, end - at), 0)
+            except FileExistsError:
+                self._uffd.wake(at, PAGE_BYTES)
+                at += PAGE_BYTES
+            except BlockingIOError:
+                continue
+
+    def _arrived(self) -> None:
+        now = time.monotonic_ns()
+        for page in [page for page in self._waiting if not self._absent[page]]:
+            self._latencies_ns.append(now - self._waiting.pop(page))
+
+    def _address(self, page: int) -> int:
+        return self._guest.address + page * PAGE_BYTES
+
+    def report(self) -> dict[str, Any]:
+        """Return faults, their latencies [s] as a histogram by powers of two of a microsecond, and blocktime [s]."""
+        latencies_s = np.array(self._latencies_ns) * 1e-9
+        bins = np.clip(np.log2(np.maximum(latencies_s * 1e6, 1.0)).astype(np.int64), 0, _BINS - 1)
+        return {
+            "faults": len(self._latencies_ns),
+            "blocktime_s": float(latencies_s.sum()),
+            "median_latency_s": float(np.median(latencies_s)) if latencies_s.size else 0.0,
+            "latency_histogram": np.bincount(bins, minlength=_BINS).tolist(),
+        }
