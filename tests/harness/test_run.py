@@ -73,7 +73,7 @@ def test_postcopy_serves_faults_and_sends_no_page_twice(nursery, strategy):
     trace = runs.run(scenario(strategy, writes_per_s=200_000), seed=1, nursery=nursery)
     seen = trace.machine["postcopy"]
     assert seen["faults"] == sum(seen["latency_histogram"]) > 0
-    assert 0 < seen["median_latency_s"] < seen["blocktime_s"]
+    assert 0 < seen["median_latency_s"] <= seen["blocktime_s"]
     last = trace.rounds.to_pylist()[-1]
     assert last["normal_pages"] + last["zero_pages"] <= 8192
     if strategy == "postcopy":
