@@ -102,9 +102,9 @@ def _parsed(row: reference.Row, value: Any) -> Any:
         case "steps":
             return _toml(row.key, value, 'as in [["4 s", 1.0], ["0.5 s", 0.0]]')
         case "table":
-            return _toml(row.key, "{" + value + "}", "as in steps = 5, poll_s = 1")
+            return _table(row.key, value, "as in steps = 5, poll_s = 1")
         case "tables":
-            return [_toml(row.key, "{" + one + "}", 'as in region = "64 MiB", writes_per_s = 10000') for one in value]
+            return [_table(row.key, one, 'as in region = "64 MiB", writes_per_s = 10000') for one in value]
     return str(Path(value).absolute()) if row.key == "guest.profile" else value
 
 
@@ -118,8 +118,12 @@ def _number(text: str) -> int | float | str:
     return text
 
 
-def _toml(key: str, text: str, example: str) -> Any:
+def _table(key: str, text: str, example: str) -> Any:
+    return _toml(key, text, example, "{%s}")
+
+
+def _toml(key: str, text: str, example: str, form: str = "%s") -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return tomllib.loads(f"value = {form % text}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{key}: {text!r} is not written as in a file, {example}") from error

@@ -1,16 +1,14 @@
 """The guest: a process whose memory is a memfd, with paced, deterministic writers.
 
-Its registers (seed, counters, positions, running time) are the last page of that memory, behind the
-RAM, and play the part of a hypervisor's device state: they are moved after the guest has stopped.
-Whoever maps the same bytes can go on from the very operation where it stopped.
+Its registers (seed, counters, positions, running time) are the last page of that memory, behind the RAM: like a
+hypervisor's device state they are moved after the stop. Whoever maps the same bytes goes on where it stopped.
 
 Pacing says what a guest does about time in which it did not run:
 
 ``running_time``
     Nothing: its clock stands still while it is stopped or throttled.
 ``wall_clock``
-    It catches up in a burst when it runs again, but for no more than 200 ms, as QEMU's reference
-    guests do.
+    It catches up in a burst when it runs again, but for no more than 200 ms, as QEMU's reference guests do.
 """
 
 from __future__ import annotations

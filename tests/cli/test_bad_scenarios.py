@@ -111,7 +111,7 @@ FLAGS = [
     (["--memory", "1 GiB", "--streams", "two"], "strategy.streams: 'two' is not a whole number"),
     (
         ["--memory", "1 GiB", "--dirty", "64 MiB"],
-        "guest.dirty: '{{64 MiB}}' is not written as in a file, as in region = \"64 MiB\", writes_per_s = 10000",
+        "guest.dirty: '64 MiB' is not written as in a file, as in region = \"64 MiB\", writes_per_s = 10000",
     ),
     (["--memory", "1 GiB", "--dirty", 'region = "64 MiB"'], "guest.dirty[0].writes_per_s: missing; it is required"),
     (
