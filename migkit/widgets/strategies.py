@@ -11,7 +11,7 @@ from migkit.models.predict import predict
 from migkit.models.result import Prediction
 from migkit.scenario import Host, Link
 from migkit.scenario.strategy import STRATEGIES
-from migkit.widgets import controls, warm, words
+from migkit.widgets import controls, words
 from migkit.widgets.live import LiveFigure
 from migkit.widgets.panel import Panel
 
@@ -51,6 +51,7 @@ class StrategyExplorer(Panel):
         super().__init__(host)
         self.round_trip = controls.slider("round trip", controls.ROUND_TRIPS, "0.2 ms")
         self._setting: tuple[Any, ...] | None = None
+        self.sweep: dict[str, list[Prediction]] = {}
         self._predict()
         self._predict_sweep()
         self.figure = LiveFigure(viz.timelines(self.results))
@@ -59,15 +60,12 @@ class StrategyExplorer(Panel):
         self._show(self.table, self.figure, self.crossover)
 
     def refresh(self) -> None:
-        """Predict what the widgets say and show it; the curves wait while kernels are still being compiled."""
+        """Predict what the widgets say and show it."""
         self._predict()
         self.figure.follow(viz.timelines(self.results))
         self.table.value = words.table(self.results)
         self.headline.value = ""
-        if warm.is_busy() and self._stale():
-            warm.when_done(lambda: self._follow(None))
-        else:
-            self._predict_sweep()
+        self._predict_sweep()
         self.crossover.follow(self._draw_crossover())
 
     def _controls(self) -> list[Any]:
@@ -82,20 +80,24 @@ class StrategyExplorer(Panel):
     def _predict(self) -> None:
         self.results = {name: predict(self.scenario(name), level=None, detail=False) for name in STRATEGIES}
 
-    def _stale(self) -> bool:
-        return self._setting != self._all_but_the_write_rate()
-
-    def _all_but_the_write_rate(self) -> tuple[Any, ...]:
-        return tuple(control.value for control in self._controls() if control is not self.write_rate)
-
     def _predict_sweep(self) -> None:
-        if not self._stale():
-            return
-        self.sweep: dict[str, list[Prediction]] = {
-            name: [predict(self.scenario(name, writes_per_s=rate), level=None, detail=False) for rate in _RATES]
-            for name in STRATEGIES
-        }
-        self._setting = self._all_but_the_write_rate()
+        setting = tuple(control.value for control in self._controls() if control is not self.write_rate)
+        if setting != self._setting:
+            self.sweep = {name: self._curve(name) for name in STRATEGIES}
+            self._setting = setting
+
+    def _curve(self, strategy: str) -> list[Prediction]:
+        """Predict at each rate; beyond the first that does not converge, where none does, only at the highest."""
+        curve: list[Prediction] = []
+        for rate in _RATES:
+            if curve and curve[-1].verdict == "does_not_converge":
+                last = self._predict_at(_RATES[-1], strategy)
+                return curve + [last] * (len(_RATES) - len(curve))
+            curve.append(self._predict_at(rate, strategy))
+        return curve
+
+    def _predict_at(self, writes_per_s: float, strategy: str) -> Prediction:
+        return predict(self.scenario(strategy, writes_per_s=writes_per_s), level=None, detail=False)
 
     def _draw_crossover(self) -> viz.Figure:
         return viz.crossovers(
