@@ -26,6 +26,7 @@ _ROUNDS_SHOWN = 12
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="Calibrated constants of the hosts to use.")
 @click.option("--level", type=float, default=0.9, help="Probability of the interval around the result [0.9].")
+@click.option("--seed", default=0, show_default=True, help="From which the interval is drawn.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(
     scenario: Path | None,
@@ -33,6 +34,7 @@ def command(
     output: Path | None,
     calibration: Path | None,
     level: float,
+    seed: int,
     quiet: bool,
     **flags: Any,
 ) -> None:
@@ -49,7 +51,7 @@ def command(
         from migkit.calibrate import store
 
         case = store.load(calibration).scenario(case)
-    result = predict(case, level=level)
+    result = predict(case, level=level, seed=seed)
     _output.emit(_render(_output.choose_format(kind, output), case, result), output)
     if output is not None:
         _output.narrate(f"wrote {output}", quiet)

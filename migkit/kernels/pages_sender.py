@@ -102,7 +102,13 @@ def next_page(pages: np.ndarray, send: np.ndarray) -> int:
 
 @jit
 def send_page(
-    record: np.ndarray, steps: np.ndarray, pages: np.ndarray, send: np.ndarray, page: int, cap: float
+    record: np.ndarray,
+    steps: np.ndarray,
+    pages: np.ndarray,
+    send: np.ndarray,
+    page: int,
+    cap: float,
+    zero_cpu_s: float,
 ) -> None:
     """Put one page on the wire; a change of the path's speed in mid-page counts."""
     blank = pages[page] & BLANK
@@ -112,7 +118,7 @@ def send_page(
     send[BYTES] += wire_bytes
     send[WINDOW_BYTES] += wire_bytes
     send[ZERO if blank else NORMAL] += 1.0
-    spend(record, steps, send, wire_bytes, record[ZERO_CPU_S] if blank else record[PAGE_CPU_S], cap)
+    spend(record, steps, send, wire_bytes, zero_cpu_s if blank else record[PAGE_CPU_S], cap)
 
 
 @jit
@@ -161,7 +167,7 @@ def send_window(
                 new_check(record, send)
             return policy.WINDOW
         page = next_page(pages, send)
-        send_page(record, steps, pages, send, page, np.inf)
+        send_page(record, steps, pages, send, page, np.inf, record[ZERO_CPU_S])
         send[POINTER] = (page + 1) % pages.size
     return policy.EMPTY
 
@@ -181,7 +187,7 @@ def send_all(record: np.ndarray, steps: np.ndarray, pages: np.ndarray, send: np.
     """Send everything that is pending, then the state of devices."""
     while send[LEFT] > 0.0:
         page = next_page(pages, send)
-        send_page(record, steps, pages, send, page, cap)
+        send_page(record, steps, pages, send, page, cap, record[ZERO_CPU_S])
         send[POINTER] = (page + 1) % pages.size
     spend(record, steps, send, record[DEVICE_BYTES], 0.0, np.inf)
     send[BYTES] += record[DEVICE_BYTES]

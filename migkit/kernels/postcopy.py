@@ -24,11 +24,11 @@ from migkit.kernels.layout import (
     PAGE_CPU_S,
     PAGE_WIRE_BYTES,
     POSTCOPY_GOODPUT,
+    POSTCOPY_ZERO_CPU_S,
     PREFETCH_PAGES,
     REGISTER_PER_PAGE_S,
     RESUME_S,
     RTT_S,
-    ZERO_CPU_S,
     ZERO_WIRE_BYTES,
 )
 from migkit.kernels.precopy_state import (
@@ -101,7 +101,7 @@ def postcopy_one(record: np.ndarray, run: np.ndarray, work: np.ndarray, result: 
 def _page_s(record: np.ndarray, zero: bool) -> float:
     """Return how long the path takes for one page [s]."""
     if zero:
-        return max(record[ZERO_WIRE_BYTES] / record[POSTCOPY_GOODPUT], record[ZERO_CPU_S])
+        return max(record[ZERO_WIRE_BYTES] / record[POSTCOPY_GOODPUT], record[POSTCOPY_ZERO_CPU_S])
     return max(record[PAGE_WIRE_BYTES] / record[POSTCOPY_GOODPUT], record[PAGE_CPU_S])
 
 

@@ -1,7 +1,7 @@
 """Between which bounds a run will lie: the engine run again with inputs drawn from what is known of them.
 
 Uncertain are, with the relative spread that repeated runs of the shipped reference set show:
-the speed of the path, the processor's time for a zero page, the quota that a window really
+the speed of the path, the processor's time for a zero page, in post-copy too, the quota that a window really
 sends (of either version of QEMU, when it is not said which), the guest's write rates, where
 its sweeps stand, and the moments at which the sender takes notice. To the spread of the draws comes that of the
 writes themselves: a round that marks ``n`` pages marks ``n`` give or take ``sqrt(n)``.
@@ -26,14 +26,19 @@ __all__ = ["LEVEL", "interval"]
 LEVEL: Final = 0.9
 DRAWS: Final = 12
 MANY_ROUNDS: Final = 60  # of which fewer draws must do
-SPREADS: Final = ((layout.GOODPUT, 0.3), (layout.ZERO_CPU_S, 0.25), (layout.CAP, 0.006))
+SPREADS: Final = (
+    (layout.GOODPUT, 0.3),
+    (layout.ZERO_CPU_S, 0.25),
+    (layout.POSTCOPY_ZERO_CPU_S, 0.25),
+    (layout.CAP, 0.006),
+)
 WRITES_SPREAD: Final = 0.02
 NOTICE_S: Final = 0.006  # spread of set-up and of the stop
 FLOOR: Final = 0.0025  # no quantity is known better than this
 _MEASURES: Final = (layout.TOTAL_S, layout.DOWNTIME_S, layout.SENT)
 
 
-def interval(packed: Packed, result: np.ndarray, rule: Any, level: float = LEVEL) -> Interval:
+def interval(packed: Packed, result: np.ndarray, rule: Any, level: float = LEVEL, seed: int = 0) -> Interval:
     """Return the bounds at ``level`` of total time, downtime and bytes.
 
     Parameters
@@ -46,6 +51,8 @@ def interval(packed: Packed, result: np.ndarray, rule: Any, level: float = LEVEL
         A policy of one's own, or None.
     level
         Probability that a run lies within, above 0 and below 1.
+    seed
+        From which the inputs are drawn.
 
     Examples
     --------
@@ -59,7 +66,7 @@ def interval(packed: Packed, result: np.ndarray, rule: Any, level: float = LEVEL
         return Interval(
             level=level, total_time_s=(math.inf,) * 2, downtime_s=(0.0, 0.0), transferred_bytes=(math.inf,) * 2
         )
-    rng = random.Random(0)
+    rng = random.Random(seed)
     number = max(2, min(DRAWS, int(DRAWS * MANY_ROUNDS / (2.0 * result[layout.ITERATIONS]))))
     draws = np.array([_draw(packed, rule, rng) for _ in range(number)])
     factor = _two_sided(level)

@@ -42,6 +42,7 @@ def predict(
     strategy: Strategy | None = None,
     level: float | None = LEVEL,
     detail: bool = True,
+    seed: int = 0,
 ) -> Prediction:
     """Return what a migration will take, and whether it converges.
 
@@ -55,6 +56,8 @@ def predict(
         Probability that a run lies within the prediction's interval; None: no interval, which is faster.
     detail
         False: no rounds, and of the time line only the end, which is faster.
+    seed
+        From which the interval's inputs are drawn; nothing else is left to chance.
 
     Raises
     ------
@@ -83,7 +86,7 @@ def predict(
     result = run(packed, rule, history)
     _check_conservation(packed, result)
     best = _prediction(case, goodput_bytes_per_s, packed, result, history)
-    return best if level is None else dataclasses.replace(best, interval=interval(packed, result, rule, level))
+    return best if level is None else dataclasses.replace(best, interval=interval(packed, result, rule, level, seed))
 
 
 def _scenario(scenario: Scenario | None, guest: Guest | None, *parts: Any) -> Scenario:

@@ -28,6 +28,9 @@ class Host:
         Processor time to read and send a full page [s].
     zero_page_cpu_s
         Processor time to find a zero page [s].
+    postcopy_zero_page_cpu_s
+        Processor time to place a zero page while post-copy pushes [s]: a system call at the destination for each
+        (UFFDIO_ZEROPAGE; QEMU postcopy-ram.c), where pre-copy only looks at the page.
     sync_base_s
         Fixed cost of a bitmap sync [s].
     sync_per_page_s
@@ -84,6 +87,7 @@ class Host:
     zero_page_bytes: float = bounded(9.0)
     page_cpu_s: float = bounded(0.0)
     zero_page_cpu_s: float = bounded(2.1e-7)
+    postcopy_zero_page_cpu_s: float = bounded(4.5e-7)
     sync_base_s: float = bounded(0.0)
     sync_per_page_s: float = bounded(0.0)
     setup_s: float = bounded(0.006)
@@ -114,11 +118,19 @@ class Host:
     def sends_as_harness(self) -> Host:
         """Return these hosts with the page-copy harness as their software, instead of QEMU.
 
-        Its windows keep to their grid and end with the quota, and it takes orders at once.
+        Its windows keep to their grid and end with the quota, it takes orders at once, and a zero page costs it
+        the same in every strategy.
 
         Examples
         --------
         >>> Host().sends_as_harness().flush_pages
         0.0
         """
-        return dataclasses.replace(self, window_extra_s=0.0, flush_pages=0.0, command_s=0.0, firmware_bytes=0)
+        return dataclasses.replace(
+            self,
+            window_extra_s=0.0,
+            flush_pages=0.0,
+            command_s=0.0,
+            firmware_bytes=0,
+            postcopy_zero_page_cpu_s=self.zero_page_cpu_s,
+        )

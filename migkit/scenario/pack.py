@@ -107,6 +107,7 @@ def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:
     record[layout.ZERO_WIRE_BYTES] = host.zero_page_bytes
     record[layout.PAGE_CPU_S] = host.page_cpu_s
     record[layout.ZERO_CPU_S] = host.zero_page_cpu_s
+    record[layout.POSTCOPY_ZERO_CPU_S] = host.postcopy_zero_page_cpu_s
     record[layout.SYNC_S] = host.sync_base_s + host.sync_per_page_s * guest.memory_pages
     record[layout.SETUP_S] = host.setup_s
     record[layout.QUIESCE_S] = host.quiesce_s

@@ -168,6 +168,13 @@ def test_a_calibration_brings_the_constants_of_the_hosts(path, tmp_path):
     assert calibrated["total_time_s"] == pytest.approx(plain["total_time_s"] + 2.5, abs=0.2)
 
 
+def test_the_seed_decides_the_interval_and_nothing_else(path):
+    first, again, other = (json.loads(run(path, "--format", "json", "--seed", seed)) for seed in ("1", "1", "2"))
+    assert first == again
+    assert first["interval"] != other["interval"]
+    assert {**first, "interval": None} == {**other, "interval": None}
+
+
 def test_the_interval_has_the_level_asked_for(path):
     interval = json.loads(run(path, "--format", "json", "--level", "0.5"))["interval"]
     wide = json.loads(run(path, "--format", "json"))["interval"]

@@ -52,6 +52,7 @@ CASES = {
     "host.zero_page": ("100 B", {}),
     "host.page_cpu": ("1 ms", {}),
     "host.zero_page_cpu": ("1 ms", {}),
+    "host.postcopy_zero_page_cpu": ("1 ms", POSTCOPY),
     "host.sync_base": ("50 ms", {}),
     "host.sync_per_page": ("1 us", {}),
     "host.setup": ("1 s", {}),

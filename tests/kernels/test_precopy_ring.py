@@ -1,0 +1,75 @@
+"""Arcs that sweeps write: page by page, and in the engine against the page-level simulator, which is then exact."""
+
+import numpy as np
+import pytest
+
+from migkit import DirtyClass, Guest, Host, Policy, Scenario, predict, simulate
+from migkit.kernels import precopy_ring, precopy_sender, precopy_state
+from migkit.models import goodput
+
+MIB = 2**20
+PAGES = 1000
+
+
+def pending_pages(run, work):
+    """Return the share of each page of the first class that is pending, from the pieces."""
+    shares = np.full(PAGES, np.nan)
+    for i in range(int(run[precopy_state.COUNT])):
+        at = ((int(run[precopy_state.HEAD]) + i) & precopy_state.LAST_PIECE) * precopy_state.PIECE_SLOTS
+        segment, pages, share, first = work[at : at + precopy_state.PIECE_SLOTS]
+        if segment == 0:
+            shares[round(first) : round(first + pages)] = share
+    return shares
+
+
+@pytest.mark.parametrize("grain", [1, 16])
+def test_arcs_are_those_of_a_bitmap_whatever_is_sent_in_between(grain):
+    region = DirtyClass(region_bytes=PAGES * 4096, writes_per_s=1.0, kind="sweep")
+    guest = Guest(memory_bytes=PAGES * 4096, dirty=(region,), tracking_bytes=grain * 4096)
+    record = goodput.packed(Scenario(guest=guest))[0].record
+    run, work = np.zeros(precopy_state.RUN_SLOTS), np.zeros(precopy_state.WORK_SLOTS)
+    run[precopy_state.COUNT] = 1.0
+    work[: precopy_state.PIECE_SLOTS] = 0.0, PAGES, 1.0, 0.0
+    bitmap, position = np.ones(PAGES), 0
+    rng = np.random.default_rng(grain)
+    for _ in range(300):
+        at = int(run[precopy_state.HEAD]) * precopy_state.PIECE_SLOTS
+        _, pages, share, first = work[at : at + precopy_state.PIECE_SLOTS]
+        sent = min(float(rng.integers(1, max(1, round(pages)), endpoint=True)), pages) * share
+        passed = sent if share else pages
+        bitmap[round(first) : round(first + passed)] = 0.0
+        precopy_sender.pass_pages(run, work, at, 1.0, sent, pages * share)
+        writes = int(rng.integers(0, 700))
+        for page in (position + np.arange(writes)) % PAGES:
+            bitmap[page // grain * grain : page // grain * grain + grain] = 1.0
+        position = (position + writes) % PAGES
+        work[precopy_state.WRITES] = writes
+        precopy_ring.mark_sweep(record, run, work, 0)
+        np.testing.assert_array_equal(pending_pages(run, work), bitmap)
+
+
+@pytest.mark.parametrize("writes_per_s", [4000.0, 12_000.0, 14_500.0, 20_000.0])
+@pytest.mark.parametrize("offset_bytes", [0, 48 * MIB])
+def test_a_sweep_near_the_bandwidth_is_followed_exactly(writes_per_s, offset_bytes):
+    region = DirtyClass(
+        region_bytes=64 * MIB, writes_per_s=writes_per_s, kind="sweep", sweep_offset_bytes=offset_bytes
+    )
+    rule = Policy(name="qemu-7", max_bandwidth_bytes_per_s=6e7, downtime_limit_s=0.3, time_limit_s=20.0)
+    case = Scenario(guest=Guest(memory_bytes=128 * MIB, dirty=(region,)), policy=rule, host=Host())
+    predicted, simulated = predict(case, level=None), simulate(case).runs[0]
+    assert predicted.verdict == simulated.verdict
+    assert predicted.iterations == simulated.iterations
+    assert predicted.total_time_s == pytest.approx(simulated.total_time_s, rel=1e-3)
+    assert predicted.transferred_bytes == pytest.approx(simulated.transferred_bytes, rel=1e-3)
+
+
+def test_more_sweeps_than_the_ring_has_room_for_are_averaged():
+    dirty = tuple(
+        DirtyClass(region_bytes=MIB, writes_per_s=50.0 + 7 * k, kind="sweep", sweep_offset_bytes=k * 20_000)
+        for k in range(48)
+    )
+    rule = Policy(name="qemu-7", max_bandwidth_bytes_per_s=3e7, downtime_limit_s=0.05, time_limit_s=20.0)
+    case = Scenario(guest=Guest(memory_bytes=64 * MIB, dirty=dirty), policy=rule)
+    predicted, simulated = predict(case, level=None), simulate(case).runs[0]
+    assert predicted.verdict == simulated.verdict
+    assert predicted.transferred_bytes == pytest.approx(simulated.transferred_bytes, rel=0.03)
