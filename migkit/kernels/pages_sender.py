@@ -155,9 +155,11 @@ def send_window(
         end_window(record, send, state)
         return policy.EMPTY
     pages_guest.write(record, steps, pages, guest, send[T], rng)
-    quota_bytes = precopy_sender.quota(record, record[PAGE_WIRE_BYTES]) * record[PAGE_WIRE_BYTES] - SLACK_BYTES
+    full_bytes = precopy_sender.quota(record, record[PAGE_WIRE_BYTES]) * record[PAGE_WIRE_BYTES]
+    zero_bytes = precopy_sender.quota(record, record[ZERO_WIRE_BYTES]) * record[ZERO_WIRE_BYTES]
     while send[LEFT] > 0.0:
-        if send[WINDOW_BYTES] >= quota_bytes:
+        page = next_page(pages, send)
+        if send[WINDOW_BYTES] >= (zero_bytes if pages[page] & BLANK else full_bytes) - SLACK_BYTES:
             end_window(record, send, state)
             return policy.WINDOW
         if send[T] >= send[CHECK] - SLACK_S:
@@ -166,7 +168,6 @@ def send_window(
             else:
                 new_check(record, send)
             return policy.WINDOW
-        page = next_page(pages, send)
         send_page(record, steps, pages, send, page, np.inf, record[ZERO_CPU_S])
         send[POINTER] = (page + 1) % pages.size
     return policy.EMPTY

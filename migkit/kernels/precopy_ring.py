@@ -66,7 +66,7 @@ def _mark_arc(run: np.ndarray, work: np.ndarray, c: int, begin: float, end: floa
         i += 1
         if work[at] != c or work[at + 2] == 1.0 or behind - first < SLIVER_PAGES:
             continue
-        if run[COUNT] > PIECES - 2:
+        if run[COUNT] > PIECES - 4:
             work[at + 2] += (1.0 - work[at + 2]) * (behind - first) / work[at + 1]
             continue
         if first - work[at + 3] > SLIVER_PAGES:
