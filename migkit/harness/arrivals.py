@@ -7,6 +7,7 @@ a connection of its own, which is looked at before the one over which the others
 
 from __future__ import annotations
 
+import contextlib
 import select
 import time
 from collections.abc import Callable
@@ -60,6 +61,7 @@ class Arrivals:
         ConnectionLostError, WireError
             A connection failed, or nothing moved for ``patience_s``; what came before is in place.
         """
+        self._ask(demands, list(self._waiting))
         poll = select.poll()
         for each in (main, demands, self._uffd):
             poll.register(each, select.POLLIN)
@@ -73,7 +75,12 @@ class Arrivals:
                 self._place(main.receiver.receive(wire.PAGES))
             elif not ready:
                 raise wire.ConnectionLostError("connection: lost in post-copy (nothing moved for too long)")
-        main.sender.message(wire.COMPLETE)
+        with contextlib.suppress(wire.ConnectionLostError):  # the guest is whole, whether or not the source hears it
+            main.sender.message(wire.COMPLETE)
+
+    def announce(self, main: Connection) -> None:
+        """Tell a source that came back which pages are still absent."""
+        main.sender.absent(self._absent)
 
     def close(self) -> None:
         """Leave the guest alone."""
@@ -91,8 +98,12 @@ class Arrivals:
             elif page not in self._waiting:
                 self._waiting[page] = now
                 wanted.append(page)
-        if wanted:
-            demands.sender.blob(wire.DEMAND, np.array(wanted, np.int64).tobytes())
+        self._ask(demands, wanted)
+
+    @staticmethod
+    def _ask(demands: Connection, pages: list[int]) -> None:
+        if pages:
+            demands.sender.blob(wire.DEMAND, np.array(pages, np.int64).tobytes())
 
     def _place(self, frame: Frame) -> None:
         wire.check_pages(frame, self._absent.size)

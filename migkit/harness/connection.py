@@ -17,10 +17,11 @@ from migkit.harness.identity import secure
 from migkit.harness.wire import Receiver, Sender, WireError
 from migkit.units import format_size
 
-__all__ = ["DEMANDS", "MIGRATION", "Connection", "Door", "dial", "listen"]
+__all__ = ["DEMANDS", "MIGRATION", "RECOVERY", "Connection", "Door", "dial", "listen"]
 
 MIGRATION: Final = "migration"
 DEMANDS: Final = "demands"
+RECOVERY: Final = "recovery"
 _BACKLOG: Final = 8
 _STRANGER_S: Final = 2.0  # for whoever comes while another is expected to say who it is
 

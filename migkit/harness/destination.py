@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
 import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from migkit.errors import RunError
 from migkit.harness import wire
 from migkit.harness.arrivals import Arrivals
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
-from migkit.harness.connection import DEMANDS, MIGRATION, Connection, Door
+from migkit.harness.connection import DEMANDS, MIGRATION, RECOVERY, Connection, Door
 from migkit.harness.record import usage
-from migkit.harness.wire import Frame, WireError
+from migkit.harness.wire import ConnectionLostError, Frame, WireError
 from migkit.kernels import delta
 from migkit.kernels import wire as kernels
 from migkit.units import PAGE_BYTES
@@ -68,7 +72,7 @@ class _Destination:
             elif frame.kind == wire.JOIN:
                 self._join()
             elif frame.kind == wire.ABSENT:
-                self._absent.append(self._ranges(frame))
+                self._absent.append(wire.page_ranges(frame, self._present.size))
             elif frame.kind == wire.STATE:
                 self._registers = self._state(frame)
             else:
@@ -98,15 +102,6 @@ class _Destination:
         if said != self._pages.tolist():
             raise WireError(f"wire: the source sent {said} full and zero pages, {self._pages.tolist()} arrived")
 
-    def _ranges(self, frame: Frame) -> np.ndarray:
-        """Return the ranges of an ABSENT frame, each within the memory."""
-        ranges = frame.words[: len(frame.payload) // 16 * 2].reshape(-1, 2).copy()
-        if len(frame.payload) % 16 or (ranges[:, 0] < 0).any() or (ranges[:, 1] > self._present.size).any():
-            raise WireError("wire: an ABSENT frame names pages beyond the guest's memory")
-        if (ranges[:, 0] >= ranges[:, 1]).any():
-            raise WireError("wire: an ABSENT frame holds an empty range")
-        return ranges
-
     def _state(self, frame: Frame) -> np.ndarray:
         if len(frame.payload) != self._guest.registers.nbytes:
             raise WireError(f"wire: a STATE frame of {len(frame.payload)} B")
@@ -130,11 +125,57 @@ class _Destination:
             self._owner.send({"incomplete": True})
         report = self._guest.order("resume")
         self._main.sender.message(wire.CONFIRM, {"operations": report["operations"]})
-        if arrivals is not None and self._demands is not None:
-            arrivals.serve(self._main, self._demands, self._config["patience_s"])
-            arrivals.close()
-            self._owner.send({"postcopy": arrivals.report()})
+        if arrivals is not None:
+            self._owner.send({"postcopy": self._bring(arrivals)})
         self._owner.send({"resumed": True, "usage": usage()})
+
+    def _bring(self, arrivals: Arrivals) -> dict[str, Any]:
+        """Bring what is absent, over new connections when they fail; return what that took."""
+        recoveries, paused_s = 0, 0.0
+        while True:
+            assert self._demands is not None
+            try:
+                arrivals.serve(self._main, self._demands, self._config["patience_s"])
+            except (ConnectionLostError, WireError) as error:
+                start_s = time.monotonic()
+                self._recover(arrivals, error)
+                recoveries += 1
+                paused_s += time.monotonic() - start_s
+                continue
+            self._demands.close()
+            arrivals.close()
+            return {**arrivals.report(), "recoveries": recoveries, "paused_s": paused_s}
+
+    def _recover(self, arrivals: Arrivals, cause: RunError) -> None:
+        """Let the source come back; the guest runs meanwhile, or waits for what is absent."""
+        for each in (self._main, self._demands):
+            if each is not None:
+                each.close()
+        with self._door.open():
+            self._main = self._returned(cause)
+        arrivals.announce(self._main)
+        self._join()
+
+    def _returned(self, cause: RunError) -> Connection:
+        """Return the connection of the source that comes back in time.
+
+        Raises
+        ------
+        ConnectionLostError
+            It does not; or the owner knows that it never will.
+        """
+        limit_s = self._config["recovery_s"]
+        end_s = time.monotonic() + limit_s
+        while True:
+            listened: list[Door | Channel] = [self._door, self._owner]
+            ready = select.select(listened, [], [], max(end_s - time.monotonic(), 0.0))[0]
+            if self._owner in ready:
+                self._owner.receive()
+                raise ConnectionLostError(f"{cause}; nobody is left who has what is absent") from cause
+            if not ready:
+                raise ConnectionLostError(f"{cause}; not recovered within {limit_s:g} s") from cause
+            with contextlib.suppress(RunError):
+                return self._door.expect(RECOVERY, 0.0)
 
     def _alter_if_asked(self) -> None:
         """Flip one bit of a byte when the run is told to prove that it would notice."""
@@ -149,9 +190,10 @@ def main(config: Mapping[str, Any], owner: Channel, guest: Channel) -> None:
     ----------
     config
         ``host``, ``port`` (0: any), ``token``, ``memory_bytes``, ``flip_byte`` (an offset, or None), and
-        ``populate_bytes``: so much memory is taken from the kernel before the migration begins.
+        ``populate_bytes``: so much memory is taken from the kernel before the migration begins; ``recovery_s``:
+        so long a source that was lost in post-copy may take to come back.
     owner
-        Hears ``listening`` (the port) and ``resumed``.
+        Hears ``listening`` (the port) and ``resumed``; says so when a source that was lost will not come back.
     guest
         To the guest process whose memory is filled here.
     """

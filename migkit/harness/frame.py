@@ -84,6 +84,22 @@ def check_pages(frame: Frame, pages: int, *, differences: bool = False) -> int:
     return full
 
 
+def page_ranges(frame: Frame, pages: int) -> Words:
+    """Return the half-open ranges of an ABSENT frame, each within a guest of ``pages`` pages.
+
+    Raises
+    ------
+    WireError
+        One of them is not.
+    """
+    ranges = frame.words[: len(frame.payload) // 16 * 2].reshape(-1, 2).copy()
+    if len(frame.payload) % 16 or (ranges[:, 0] < 0).any() or (ranges[:, 1] > pages).any():
+        raise WireError("wire: an ABSENT frame names pages beyond the guest's memory")
+    if (ranges[:, 0] >= ranges[:, 1]).any():
+        raise WireError("wire: an ABSENT frame holds an empty range")
+    return ranges
+
+
 def tally(headers: Words, length_bytes: int, pages: int, placed: bool = False) -> tuple[int, int, int]:
     """Return the full and zero pages and the words of differences that a frame holds; refuse what cannot be."""
     counts = np.zeros(3, np.int64)

@@ -80,7 +80,7 @@ class Migration:
         self._scenario, self._options, self._nursery = scenario, options, nursery
         self._identity = identity
         self._members = {"here": here}
-        self._incomplete = self._resumed = False
+        self._committed = self._incomplete = self._resumed = False
         self.samples: list[dict[str, Any]] = []
         self.rounds: list[dict[str, Any]] = []
         self.outcome: dict[str, Any] | None = None
@@ -113,6 +113,7 @@ class Migration:
             "host": self._options.host,
             "token": secrets.token_hex(16),
             "patience_s": self._options.patience_s,
+            "recovery_s": self._options.recovery_s,
             "identity": str(self._identity) if self._identity else None,
         }
         there = self._members["there"] = guest_of(self._nursery, self._scenario, self._options, None)
@@ -230,8 +231,17 @@ class Migration:
                     last = True
                 if last:
                     speaking.discard(channel)
+            if failures and self._committed:
+                self._call_off(speaking)
         if self.outcome is None or (self.outcome["verdict"] == "converges" and not self._resumed):
             raise min(failures, key=lambda error: isinstance(error, ClosedError | wire.ConnectionLostError))
+
+    @staticmethod
+    def _call_off(speaking: set[Channel]) -> None:
+        """Tell a side that may hope to recover in post-copy that the other one has ended."""
+        for channel in speaking:
+            with contextlib.suppress(ClosedError):
+                channel.send({"do": "cancel"})
 
     def _strike(self, relay: Member) -> Member | None:
         """Do to a side what the relay asks for; None: the relay is over."""
@@ -263,6 +273,8 @@ class Migration:
         elif "outcome" in message:
             self.outcome = message["outcome"]
             self.usage["source"] = message["usage"]
+        elif "committed" in message:
+            self._committed = True
         elif "incomplete" in message:
             self._incomplete = True
         elif "postcopy" in message:

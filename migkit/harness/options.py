@@ -46,6 +46,8 @@ class Options:
         Alter this byte of the RAM at the destination before the guest resumes there: the run must fail.
     patience_s
         A side that hears nothing for so long takes the connection for lost [s].
+    recovery_s
+        After a connection failed in post-copy, so long the sides try to go on over a new one [s].
     faults
         What breaks on purpose, and when.
     checkpoint
@@ -61,6 +63,7 @@ class Options:
     pacing: str | None = None
     flip_byte: int | None = None
     patience_s: float = 60.0
+    recovery_s: float = 60.0
     faults: tuple[Fault, ...] = ()
     checkpoint: Path | None = None
     plaintext: bool = False

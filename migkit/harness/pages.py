@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
-from migkit.harness import tracker, wire
+from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.postcopy import Pusher
 from migkit.harness.wire import Sender
@@ -14,8 +12,6 @@ from migkit.kernels import wire as kernels
 from migkit.units import PAGE_BYTES
 
 __all__ = ["Pages"]
-
-_RANGES_PER_FRAME: Final = 4096
 
 
 class Pages:
@@ -68,9 +64,7 @@ class Pages:
     def announce(self) -> None:
         """Tell the destination which pages it does not have; from now on whole pages are sent."""
         self._sender.differences = None
-        ranges = tracker.ranges_of(self._bitmap)
-        for first in range(0, len(ranges), _RANGES_PER_FRAME):
-            self._sender.blob(wire.ABSENT, ranges[first : first + _RANGES_PER_FRAME].tobytes())
+        self._sender.absent(self._bitmap)
 
     def pusher(self, prefetch_pages: int) -> Pusher:
         """Return what sends the rest in post-copy."""

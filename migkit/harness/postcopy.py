@@ -58,8 +58,24 @@ class Pusher:
         self._headers, self._tally = np.zeros(wire.FRAME_PAGES, np.int64), np.zeros(2, np.int64)
         self._most = min(1 + prefetch_pages, wire.FRAME_PAGES)
         self._calm_s = 0.0
+        self._absent_at_first = bitmap.astype(np.bool_)
         self.remaining = int(bitmap.sum())
         self.sent = np.zeros(2, np.int64)
+
+    def resume(self, absent: np.ndarray) -> None:
+        """Begin anew with what the destination says is absent: half-open ranges of pages.
+
+        Raises
+        ------
+        WireError
+            It names pages that were never absent.
+        """
+        self._bitmap[:] = 0
+        for first, end in absent.tolist():
+            self._bitmap[first:end] = 1
+        if (self._bitmap[~self._absent_at_first]).any():
+            raise wire.WireError("wire: an ABSENT frame names pages that were there before the guest moved")
+        self.remaining = int(self._bitmap.sum())
 
     def run(self, main: Connection, demands: Connection, patience_s: float, pushed: Callable[[], None]) -> None:
         """Push until the destination has everything; ``pushed`` is called after each frame.

@@ -15,11 +15,12 @@ from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
 from migkit.harness.codec import by_name
-from migkit.harness.connection import DEMANDS, MIGRATION, Connection, dial
+from migkit.harness.connection import DEMANDS, MIGRATION, RECOVERY, Connection, dial
 from migkit.harness.differences import Differences
 from migkit.harness.pages import Pages
+from migkit.harness.postcopy import Pusher
 from migkit.harness.record import Recorder, usage
-from migkit.harness.wire import ConnectionLostError
+from migkit.harness.wire import ConnectionLostError, WireError
 from migkit.kernels import policy
 from migkit.kernels._jit import callback
 from migkit.scenario import Scenario, schema
@@ -31,6 +32,7 @@ __all__ = ["SLICE_S", "WINDOW_S", "main"]
 WINDOW_S: Final = 0.1
 SLICE_S: Final = 0.05
 _ANSWER_S: Final = 60.0
+_RETRY_S: Final = 0.05
 
 
 class CancelledError(RunError):
@@ -53,6 +55,7 @@ class _Source:
         self._committed = False
         self._saved_bytes = 0
         self._connections: list[Connection] = []
+        self._stuck_s, self._stuck_pages = 0.0, math.inf
 
     def migrate(self) -> None:
         """Run the migration from the request to the end, whichever it is."""
@@ -255,9 +258,12 @@ class _Source:
         self._mark_time()
         self._answer(wire.PREPARED)
         self._mark_time()
-        self._commit()
         if push:
-            self._push()
+            pusher = self._pages.pusher(self._scenario.strategy.prefetch_pages)
+            self._commit(pusher)
+            self._push(pusher)
+        else:
+            self._commit()
         self._sample("done")
         self._tracker.close()
         reason = "the guest runs at the destination"
@@ -278,15 +284,20 @@ class _Source:
                 self._wait_for_window()
             self._roll_window("stopcopy")
 
-    def _commit(self) -> None:
+    def _commit(self, pusher: Pusher | None = None) -> None:
         self._committed = True
         self._owner.send({"committed": True})
-        self._sender.message(wire.COMMIT)
-        self._answer(wire.CONFIRM)
+        try:
+            self._sender.message(wire.COMMIT)
+            self._answer(wire.CONFIRM)
+        except (ConnectionLostError, WireError) as error:
+            if pusher is None:
+                raise
+            self._recover(pusher, error)
         self._mark_time()
 
-    def _push(self) -> None:
-        """Bring what is absent at the destination, where the guest runs now."""
+    def _push(self, pusher: Pusher) -> None:
+        """Bring what is absent at the destination, where the guest runs now, over new connections when they fail."""
         self._sample("postcopy")
         next_s = self._now_s() + WINDOW_S
 
@@ -297,10 +308,40 @@ class _Source:
                 self._sample("postcopy")
                 next_s += WINDOW_S
 
-        pusher = self._pages.pusher(self._scenario.strategy.prefetch_pages)
-        pusher.run(self._main, self._demands, self._config["patience_s"], pushed)
+        while True:
+            try:
+                pusher.run(self._main, self._demands, self._config["patience_s"], pushed)
+                break
+            except (ConnectionLostError, WireError) as error:
+                self._recover(pusher, error)
         self._pages.remaining = pusher.remaining
         self._pages.sent += pusher.sent
+
+    def _recover(self, pusher: Pusher, cause: RunError) -> None:
+        """Come back to the destination; its time ends when nothing arrives there between two failures."""
+        self._main.close()
+        self._demands.close()
+        limit_s = self._config["recovery_s"]
+        self._stuck_s = self._stuck_s or self._now_s()
+        while True:
+            try:
+                return self._come_back(pusher)
+            except RunError as error:
+                if self._now_s() > self._stuck_s + limit_s:
+                    raise RunError(f"{cause}; not recovered within {limit_s:g} s ({error})") from error
+            if self._owner.ready(_RETRY_S):
+                self._owner.receive()
+                raise ConnectionLostError(f"{cause}; nobody is left to recover with") from cause
+
+    def _come_back(self, pusher: Pusher) -> None:
+        self._main = self._dial(RECOVERY)
+        absent = [np.zeros((0, 2), np.int64)]
+        while (frame := self._main.receiver.receive(wire.ABSENT, wire.JOIN)).kind == wire.ABSENT:
+            absent.append(wire.page_ranges(frame, self._guest.memory_bytes // PAGE_BYTES))
+        self._demands = self._dial(DEMANDS)
+        pusher.resume(np.concatenate(absent))
+        if pusher.remaining < self._stuck_pages:
+            self._stuck_s, self._stuck_pages = 0.0, pusher.remaining
 
     def _answer(self, kind: int) -> None:
         """Wait for a frame of the destination."""

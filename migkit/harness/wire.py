@@ -46,6 +46,16 @@ the same port, answers ``JOIN``, and lets in one ``HELLO`` with the same token a
                                      <-     DEMAND (page numbers) when the guest waits for pages
     PAGES (those)                    ->           at once; no page comes twice
 
+When either connection fails after ``COMMIT``, both are given up. The guest runs on and waits where it needs
+what is absent; the destination listens again, for one ``HELLO`` with the same token (and certificate) and
+``"purpose": "recovery"``, which takes the place of the first connection::
+
+    HELLO ->  <- WELCOME  <- ABSENT ... (all that is absent now)  <- JOIN
+
+Then the source opens the second connection as before, and both go on: what was sent and never arrived is
+among what is absent, so it is sent again. Sequence numbers begin anew on each connection. Should the source
+not come back in time, or be dead, the guest is lost, since what it needs is nowhere else.
+
 ``ABORT`` (reason) may come from either side at any time before ``COMMIT``. A frame with an unknown
 kind or version, a wrong sequence number, length or checksum ends the connection with ``ABORT``.
 """
@@ -63,7 +73,7 @@ import numpy.typing as npt
 from migkit.errors import RunError
 from migkit.harness.codec import Codec, by_code
 from migkit.harness.differences import Differences
-from migkit.harness.frame import FRAME_PAGES, KINDS, Frame, WireError, check_pages, tally
+from migkit.harness.frame import FRAME_PAGES, KINDS, Frame, WireError, check_pages, page_ranges, tally
 from migkit.harness.transport import ConnectionLostError, lost, part, set_patience
 from migkit.kernels import wire
 from migkit.units import PAGE_BYTES
@@ -79,6 +89,7 @@ __all__ = [
     "Sender",
     "WireError",
     "check_pages",
+    "page_ranges",
     "part",
     "set_patience",
 ]
@@ -87,6 +98,7 @@ VERSION: Final = 2
 HEADER_WORDS: Final = 5
 FRAME_BYTES: Final = 8 * HEADER_WORDS
 MAX_PAYLOAD_BYTES: Final = FRAME_PAGES * wire.FULL_BYTES
+_RANGES_PER_FRAME: Final = 4096
 RUN_PAGES: Final = 8  # neighbours from which on a call of the kernel costs less than a copy
 _MAGIC: Final = int.from_bytes(b"MGK", "little") | VERSION << 24
 
@@ -144,6 +156,12 @@ class Sender:
         self._payload[: len(data) // 8 + 1] = 0
         self._bytes[FRAME_BYTES : FRAME_BYTES + len(data)] = data
         self._send(kind, 0, len(data))
+
+    def absent(self, bitmap: np.ndarray) -> None:
+        """Send which pages are absent where, one byte a page."""
+        edges = np.flatnonzero(np.diff(bitmap.astype(np.int8), prepend=0, append=0)).astype(np.int64)
+        for first in range(0, edges.size, 2 * _RANGES_PER_FRAME):
+            self.blob(ABSENT, edges[first : first + 2 * _RANGES_PER_FRAME].tobytes())
 
     def pages(self, memory: Words, headers: Words, full: int, zero: int, *, still: bool = False) -> int:
         """Send pages selected by :func:`migkit.kernels.wire.select`; return the bytes that this took.
