@@ -4,11 +4,7 @@ import os
 
 import pytest
 
-from migkit.errors import RunError
-from migkit.harness import run as runs
-from migkit.harness.faults import Fault
 from migkit.harness.nursery import Nursery
-from migkit.scenario import DirtyClass, Guest, Scenario, Strategy
 from tests.conftest import require
 from tests.verification.campaign import DISKS, KINDS, Case, campaign, private_temporary_files
 
@@ -41,12 +37,3 @@ def test_after_a_fault_the_guest_is_at_exactly_one_side_and_intact(nursery, kind
 def test_the_whole_campaign(nursery):
     _, wrong = campaign(range(WHOLE), nursery)
     assert wrong == []
-
-
-@pytest.mark.parametrize("kind", ["kill-source", "kill-destination", "cut"])
-def test_a_loss_in_postcopy_is_said_aloud(nursery, kind):
-    guest = Guest(memory_bytes=64 * MIB, dirty=(DirtyClass(region_bytes=32 * MIB, writes_per_s=50_000),))
-    scenario = Scenario(guest=guest, strategy=Strategy(name="postcopy"))
-    options = runs.Options(faults=(Fault(kind=kind, at_bytes=8 * MIB),), patience_s=5.0)
-    with pytest.raises(RunError, match="THE GUEST IS LOST"):
-        runs.run(scenario, options=options, nursery=nursery)
