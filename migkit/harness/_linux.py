@@ -18,8 +18,10 @@ __all__ = [
     "call",
     "check",
     "die_with_parent",
+    "enter_namespace",
     "ioctl",
     "iowr",
+    "new_network",
     "open_process",
     "read_memory",
     "syscall",
@@ -37,6 +39,7 @@ _NUMBERS: Final = {
     "aarch64": {"userfaultfd": 282, "pidfd_getfd": 438, "close": 57, "fcntl": 25},
 }
 _PR_SET_PDEATHSIG: Final = 1
+_CLONE_NEWNET: Final = 0x40000000
 
 
 class _Iovec(ctypes.Structure):
@@ -98,6 +101,16 @@ def ioctl(descriptor: int, request: int, argument: ctypes.Structure | int, what:
 def die_with_parent(kind: signal.Signals = signal.SIGKILL) -> None:
     """Have the kernel send this process ``kind`` when the thread that started it ends."""
     call("prctl", _PR_SET_PDEATHSIG, int(kind), 0, 0, 0)
+
+
+def new_network() -> None:
+    """Move this process into a new, empty network namespace."""
+    call("unshare", _CLONE_NEWNET)
+
+
+def enter_namespace(descriptor: int) -> None:
+    """Move this process into the network namespace of a descriptor."""
+    call("setns", descriptor, _CLONE_NEWNET)
 
 
 @contextmanager

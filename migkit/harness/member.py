@@ -32,6 +32,13 @@ class Member:
             raise revived(message)
         return message[word]
 
+    def hear_with_descriptors(self, word: str) -> dict[str, int]:
+        """Return the descriptors that come with its next message, by the names under ``word``."""
+        message, descriptors = self.channel.receive_with_descriptors(_ANSWER_S)
+        if "error" in message:
+            raise revived(message)
+        return dict(zip(message[word], descriptors, strict=True))
+
     def lend(self) -> Channel:
         """Return a new channel to it, for another process to use (guests only)."""
         ours, theirs = Channel.pair("guest", "migration")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import secrets
 import select
 import shutil
@@ -20,9 +21,10 @@ from migkit.harness.faults import IMPOSTORS, Fault
 from migkit.harness.guest import filled_bytes, pacing_of
 from migkit.harness.identity import make_identities
 from migkit.harness.member import Member, revived
+from migkit.harness.network import ADDRESSES
 from migkit.harness.nursery import Nursery
 from migkit.harness.options import Options
-from migkit.scenario import Scenario, rules, schema
+from migkit.scenario import Link, Scenario, rules, schema
 
 __all__ = ["InterruptedRunError", "Migration", "Progress", "guest_of"]
 
@@ -109,8 +111,16 @@ class Migration:
                 member.end()
 
     def _set_up(self) -> None:
+        with contextlib.ExitStack() as stack:
+            hosts = self._two_hosts() if self._options.path == "namespaces" else {}
+            for descriptor in hosts.values():
+                stack.callback(os.close, descriptor)
+            self._start_sides(hosts)
+
+    def _start_sides(self, hosts: Mapping[str, int]) -> None:
+        """Start whoever takes part, each in its network, when there are several."""
         common: dict[str, Any] = {
-            "host": self._options.host,
+            "host": ADDRESSES["destination"] if hosts else self._options.host,
             "token": secrets.token_hex(16),
             "patience_s": self._options.patience_s,
             "recovery_s": self._options.recovery_s,
@@ -127,11 +137,11 @@ class Migration:
                 "populate_bytes": self._to_populate_bytes(),
             },
             there.lend(),
+            hosts.get("destination"),
         )
-        port = destination.hear("listening")
-        on_path = [fault for fault in self._options.faults if fault.kind not in IMPOSTORS]
-        if on_path:
-            port = self._relay(common["host"], port, on_path)
+        address = common["host"], destination.hear("listening")
+        if self._needs_relay():
+            address = self._relay(address, hosts.get("source"))
         if self._options.checkpoint is not None:
             self._save(self._members["here"], self._options.checkpoint)
         source = self._start(
@@ -140,25 +150,43 @@ class Migration:
                 **common,
                 **_record(self._scenario),
                 **self._pretence(),
-                "port": port,
+                "host": address[0],
+                "port": address[1],
                 "tracker": self._options.tracker,
             },
             self._members["here"].lend(),
+            hosts.get("source"),
         )
         self.tracker = source.hear("tracker")
 
-    def _relay(self, host: str, port: int, faults: list[Fault]) -> int:
-        """Put a relay into the path; return the port that it listens on."""
-        link = self._scenario.link
+    def _two_hosts(self) -> dict[str, int]:
+        """Return a network for each side, as descriptors of namespaces."""
+        config = {"bandwidth_bytes_per_s": self._scenario.link.bandwidth_bytes_per_s}
+        return self._start("network", config, None).hear_with_descriptors("hosts")
+
+    def _needs_relay(self) -> bool:
+        """Say whether somebody in between must shape the path, or break it."""
+        link, path = self._scenario.link, self._options.path
+        return bool(
+            path == "relay" or (path == "namespaces" and (link.rtt_s or link.steps)) or self._faults_on_path()
+        )
+
+    def _faults_on_path(self) -> list[Fault]:
+        return [fault for fault in self._options.faults if fault.kind not in IMPOSTORS]
+
+    def _relay(self, address: tuple[str, int], namespace: int | None) -> tuple[str, int]:
+        """Put a relay into the path, on the source's side; return where it listens."""
+        link = Link() if self._options.path == "loopback" else self._scenario.link
+        host = self._options.host if namespace is None else ADDRESSES["source"]
         config = {
             "host": host,
-            "port": port,
-            "faults": [dataclasses.asdict(fault) for fault in faults],
+            "target": address,
+            "faults": [dataclasses.asdict(fault) for fault in self._faults_on_path()],
             "bandwidth_bytes_per_s": link.bandwidth_bytes_per_s,
             "rtt_s": link.rtt_s,
             "steps": link.steps,
         }
-        return int(self._start("relay", config, None).hear("listening"))
+        return host, int(self._start("relay", config, None, namespace).hear("listening"))
 
     def _pretence(self) -> dict[str, Any]:
         """Return what the source says of itself that is wrong, when it is to be an impostor, and its version."""
@@ -189,9 +217,14 @@ class Migration:
                 self.survivor = guest
                 raise
 
-    def _start(self, role: str, config: Mapping[str, Any], guest: Channel | None) -> Member:
-        self._members[role] = Member(self._nursery, role, config, guest)
-        return self._members[role]
+    def _start(
+        self, role: str, config: Mapping[str, Any], guest: Channel | None, namespace: int | None = None
+    ) -> Member:
+        member = Member(self._nursery, role, {**config, "enters": namespace is not None}, guest)
+        self._members[role] = member
+        if namespace is not None:
+            member.channel.send({"do": "enter"}, [namespace])
+        return member
 
     def _watch(self, progress: Progress) -> None:
         """Let the guest run and the source begin; follow it to the end."""

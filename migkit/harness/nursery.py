@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from migkit.errors import MigkitError
-from migkit.harness import _linux
+from migkit.harness import _linux, network
 from migkit.harness.channel import Channel, ClosedError
 from migkit.scenario import rules
 
@@ -33,6 +33,7 @@ _ROLES: Final = {
     "source": "migkit.harness.source",
     "destination": "migkit.harness.destination",
     "relay": "migkit.harness.relay",
+    "network": "migkit.harness.network",
 }
 _START: Final = "from migkit.harness import nursery; nursery.serve({})"
 
@@ -198,6 +199,8 @@ def _report(main: Any, config: dict[str, Any], channels: dict[str, Channel]) -> 
     """Run ``main``; tell the owner about an error that it raises, return the exit code."""
     try:
         rules.recall(config.get("rule"))
+        if config.get("enters"):
+            network.enter(channels["owner"].receive_with_descriptors()[1][0])
         main(config, **channels)
     except MigkitError as error:
         _tell(channels["owner"], {"error": str(error), "kind": type(error).__name__})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -11,10 +12,10 @@ from migkit.errors import InfeasibleError, UsageError
 from migkit.harness.codec import by_name
 from migkit.harness.faults import Fault
 from migkit.harness.guest import PACINGS
-from migkit.scenario import Scenario, Strategy
+from migkit.scenario import Link, Scenario, Strategy
 from migkit.units import format_size
 
-__all__ = ["Options", "admit", "as_encrypted", "refuse_what_is_not_done"]
+__all__ = ["PATHS", "Options", "admit", "as_encrypted", "refuse_what_is_not_done"]
 
 _DONE = (
     "name",
@@ -27,6 +28,10 @@ _DONE = (
     "xbzrle_cache_bytes",
     "tls",
 )
+
+
+_SHAPED = ("bandwidth_bytes_per_s", "rtt_s", "steps")
+PATHS = ("loopback", "relay", "namespaces")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,11 @@ class Options:
     plaintext
         Do without TLS: whoever sits on the path can read and alter the guest's memory. False: the
         connection is encrypted and both sides prove who they are, whatever ``strategy.tls`` says.
+    path
+        One of :data:`PATHS`. ``loopback``: straight from one side to the other; the link of the scenario
+        is not read. ``relay``: a process between them gives the bandwidth, round-trip time and
+        steps of the link. ``namespaces``: each side has a network of its own, joined by a cable with the
+        link's bandwidth; a relay adds round-trip time and steps; ``host`` is not read.
     """
 
     host: str = "127.0.0.1"
@@ -67,10 +77,13 @@ class Options:
     faults: tuple[Fault, ...] = ()
     checkpoint: Path | None = None
     plaintext: bool = False
+    path: str = "loopback"
 
     def __post_init__(self) -> None:
         if self.pacing is not None and self.pacing not in PACINGS:
             raise UsageError(f"pacing: {self.pacing!r} is not known; use one of {', '.join(PACINGS)}")
+        if self.path not in PATHS:
+            raise UsageError(f"path: {self.path!r} is not known; use one of {', '.join(PATHS)}")
         if not 0 <= self.port <= 65535:
             raise UsageError(f"port: {self.port} is out of range; use 0 (any) to 65535")
 
@@ -99,14 +112,20 @@ def as_encrypted(scenario: Scenario, options: Options) -> Scenario:
     return dataclasses.replace(scenario, strategy=strategy)
 
 
-def refuse_what_is_not_done(scenario: Scenario) -> None:
-    """Raise for a part of the strategy that the harness does not do."""
+def refuse_what_is_not_done(scenario: Scenario, options: Options | None = None) -> None:
+    """Raise for a part of the strategy, or of the link when it is to be emulated, that the harness does not do."""
+    if options is not None and options.path != "loopback":
+        _refuse_unlike(scenario.link, Link(), "link", _SHAPED)
     strategy = scenario.strategy
     by_name(strategy.compression)
     plain = Strategy()
-    for field in dataclasses.fields(strategy):
-        if field.name not in _DONE and getattr(strategy, field.name) != getattr(plain, field.name):
-            raise UsageError(f"strategy.{field.name}: the harness does not do this; leave it out")
+    _refuse_unlike(strategy, plain, "strategy", _DONE)
+
+
+def _refuse_unlike(record: Any, plain: Any, path: str, done: tuple[str, ...]) -> None:
+    for field in dataclasses.fields(record):
+        if field.name not in done and getattr(record, field.name) != getattr(plain, field.name):
+            raise UsageError(f"{path}.{field.name}: the harness does not do this; leave it out")
 
 
 def admit(scenario: Scenario, copies: int = 2) -> None:

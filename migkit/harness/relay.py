@@ -24,6 +24,7 @@ __all__ = ["Line", "main"]
 
 _CHUNK_BYTES: Final = 1 << 16
 _ROOM_BYTES: Final = 1 << 17
+_BURST_S: Final = 0.01
 
 
 @dataclasses.dataclass
@@ -56,12 +57,16 @@ class Line:
     @property
     def room_bytes(self) -> float:
         """What may be on its way at the same time [B]."""
-        on_the_way = self.bandwidth_bytes_per_s * self.delay_s if self.delay_s else 0.0
-        return _ROOM_BYTES + (on_the_way if math.isfinite(on_the_way) else 64 * _ROOM_BYTES)
+        if math.isinf(self.bandwidth_bytes_per_s):
+            return 64 * _ROOM_BYTES
+        return _ROOM_BYTES + self.bandwidth_bytes_per_s * (self.delay_s + _BURST_S)
 
     def carry(self, now_s: float, length_bytes: int) -> float:
-        """Take bytes at ``now_s``; return when the last one arrives [s]."""
-        at_s, work_s = max(now_s, self.free_s), length_bytes / self.bandwidth_bytes_per_s
+        """Take bytes at ``now_s``; return when the last one arrives [s].
+
+        As with a token bucket, what the line could have carried in the last 10 ms is not lost.
+        """
+        at_s, work_s = max(now_s - _BURST_S, self.free_s), length_bytes / self.bandwidth_bytes_per_s
         end_s = 0.0
         for duration_s, share in self.steps:
             end_s += duration_s
@@ -73,7 +78,7 @@ class Line:
             work_s -= (end_s - at_s) * share
             at_s = end_s
         self.free_s = at_s + work_s
-        return self.free_s + self.delay_s
+        return max(self.free_s, now_s) + self.delay_s
 
 
 class _Flow:
@@ -229,8 +234,8 @@ def main(config: Mapping[str, Any], owner: Channel) -> None:
     Parameters
     ----------
     config
-        ``host``, ``port`` of the destination, ``faults`` (records), and ``bandwidth_bytes_per_s``, ``rtt_s``
-        and ``steps`` of the link.
+        ``host`` to listen on, ``target`` (host and port of the destination), ``faults`` (records), and
+        ``bandwidth_bytes_per_s``, ``rtt_s`` and ``steps`` of the link.
     owner
         Hears ``listening`` (the port), and ``fault`` when it is to kill or stop a side; answers when done.
     """
@@ -243,4 +248,4 @@ def main(config: Mapping[str, Any], owner: Channel) -> None:
         listener.bind((config["host"], 0))
         listener.listen()
         owner.send({"listening": listener.getsockname()[1]})
-        _Relay(owner, listener, (config["host"], config["port"]), [Line(*shape), Line(*shape)], faults).run()
+        _Relay(owner, listener, tuple(config["target"]), [Line(*shape), Line(*shape)], faults).run()

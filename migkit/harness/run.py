@@ -90,7 +90,7 @@ def moves(
     """
     options = options or Options()
     scenario = as_encrypted(scenario, options)
-    refuse_what_is_not_done(scenario)
+    refuse_what_is_not_done(scenario, options)
     admit(scenario, copies=min(1 + count, 3))
     with contextlib.ExitStack() as stack:
         journey = _Journey(scenario, seed, options, nursery or stack.enter_context(Nursery()), stack)
@@ -168,13 +168,14 @@ class _Journey:
         )
 
     def _machine(self, migration: Migration) -> dict[str, Any]:
+        where = self._options.host if self._options.path == "loopback" else self._options.path
         return {
             "kernel": platform.release(),
             "processor": _processor(),
             "processors": os.cpu_count() or 1,
             "tracker": migration.tracker,
             "pacing": self._options.pacing or pacing_of(self._scenario.guest),
-            "path": f"{'tls' if self._identity else 'tcp'} {self._options.host}",
+            "path": f"{'tls' if self._identity else 'tcp'} {where}",
             "usage": migration.usage,
             **({"postcopy": migration.postcopy} if migration.postcopy else {}),
             "frame_bytes": wire.FRAME_BYTES,

@@ -249,6 +249,7 @@ class _Source:
         self._mark_time()
         self._sync()
         self._mark_time()
+        push = push and self._pages.remaining > 0
         if push:
             self._pages.announce()
         else:

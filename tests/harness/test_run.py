@@ -118,6 +118,13 @@ def test_an_encrypted_migration_gives_the_same_proof(nursery, strategy):
     assert trace.machine["path"].startswith("tls")
 
 
+def test_a_hybrid_migration_with_nothing_left_to_push_ends_as_precopy_does(nursery):
+    idle = Scenario(guest=Guest(memory_bytes=4 * MIB), strategy=Strategy(name="hybrid", postcopy_after_rounds=1))
+    trace = runs.run(idle, nursery=nursery)
+    assert trace.outcome.verified
+    assert "postcopy" not in trace.samples["phase"].to_pylist()
+
+
 def test_a_flipped_byte_at_the_destination_fails_the_run(nursery):
     options = runs.Options(flip_byte=20 * MIB)
     with pytest.raises(RunError, match="memory of the migrated guest"):
