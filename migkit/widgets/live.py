@@ -25,7 +25,9 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     """A figure widget whose state is always what it shows.
 
     plotly refreshes the state that a page asks for only when the figure is displayed, so a reloaded page
-    would show the figure as it was first drawn.
+    would show the figure as it was first drawn. And it announces a figure to the page before it has any
+    data; what it sends next is lost while the page still loads plotly's script, and the figure stays empty.
+    Here a figure is announced when it is complete.
 
     Examples
     --------
@@ -43,6 +45,12 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         self._config = dict(CONFIG)
         self.layout.width = _WIDTH_PX
         self._drawn = True
+        self.open()
+
+    def open(self) -> None:
+        """Announce the figure to the page, once it is complete."""
+        if self._drawn:
+            super().open()
 
     def follow(self, figure: Figure) -> None:
         """Show ``figure``, which has the same kinds of traces, by updating those already drawn."""

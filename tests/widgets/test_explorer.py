@@ -1,5 +1,6 @@
 import math
 
+import comm
 import pytest
 
 from migkit import Host
@@ -83,3 +84,19 @@ def test_the_state_that_a_reloaded_page_asks_for_is_what_is_shown(explorer):
 def test_calibrated_constants_enter_the_prediction():
     slow = Explorer(host=Host(goodput_bytes_per_s=5e7))
     assert slow.result.total_time_s > 4 * Explorer().result.total_time_s
+
+
+def test_a_figure_is_announced_to_the_page_when_it_is_complete(monkeypatch):
+    """What is sent after the announcement is lost while the page still loads plotly's script."""
+    announced = []
+
+    def create_comm(**announcement):
+        announced.append(announcement)
+        return comm.DummyComm(**announcement)
+
+    monkeypatch.setattr(comm, "create_comm", create_comm)
+    figure = Explorer().figure
+    [state] = [one["data"]["state"] for one in announced if "_widget_data" in one["data"]["state"]]
+    assert [trace["y"] for trace in state["_widget_data"]] == [list(trace.y) for trace in figure.data]
+    assert state["_widget_layout"]["width"] == figure.layout.width
+    assert not state["_config"]["displaylogo"]

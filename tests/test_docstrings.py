@@ -1,0 +1,99 @@
+"""Every public name says what it is for; functions and classes that people call show how."""
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import migkit
+
+# Modules whose names people call; the others are called by these.
+PUBLIC = ("units", "errors", "scenario", "models", "traces", "calibrate", "viz", "widgets")
+# Between the modules of one package: frames and rows of predict_many, records of predict.
+PLUMBING = {
+    "migkit.models.frames",
+    "migkit.models.history",
+    "migkit.models.rows",
+    "migkit.models.admission",
+    "migkit.models.reasons",
+    "migkit.scenario.pack",
+    "migkit.calibrate.observe",
+    "migkit.calibrate.identify",
+    "migkit.viz.style",
+    "migkit.widgets.warm",
+}
+# Names whose example would need what an example cannot have at hand.
+WITHOUT = {
+    "a file": {
+        "migkit.calibrate.store.load",
+        "migkit.calibrate.store.save",
+        "migkit.scenario.profile.load",
+        "migkit.scenario.schema.load",
+        "migkit.scenario.schema.read",
+        "migkit.traces.importers.query_migrate.read_query_migrate",
+        "migkit.traces.io.read",
+        "migkit.traces.io.write",
+    },
+    "a set of captured traces, as in the example of calibrate": {
+        "migkit.calibrate.store.from_dict",
+        "migkit.calibrate.store.to_dict",
+        "migkit.calibrate.uncertainty.coverage",
+        "migkit.calibrate.uncertainty.predict_interval",
+        "migkit.calibrate.uncertainty.scatter",
+        "migkit.calibrate.validate.compare",
+        "migkit.calibrate.validate.leave_one_out",
+        "migkit.calibrate.validate.rows",
+        "migkit.calibrate.validate.to_frame",
+    },
+    "a trace that is wrong": {"migkit.traces.validate.check_trace"},
+    "another process": {
+        "migkit.models.warm.compile_once",
+        "migkit.models.warm.compiling",
+        "migkit.models.warm.warm_up",
+        "migkit.scenario.rules.recall",
+    },
+    "a subclass": {"migkit.widgets.panel.Panel"},
+    "the frame that predict_many has read": {"migkit.models.many.wrong_rows"},
+}
+
+
+def public_names():
+    """Yield every function and class that a public module names in ``__all__`` and defines."""
+    for found in pkgutil.walk_packages(migkit.__path__, "migkit."):
+        if found.name.split(".")[1] not in PUBLIC or "._" in found.name:
+            continue
+        module = importlib.import_module(found.name)
+        for name in getattr(module, "__all__", ()):
+            value = getattr(module, name)
+            if getattr(value, "__module__", "") == module.__name__ and callable(value):
+                yield f"{module.__name__}.{name}", value
+
+
+NAMES = dict(public_names())
+
+
+def made_by_functions(value):
+    """Return whether it is a record or an error: people read those, functions make them."""
+    record = dataclasses.is_dataclass(value) or hasattr(value, "_fields")
+    return inspect.isclass(value) and (record or issubclass(value, Exception))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_public_name_says_what_it_is_for(name):
+    text = inspect.getdoc(NAMES[name]) or ""
+    assert text.partition("\n")[0].rstrip().endswith((".", ":")), f"{name}: no sentence in its first line"
+
+
+def test_what_people_call_shows_how():
+    excused = set().union(*WITHOUT.values())
+    silent = {
+        name
+        for name, value in NAMES.items()
+        if ">>>" not in (value.__doc__ or "")
+        and name.rpartition(".")[0] not in PLUMBING
+        and not made_by_functions(value)
+    }
+    assert silent - excused == set(), "give an example, or name here what it would need"
+    assert excused - silent == set(), "these have an example by now"
