@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import signal
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ import click
 from migkit.cli._scenario import scenario_options, tables_from
 from migkit.errors import UsageError
 from migkit.harness.nursery import Nursery
+from migkit.harness.options import PATHS
 from migkit.harness.run import Options, run
+from migkit.harness.run import moves as journey
 from migkit.scenario import schema
 from migkit.traces import io
 from migkit.traces.schema import Outcome, Trace
@@ -35,7 +38,16 @@ __all__ = ["command"]
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the destination listens.")
 @click.option("--port", default=0, show_default=True, help="Port there; 0: any that is free.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Save the guest to this file before the move.")
+@click.option(
+    "--path", type=click.Choice(PATHS), default=PATHS[0], show_default=True, help="Whether [link] is emulated."
+)
 @click.option("--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Runs, behind one warm-up.")
+@click.option(
+    "--moves", type=click.IntRange(min=1), default=1, show_default=True, help="Moves of one and the same guest."
+)
+@click.option(
+    "--grid", type=click.Path(path_type=Path), help="Run the design in this file; the traces go to the folder -o."
+)
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(
     scenario: Path | None,
@@ -47,7 +59,10 @@ def command(
     host: str,
     port: int,
     checkpoint: Path | None,
+    path: str,
     repeat: int,
+    moves: int,
+    grid: Path | None,
     form: str,
     **flags: str | bool | None,
 ) -> None:
@@ -55,39 +70,75 @@ def command(
 
     Every field of a scenario has a flag, which has precedence over the file, e.g.
     --memory "256 MiB" --dirty 'region = "64 MiB", writes_per_s = 5000' --max-bandwidth "1 Gbit/s".
-    Of the link and the host nothing is read: they are what they are.
+    The link and the host are what they are, unless --path asks for the link of the scenario: "relay"
+    passes everything through a process with its bandwidth, rtt and steps; "namespaces" gives each side
+    a network of its own, joined by a cable with that bandwidth.
 
     Source and destination prove to each other who they are, and all that passes between them is
     encrypted (TLS 1.3); plain text must be asked for, with --no-tls or tls = false in the file.
 
     With --repeat the runs have the seeds SEED, SEED + 1, ...; the warm-up is not recorded, each trace has
     the number of its run in its name, and runs that disagree by more than 5 % are warned about.
+    With --moves the same guest goes there and back, proven at every stop; its traces are numbered as well.
+
+    With --grid every point of a design is run --repeat times in random order (by SEED), behind one
+    warm-up, into the folder -o with an index.csv; what is there already is not run again. A design has
+    lists of values, all combined, as in [grid.policy] max_bandwidth = ["50 MB/s", "100 MB/s"], or [[points]].
     """
     tables, folder = tables_from(scenario, flags)
-    what = schema.from_mapping(tables, folder)
     options = Options(
         host=host,
         port=port,
         tracker=tracker,
         pacing=pacing,
         checkpoint=checkpoint,
+        path=path,
         plaintext=tables.get("strategy", {}).get("tls") is False,
     )
-    outputs = [_numbered(output, number, repeat) for number in range(1, repeat + 1)]
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    if grid is not None:
+        _perform(grid, repeat, output, tables=tables, base=folder, options=options, seed=seed)
+        return
+    what = schema.from_mapping(tables, folder)
+    count = _count(repeat, moves)
+    outputs = [_numbered(output, number, count) for number in range(1, count + 1)]
     for each in outputs:
         _check_output(each, force)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     with _Display() as display, Nursery() as nursery:
         if repeat > 1:
             run(what, seed=seed, options=options, nursery=nursery)
-        for number, each in enumerate(outputs):
-            trace = run(what, seed=seed + number, options=options, progress=display.show, nursery=nursery)
+        traces: Iterable[Trace] = (
+            run(what, seed=seed + number, options=options, progress=display.show, nursery=nursery)
+            for number in range(count)
+        )
+        if moves > 1:
+            traces = journey(what, moves, seed=seed, options=options, progress=display.show, nursery=nursery)
+        for each, trace in zip(outputs, traces, strict=True):
             if each is not None:
                 io.write(trace, each, force=force)
             display.done(as_json(trace) if form == "json" else as_table(trace.outcome, each), trace.outcome)
     warning = disagreement([outcome.total_time_s for outcome in display.outcomes])
     if warning:
         click.echo(warning, err=True)
+
+
+def _count(repeat: int, moves: int) -> int:
+    if repeat > 1 and moves > 1:
+        raise UsageError("moves: with --repeat as well it is not clear which guest is meant; give one of the two")
+    return max(repeat, moves)
+
+
+def _perform(grid: Path, repeat: int, output: Path | None, **experiment: Any) -> None:
+    """Run a design into the folder ``output``."""
+    from migkit.cli._experiment import perform
+    from migkit.harness.experiment import read
+
+    if output is None:
+        raise UsageError("grid: no folder was given; name one for the traces with -o FOLDER")
+    with _Display() as display:
+        say = functools.partial(click.echo, err=True)
+        index = perform(read(grid), repeat, folder=output, say=say, progress=display.show, **experiment)
+    click.echo(index)
 
 
 def _numbered(output: Path | None, number: int, repeat: int) -> Path | None:

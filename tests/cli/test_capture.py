@@ -1,5 +1,6 @@
 """The capture command as a user meets it: results, errors in one line, interruption."""
 
+import csv
 import json
 import os
 import re
@@ -81,7 +82,7 @@ def test_a_file_and_flags_make_one_scenario(tmp_path):
             ["--memory", "64 MiB", "--dirty", 'region = "65 MiB", writes_per_s = 10'],
             "guest: dirty regions (65 MiB) and zero pages (0 B) exceed",
         ),
-        (["--memory", "64 MiB", "--dirty", "1 MiB"], "guest.dirty: '{1 MiB}' is not written as in a file"),
+        (["--memory", "64 MiB", "--dirty", "1 MiB"], "guest.dirty: '1 MiB' is not written as in a file"),
         (["--memory", "64 MiB", "--tracker", "guess"], "tracker: 'guess' is not known"),
         (["--memory", "64 MiB", "--pacing", "fast"], "pacing: 'fast' is not known"),
         (["--memory", "64 MiB", "--port", "70000"], "port: 70000 is out of range"),
@@ -108,6 +109,56 @@ def test_repeats_are_recorded_one_by_one_without_the_warm_up(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run-1.parquet", "run-2.parquet"]
     assert result.stdout.count("verified") == 2
     assert [io.read(path).provenance["seed"] for path in sorted(tmp_path.iterdir())] == [1, 2]
+
+
+def test_one_guest_is_moved_there_and_back(tmp_path):
+    result = migkit(*SMALL, "--moves", 3, "-o", tmp_path / "run.parquet")
+    assert result.returncode == 0, result.stderr
+    operations = [io.read(tmp_path / f"run-{number}.parquet").outcome.guest_operations for number in (1, 2, 3)]
+    assert operations == sorted(operations)
+    assert operations[0] < operations[2]
+
+
+def test_a_design_is_run_in_random_order_and_resumed(tmp_path):
+    design, folder = tmp_path / "design.toml", tmp_path / "runs"
+    design.write_text('[grid.strategy]\nname = ["stopcopy", "precopy"]\ntls = [true, false]\n')
+    small = ["--memory", "8 MiB", "--max-bandwidth", "100 MB/s", "--grid", design, "-o", folder, "--repeat", 2]
+    result = migkit(*small)
+    assert result.returncode == 0, result.stderr
+    with (folder / "index.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 8
+    assert [row["trace"] for row in rows] == sorted(path.name for path in folder.glob("*.parquet"))
+    for row in rows:
+        trace = io.read(folder / row["trace"])
+        assert trace.scenario.strategy.name == row["strategy.name"]
+        assert str(trace.scenario.strategy.tls) == row["strategy.tls"]
+        assert trace.outcome.total_time_s == float(row["total_time_s"])
+    before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
+    gone = folder / rows[3]["trace"]
+    gone.unlink()
+    result = migkit(*small)
+    assert result.returncode == 0, result.stderr
+    assert {path.name for path in folder.glob("*.parquet") if path.stat().st_mtime_ns != before[path.name]} == {
+        gone.name
+    }
+    result = migkit(*small, "--memory", "4 MiB")
+    assert result.returncode == 2
+    assert "is of another scenario; use another folder or remove it" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--repeat", 2, "--moves", 2], "moves: with --repeat as well it is not clear which guest is meant"),
+        (["--grid", "design.toml"], "grid: no folder was given; name one for the traces with -o FOLDER"),
+        (["--grid", "design.toml", "-o", "runs"], "scenario design.toml: cannot be read"),
+    ],
+)
+def test_contradictions_of_runs_are_one_line(arguments, message):
+    result = migkit(*SMALL, *arguments)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"migkit: {message}")
 
 
 def test_a_trace_that_is_in_the_way_is_noticed_before_the_run(tmp_path):
