@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import resource
 import time
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -12,13 +13,20 @@ from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
 from migkit.units import PAGE_BYTES
 
-__all__ = ["Recorder", "usage"]
+__all__ = ["USAGE", "Recorder", "usage"]
+
+USAGE: Final = ("source_cpu_s", "source_memory_bytes", "guest_cpu_s")  # in each sample, beside the columns of a trace
 
 
 def usage() -> dict[str, float]:
     """Return what this process has used so far: processor time in user and system mode [s], most memory [B]."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {"user_s": used.ru_utime, "system_s": used.ru_stime, "memory_bytes": used.ru_maxrss * 1024}
+
+
+def _resident_bytes() -> int:
+    """Return the memory that this process holds now, the guest's as far as it is mapped and touched here included."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 class _Progress(Protocol):
@@ -57,6 +65,9 @@ class Recorder:
             "remaining_bytes": remaining_bytes,
             "dirtied_pages": self._dirtied,
             "guest_operations": self._guest.operations,
+            "source_cpu_s": time.process_time(),
+            "source_memory_bytes": _resident_bytes(),
+            "guest_cpu_s": self._guest.cpu_s(),
         }
         self._owner.send({"sample": row})
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import platform
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from migkit.harness.migration import InterruptedRunError, Migration, Progress, g
 from migkit.harness.nursery import Nursery
 from migkit.harness.options import Options, admit, as_encrypted, refuse_what_is_not_done
 from migkit.harness.proof import Reference
+from migkit.harness.record import USAGE
 from migkit.scenario import Scenario
 from migkit.traces.columns import make_table
 from migkit.traces.provenance import provenance
@@ -177,13 +178,14 @@ class _Journey:
             "pacing": self._options.pacing or pacing_of(self._scenario.guest),
             "path": f"{'tls' if self._identity else 'tcp'} {where}",
             "usage": migration.usage,
+            "usage_samples": _columns(migration.samples, USAGE),
             **({"postcopy": migration.postcopy} if migration.postcopy else {}),
             "frame_bytes": wire.FRAME_BYTES,
             "frame_pages": wire.FRAME_PAGES,
         }
 
 
-def _columns(rows: list[dict[str, Any]], names: Mapping[str, str]) -> dict[str, list[Any]]:
+def _columns(rows: list[dict[str, Any]], names: Iterable[str]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in names}
 
 

@@ -140,6 +140,17 @@ def test_bytes_are_those_of_the_documented_frames(nursery):
     assert 0 <= trace.outcome.transferred_bytes - plain < 6000  # registers and control frames
 
 
+def test_processor_time_and_memory_are_sampled(nursery):
+    trace = runs.run(scenario(), seed=1, nursery=nursery)
+    sampled = trace.machine["usage_samples"]
+    assert {len(values) for values in sampled.values()} == {len(trace.samples)}
+    for name in ("source_cpu_s", "guest_cpu_s"):
+        assert all(0 < a <= b for a, b in itertools.pairwise(sampled[name]))
+    assert sampled["source_cpu_s"][-1] <= sum(trace.machine["usage"]["source"][k] for k in ("user_s", "system_s"))
+    most_bytes = trace.machine["usage"]["source"]["memory_bytes"]  # the kernel adds both up in batches of pages
+    assert 0 < min(sampled["source_memory_bytes"]) <= max(sampled["source_memory_bytes"]) <= most_bytes + MIB
+
+
 def test_the_cap_holds_in_every_window(nursery):
     trace = runs.run(scenario(max_bandwidth_bytes_per_s=40e6), seed=1, nursery=nursery)
     rows = [row for row in trace.samples.to_pylist() if row["phase"] == "precopy"]
