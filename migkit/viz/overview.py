@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from migkit.viz.remaining import prediction
-from migkit.viz.style import COLOURS, PREDICTED, Figure, Style, bytes_axis, line, side_by_side, styled
+from migkit.viz.style import ALLOWED, PREDICTED, Figure, Style, bytes_axis, line, side_by_side, styled
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
@@ -55,7 +55,6 @@ def convergence(result: Prediction, *, limit_bytes: float | None = None) -> Figu
     """
     scale, unit = bytes_axis(max(row.remaining_bytes for row in result.rounds))
     left = Style("left at each sync", PREDICTED.colour, "solid", "circle")
-    level = Style("switchover allowed", COLOURS["vermillion"], "dash", "line-ew")
     height = None if limit_bytes is None else limit_bytes / scale
     traces = [
         go.Scatter(
@@ -63,7 +62,7 @@ def convergence(result: Prediction, *, limit_bytes: float | None = None) -> Figu
             y=[row.remaining_bytes / scale or None for row in result.rounds],
             **line(left, mode="lines+markers", showlegend=False),
         ),
-        go.Scatter(x=[0.5, len(result.rounds) + 0.5], y=[height, height], **line(level, hoverinfo="skip")),
+        go.Scatter(x=[0.5, len(result.rounds) + 0.5], y=[height, height], **line(ALLOWED, hoverinfo="skip")),
     ]
     return styled(
         traces,

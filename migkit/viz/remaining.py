@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from migkit.viz.style import COLOURS, MEASURED, PREDICTED, Figure, Style, bytes_axis, line, styled
+from migkit.viz.style import ALLOWED, COLOURS, MEASURED, PREDICTED, Figure, Style, bytes_axis, line, styled
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
@@ -95,7 +95,6 @@ def _syncs(result: Prediction, scale: float) -> Any:
 
 def _level(limit_bytes: float | None, end_s: float, scale: float) -> Any:
     level = None if limit_bytes is None else limit_bytes / scale
-    style = Style("switchover allowed", COLOURS["vermillion"], "dash", "line-ew")
     return go.Scatter(
-        x=[0.0, end_s], y=[level, level], **line(style, hoverinfo="skip", showlegend=limit_bytes is not None)
+        x=[0.0, end_s], y=[level, level], **line(ALLOWED, hoverinfo="skip", showlegend=limit_bytes is not None)
     )

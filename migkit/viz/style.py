@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import plotly.graph_objects as go
 
 __all__ = [
+    "ALLOWED",
     "COLOURS",
     "CONFIG",
     "LEGEND",
@@ -56,6 +57,7 @@ STRATEGIES: Final[Mapping[str, Style]] = {
 }
 PREDICTED: Final = Style("predicted", COLOURS["blue"], "solid", "circle")
 MEASURED: Final = Style("measured", COLOURS["orange"], "dot", "square")
+ALLOWED: Final = Style("switchover allowed", COLOURS["vermillion"], "dash", "line-ew")
 
 _MIB: Final = 2.0**20
 _GIB: Final = 2.0**30
