@@ -17,11 +17,12 @@ from migkit.harness.identity import secure
 from migkit.harness.wire import Receiver, Sender, WireError
 from migkit.units import format_size
 
-__all__ = ["DEMANDS", "MIGRATION", "RECOVERY", "Connection", "Door", "dial", "listen"]
+__all__ = ["DEMANDS", "MIGRATION", "RECOVERY", "STREAM", "Connection", "Door", "dial", "listen"]
 
 MIGRATION: Final = "migration"
 DEMANDS: Final = "demands"
 RECOVERY: Final = "recovery"
+STREAM: Final = "stream"
 _BACKLOG: Final = 8
 _STRANGER_S: Final = 2.0  # for whoever comes while another is expected to say who it is
 
@@ -45,6 +46,11 @@ class Connection:
     def fileno(self) -> int:
         """Return the descriptor, for ``select``."""
         return self.socket.fileno()
+
+    def cut(self) -> None:
+        """End it for whoever waits on it, in another thread and at the other side."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
     def refuse(self, kind: int, reason: str) -> None:
         """Say why nothing comes of it, let the other side read that, and close it."""
@@ -178,8 +184,8 @@ class Door:
         wire.set_patience(connection, handshake_s or patience_s)
         return connection
 
-    def greet(self, sock: socket.socket, purpose: str) -> Connection:
-        """Let in who is expected, and listen no more; turn away anybody else with the reason.
+    def greet(self, sock: socket.socket, purpose: str, *, others: bool = False) -> Connection:
+        """Let in who is expected, and listen no more unless ``others`` are; turn away anybody else with the reason.
 
         Raises
         ------
@@ -195,19 +201,22 @@ class Door:
         if reason:
             connection.refuse(wire.REFUSE, reason)
             raise RunError(f"migration refused: {reason}")
-        if self._listener is not None:
+        if self._listener is not None and not others:
             self._listener.close()
         connection.sender.message(wire.WELCOME)
         return connection
 
-    def expect(self, purpose: str, timeout_s: float) -> Connection:
-        """Return the connection that comes for ``purpose`` within the time; strangers are turned away."""
+    def expect(self, purpose: str, timeout_s: float, *, others: bool = False) -> Connection:
+        """Return the connection that comes for ``purpose`` within the time; strangers are turned away.
+
+        ``others``: listen on, since more are expected.
+        """
         end_s = time.monotonic() + timeout_s
         while True:
             sock = None
             try:
                 sock = self.answer(max(end_s - time.monotonic(), 0.0), min(_STRANGER_S, timeout_s))
-                connection = self.greet(sock, purpose)
+                connection = self.greet(sock, purpose, others=others)
             except RunError:
                 if sock is not None:
                     sock.close()

@@ -7,7 +7,7 @@ import select
 import socket
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,14 +16,17 @@ from migkit.harness import wire
 from migkit.harness.arrivals import Arrivals
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
-from migkit.harness.connection import DEMANDS, MIGRATION, RECOVERY, Connection, Door
+from migkit.harness.connection import DEMANDS, MIGRATION, RECOVERY, STREAM, Connection, Door
 from migkit.harness.record import usage
+from migkit.harness.streams import Intake
 from migkit.harness.wire import ConnectionLostError, Frame, WireError
 from migkit.kernels import delta
 from migkit.kernels import wire as kernels
 from migkit.units import PAGE_BYTES
 
 __all__ = ["main"]
+
+_MOST_STREAMS: Final = 256
 
 
 class _Destination:
@@ -36,6 +39,7 @@ class _Destination:
         self._guest = guest
         self._registers: np.ndarray | None = None
         self._demands: Connection | None = None
+        self._intake: Intake | None = None
         self._present = np.zeros(config["memory_bytes"] // PAGE_BYTES, np.uint8)
         self._pages = np.zeros(2, np.int64)
         self._absent: list[np.ndarray] = []
@@ -58,32 +62,66 @@ class _Destination:
         except WireError as error:
             self._main.refuse(wire.ABORT, str(error))
             raise
+        finally:
+            if self._intake is not None:
+                self._intake.close()
 
     def _load(self) -> None:
         """Take frames until the guest is complete, then run it when the source commits."""
         while True:
-            frame = self._main.receiver.receive(
-                wire.PAGES, wire.ROUND, wire.JOIN, wire.ABSENT, wire.STATE, wire.PREPARE
-            )
+            frame = self._receive()
             if frame.kind == wire.PAGES:
                 self._place(frame)
             elif frame.kind == wire.ROUND:
-                self._check_totals(frame)
+                self._end_round(frame)
             elif frame.kind == wire.JOIN:
-                self._join()
+                self._join(frame.message)
             elif frame.kind == wire.ABSENT:
                 self._absent.append(wire.page_ranges(frame, self._present.size))
             elif frame.kind == wire.STATE:
                 self._registers = self._state(frame)
             else:
-                self._check_totals(frame)
+                self._end_round(frame, last=True)
                 return self._switch_over()
 
-    def _join(self) -> None:
-        """Listen once more, for the connection over which demanded pages come."""
+    def _receive(self) -> Frame:
+        """Return the next frame of the first connection; a stream that failed ended that, too."""
+        try:
+            return self._main.receiver.receive(
+                wire.PAGES, wire.ROUND, wire.JOIN, wire.ABSENT, wire.STATE, wire.PREPARE
+            )
+        except ConnectionLostError as error:
+            if self._intake is not None and self._intake.failure is not None:
+                raise self._intake.failure from error
+            raise
+
+    def _end_round(self, frame: Frame, *, last: bool = False) -> None:
+        """Compare what was sent with what arrived, when all of it has."""
+        with self._intake.complete(last=last) if self._intake is not None else contextlib.nullcontext():
+            self._check_totals(frame)
+
+    def _join(self, message: Mapping[str, Any]) -> None:
+        """Listen once more, for the connections that the source announces."""
+        purpose, count = message.get("purpose"), message.get("count")
+        most = {DEMANDS: 1, STREAM: _MOST_STREAMS}.get(str(purpose), 0)
+        known = {DEMANDS: self._demands, STREAM: self._intake}.get(str(purpose))
+        if not isinstance(count, int) or not 0 < count <= most or known is not None:
+            raise WireError(f"wire: a JOIN frame for {count!r} connections for {purpose!r} cannot be followed")
+        joined = self._let_in(str(purpose), count)
+        if purpose == DEMANDS:
+            [self._demands] = joined
+            return
+        for each in joined:
+            each.receiver.memory = self._guest.words
+        self._intake = Intake(joined, self._main, self._place, self._config["patience_s"])
+
+    def _let_in(self, purpose: str, count: int = 1) -> list[Connection]:
         with self._door.open():
             self._main.sender.message(wire.JOIN)
-            self._demands = self._door.expect(DEMANDS, self._config["patience_s"])
+            return [
+                self._door.expect(purpose, self._config["patience_s"], others=left > 0)
+                for left in reversed(range(count))
+            ]
 
     def _place(self, frame: Frame) -> None:
         full = wire.check_pages(frame, self._present.size, differences=True)
@@ -154,7 +192,7 @@ class _Destination:
         with self._door.open():
             self._main = self._returned(cause)
         arrivals.announce(self._main)
-        self._join()
+        [self._demands] = self._let_in(DEMANDS)
 
     def _returned(self, cause: RunError) -> Connection:
         """Return the connection of the source that comes back in time.

@@ -39,6 +39,7 @@ class Differences:
         self._scratch = np.zeros(FRAME_PAGES * PAGE_WORDS, np.int64)
         self._counts = np.zeros(3, np.int64)
         self._lock = threading.Lock()
+        self._saved_bytes = 0
         self.turn = 1
 
     def pack(self, memory: Words, headers: Words, bodies: Words) -> int:
@@ -47,13 +48,11 @@ class Differences:
             cache = self._held, self._used, self._content
             return int(delta.pack(memory, headers, bodies, self._scratch, *cache, self.turn, self._counts))
 
-    @property
-    def saved_bytes(self) -> int:
-        """What the pages sent as differences would have taken beyond them [B]."""
-        pages, words, _ = self._counts.tolist()
-        return int(pages * PAGE_BYTES - 8 * words)
+    def newly_saved_bytes(self) -> int:
+        """Return what differences were shorter than their pages since the last look [B].
 
-    def report(self) -> dict[str, int]:
-        """Return how many pages went as differences, what those took [B], and how many were not remembered."""
-        pages, words, misses = self._counts.tolist()
-        return {"pages": pages, "difference_bytes": 8 * words, "misses": misses}
+        A policy counts what is left in whole pages, so it has to count like that what goes, too.
+        """
+        pages, words, _ = self._counts.tolist()
+        before, self._saved_bytes = self._saved_bytes, pages * PAGE_BYTES - 8 * words
+        return int(self._saved_bytes - before)

@@ -26,6 +26,7 @@ _DONE = (
     "compression",
     "xbzrle",
     "xbzrle_cache_bytes",
+    "streams",
     "tls",
 )
 

@@ -7,6 +7,7 @@ import numpy as np
 from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.postcopy import Pusher
+from migkit.harness.streams import Streams
 from migkit.harness.wire import Sender
 from migkit.kernels import wire as kernels
 from migkit.units import PAGE_BYTES
@@ -20,13 +21,14 @@ class Pages:
     To be made after the tracker is armed: a hole that is written before would pass as a zero page.
     """
 
-    def __init__(self, guest: Attached, sender: Sender) -> None:
+    def __init__(self, guest: Attached, sender: Sender, streams: Streams) -> None:
         self._guest = guest
         self._sender = sender
+        self._streams = streams
         pages = guest.memory_bytes // PAGE_BYTES
         self._bitmap = np.ones(pages, np.uint8)
         self._holes = guest.holes()
-        self._headers = np.zeros(wire.FRAME_PAGES, np.int64)
+        self._headers = np.zeros(streams.frame_pages, np.int64)
         self._tally = np.zeros(2, np.int64)
         self._position = 0
         self.remaining = pages
@@ -38,8 +40,8 @@ class Pages:
         self.remaining += int(kernels.mark(self._bitmap, self._holes, flat))
         return int((ranges[:, 1] - ranges[:, 0]).sum())
 
-    def send(self, budget_bytes: float, *, still: bool = False) -> int:
-        """Send one frame, as full as the budget allows, from where the last one ended; return its bytes.
+    def send(self, budget_bytes: float, *, still: bool = False) -> None:
+        """Send one frame, as full as the budget allows, from where the last one ended.
 
         ``still``: the guest does not run.
         """
@@ -57,9 +59,8 @@ class Pages:
         full, zero = int(self._tally[0]), int(self._tally[1])
         self.remaining -= full + zero
         self.sent += self._tally
-        if not full + zero:
-            return 0
-        return self._sender.pages(self._guest.words, self._headers, full, zero, still=still)
+        if full + zero:
+            self._streams.pages(self._guest.words, self._headers, full, zero, still=still)
 
     def announce(self) -> None:
         """Tell the destination which pages it does not have; from now on whole pages are sent."""

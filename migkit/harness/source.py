@@ -15,11 +15,13 @@ from migkit.harness import wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel
 from migkit.harness.codec import by_name
-from migkit.harness.connection import DEMANDS, MIGRATION, RECOVERY, Connection, dial
+from migkit.harness.connection import DEMANDS, MIGRATION, RECOVERY, STREAM, Connection
 from migkit.harness.differences import Differences
+from migkit.harness.links import Links
 from migkit.harness.pages import Pages
 from migkit.harness.postcopy import Pusher
 from migkit.harness.record import Recorder, usage
+from migkit.harness.streams import Streams
 from migkit.harness.wire import ConnectionLostError, WireError
 from migkit.kernels import policy
 from migkit.kernels._jit import callback
@@ -31,8 +33,8 @@ __all__ = ["SLICE_S", "WINDOW_S", "main"]
 
 WINDOW_S: Final = 0.1
 SLICE_S: Final = 0.05
-_ANSWER_S: Final = 60.0
 _RETRY_S: Final = 0.05
+_REASON_S: Final = 1.0
 
 
 class CancelledError(RunError):
@@ -53,8 +55,8 @@ class _Source:
         self._parameters = pack(self._scenario.policy, self._scenario.strategy)
         self._rule = callback(self._scenario.policy.rule)
         self._committed = False
-        self._saved_bytes = 0
-        self._connections: list[Connection] = []
+        codec = by_name(self._scenario.strategy.compression)
+        self._links = Links(config, self._guest.memory_bytes, codec)
         self._stuck_s, self._stuck_pages = 0.0, math.inf
 
     def migrate(self) -> None:
@@ -63,22 +65,24 @@ class _Source:
         self._start_ns = time.monotonic_ns()
         self._recorder = Recorder(self._owner, self._guest, self._start_ns)
         self._recorder.sample("setup", 0, self._guest.memory_bytes)
-        with self._dial(MIGRATION) as self._main:
+        with self._links.dial(MIGRATION) as self._main:
             self._sender, self._receiver = self._main.sender, self._main.receiver
+            self._streams = Streams(self._sender)
             try:
                 self._copy()
             except (RunError, OSError) as error:
-                self._give_up(error)
+                self._give_up(self._cause(error))
+            finally:
+                self._streams.close()
 
-    def _dial(self, purpose: str) -> Connection:
-        codec = by_name(self._scenario.strategy.compression)
-        connection = dial(self._config, purpose, self._guest.memory_bytes, codec, _ANSWER_S)
-        self._connections.append(connection)
-        return connection
-
-    @property
-    def _sent_bytes(self) -> int:
-        return sum(connection.sender.bytes for connection in self._connections)
+    def _cause(self, error: Exception) -> Exception:
+        """Return why the destination gave up, if it says so; a stream that breaks shows no more than that it did."""
+        if isinstance(error, ConnectionLostError) and not self._committed:
+            try:
+                self._hear(_REASON_S)
+            except RunError as reason:
+                return error if isinstance(reason, ConnectionLostError) else reason
+        return error
 
     def _give_up(self, error: Exception) -> None:
         """Before the commit: the guest runs on here. After it: the owner finds out where it runs."""
@@ -94,15 +98,13 @@ class _Source:
 
     def _copy(self) -> None:
         self._tracker.arm()
+        if self._scenario.strategy.streams > 1:
+            self._streams.spread(self._links.join(self._main, STREAM, self._scenario.strategy.streams))
         if self._scenario.strategy.xbzrle:
-            self._sender.differences = Differences(self._scenario.strategy.xbzrle_cache_bytes)
-        self._pages = Pages(self._guest, self._sender)
-        self._window_start_s, self._window_bytes, self._bandwidth = (
-            0.0,
-            self._sender.bytes,
-            0.0,
-        )  # as QEMU's: set-up too
-        self._asked_round = 0.0, self._sender.bytes
+            self._links.remember(Differences(self._scenario.strategy.xbzrle_cache_bytes))
+        self._pages = Pages(self._guest, self._sender, self._streams)
+        self._window_start_s, self._bandwidth = 0.0, 0.0  # as QEMU's: set-up too
+        self._window_bytes, self._asked_round = self._links.sent_bytes, (0.0, self._links.sent_bytes)
         self._begin_round(self._now_s(), self._pages.remaining)
         match self._precopy():
             case policy.SWITCHOVER:
@@ -140,6 +142,8 @@ class _Source:
         while self._pages.remaining and self._window_left_bytes() > 0 and self._now_s() < end_s:
             self._pages.send(self._window_left_bytes(), still=still)
             self._hear()
+        if not self._pages.remaining:
+            self._streams.drain()
 
     def _decide(self, event: int) -> int:
         """Ask the policy, sync when it wants to, ask again."""
@@ -155,10 +159,10 @@ class _Source:
         state[policy.EVENT] = event
         state[policy.REMAINING_BYTES] = self._pages.remaining * PAGE_BYTES
         state[policy.BANDWIDTH] = self._bandwidth
-        state[policy.SENT_BYTES] = self._sender.bytes
+        state[policy.SENT_BYTES] = self._links.sent_bytes
         state[policy.ITERATION] = self._recorder.iteration
         state[policy.DIRTIED_PAGES] = self._marked
-        state[policy.ROUND_SENT_BYTES] = self._sender.bytes - self._asked_round[1]
+        state[policy.ROUND_SENT_BYTES] = self._links.sent_bytes - self._asked_round[1]
         state[policy.ROUND_START_S] = self._asked_round[0]
         state[policy.SENT_PAGES] = int(self._pages.sent.sum())
         state[policy.GUEST_BYTES] = self._guest.memory_bytes
@@ -179,6 +183,7 @@ class _Source:
         )
 
     def _sync(self) -> None:
+        self._streams.flush()
         start_s = self._now_s()
         ranges = self._tracker.collect()
         marked = self._pages.mark(ranges)
@@ -189,13 +194,13 @@ class _Source:
 
     def _begin_round(self, start_s: float, marked: int) -> None:
         self._marked = marked
-        self._recorder.begin_round(start_s, self._now_s() - start_s, marked, self._pages, self._sent_bytes)
+        self._recorder.begin_round(start_s, self._now_s() - start_s, marked, self._pages, self._links.sent_bytes)
 
     # -- windows -------------------------------------------------------------------------
 
     def _window_left_bytes(self) -> float:
         budget = self._scenario.policy.max_bandwidth_bytes_per_s * WINDOW_S
-        return budget - (self._sender.bytes - self._window_bytes)
+        return budget - (self._links.sent_bytes + self._streams.pending_bytes - self._window_bytes)
 
     def _roll_window(self, phase: str = "precopy") -> bool:
         """Close the rate window when its time is over; windows keep to a grid of 100 ms."""
@@ -203,18 +208,12 @@ class _Source:
         elapsed_s = now_s - self._window_start_s
         if elapsed_s < WINDOW_S:
             return False
-        self._bandwidth = (self._sender.bytes - self._window_bytes + self._newly_saved_bytes()) / elapsed_s
-        self._window_bytes = self._sender.bytes
+        saved_bytes = self._sender.differences.newly_saved_bytes() if self._sender.differences else 0
+        self._bandwidth = (self._links.sent_bytes - self._window_bytes + saved_bytes) / elapsed_s
+        self._window_bytes = self._links.sent_bytes
         self._window_start_s = now_s if elapsed_s > 2 * WINDOW_S else self._window_start_s + WINDOW_S
         self._sample(phase)
         return True
-
-    def _newly_saved_bytes(self) -> int:
-        """Return what differences saved since the last look: the policy counts what is left in whole pages."""
-        if self._sender.differences is None:
-            return 0
-        before, self._saved_bytes = self._saved_bytes, self._sender.differences.saved_bytes
-        return self._saved_bytes - before
 
     def _wait_for_window(self) -> None:
         """Wait for the end of the window, hearing what the owner and the destination say."""
@@ -232,16 +231,14 @@ class _Source:
             raise RunError("wire: a PREPARED frame came where none was due")
 
     def _sample(self, phase: str) -> None:
-        self._recorder.sample(phase, self._sent_bytes, self._pages.remaining * PAGE_BYTES)
+        self._recorder.sample(phase, self._links.sent_bytes, self._pages.remaining * PAGE_BYTES)
 
     # -- switchover ----------------------------------------------------------------------
 
     def _switch_over(self, push: bool = False) -> None:
         """Stop the guest, send the rest (or, in post-copy, say what it is), and let go: prepare, commit, confirm."""
         if push:
-            self._sender.message(wire.JOIN)
-            self._answer(wire.JOIN)
-            self._demands = self._dial(DEMANDS)
+            [self._demands] = self._links.join(self._main, DEMANDS)
         self._left_bytes = self._pages.remaining * PAGE_BYTES
         self._sample("stopcopy")
         self._marks_s = [self._now_s()]
@@ -255,6 +252,7 @@ class _Source:
         else:
             self._send_rest()
         self._sender.blob(wire.STATE, self._guest.registers.tobytes())
+        self._streams.flush()
         self._sender.message(wire.PREPARE, self._pages.totals())
         self._mark_time()
         self._answer(wire.PREPARED)
@@ -335,11 +333,11 @@ class _Source:
                 raise ConnectionLostError(f"{cause}; nobody is left to recover with") from cause
 
     def _come_back(self, pusher: Pusher) -> None:
-        self._main = self._dial(RECOVERY)
+        self._main = self._links.dial(RECOVERY)
         absent = [np.zeros((0, 2), np.int64)]
         while (frame := self._main.receiver.receive(wire.ABSENT, wire.JOIN)).kind == wire.ABSENT:
             absent.append(wire.page_ranges(frame, self._guest.memory_bytes // PAGE_BYTES))
-        self._demands = self._dial(DEMANDS)
+        self._demands = self._links.dial(DEMANDS)
         pusher.resume(np.concatenate(absent))
         if pusher.remaining < self._stuck_pages:
             self._stuck_s, self._stuck_pages = 0.0, pusher.remaining
@@ -366,7 +364,7 @@ class _Source:
 
     def _finish(self, verdict: str, reason: str, parts: dict[str, float], operations: int) -> None:
         total_s = self._now_s()
-        self._recorder.end_round(total_s, self._pages, self._sent_bytes)
+        self._recorder.end_round(total_s, self._pages, self._links.sent_bytes)
         self._owner.send(
             {
                 "usage": usage(),
@@ -374,7 +372,7 @@ class _Source:
                     "verdict": verdict,
                     "total_time_s": total_s,
                     "downtime_s": sum(parts.values()),
-                    "transferred_bytes": self._sent_bytes,
+                    "transferred_bytes": self._links.sent_bytes,
                     "iterations": self._recorder.iteration,
                     "remaining_at_switchover_bytes": self._left_bytes,
                     "downtime_parts_s": parts,

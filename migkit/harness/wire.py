@@ -1,4 +1,4 @@
-"""The wire protocol: frames over one TCP connection.
+"""The wire protocol: frames over TCP connections.
 
 A frame is a header of five little-endian 64-bit words, then its payload:
 
@@ -13,7 +13,8 @@ word  meaning
       (:func:`migkit.kernels.wire.checksum`)
 ====  =====================================================================================
 
-``PAGES`` payloads are described in :mod:`migkit.kernels.wire`; ``STATE`` holds the registers, ``ABSENT`` and
+``PAGES`` payloads are described in :mod:`migkit.kernels.wire`, the differences in them, which only a page may
+be sent as that was sent before, in :mod:`migkit.kernels.delta`; ``STATE`` holds the registers, ``ABSENT`` and
 ``DEMAND`` hold words, all others JSON. So ``n`` full and ``z`` zero pages in ``f`` frames cost
 ``4104 n + 9 z + 40 f`` bytes.
 
@@ -34,9 +35,16 @@ A ``PACKED`` frame is a ``PAGES`` frame whose payload is compressed: one word wi
 (:data:`migkit.harness.codec.CODES`) in its high and the expanded length in its low 32 bits, then the data.
 The sender uses it where that is shorter.
 
-Post-copy has a second connection, for pages that the guest waits for. While the guest still runs at the
-source it sends ``JOIN``; the destination, which stopped listening when the migration began, listens again on
-the same port, answers ``JOIN``, and lets in one ``HELLO`` with the same token and ``"purpose": "demands"``.
+Further connections join the first one. The source says ``JOIN`` with their ``purpose`` and ``count``; the
+destination, which stopped listening when the migration began, listens again on the same port, answers ``JOIN``,
+and lets in as many ``HELLO`` with the same token and that ``purpose``.
+
+``"stream"``: 2 to 256 connections over which all ``PAGES`` of pre-copy go instead, before the first of them.
+``FLUSH`` follows on each of them before every ``ROUND`` and ``PREPARE`` of the first connection; the destination
+goes on, on any connection, when all have come.
+
+``"demands"``: post-copy's second connection, for pages that the guest waits for; it joins while the guest still
+runs at the source.
 ``ABSENT`` frames (pairs of words: half-open page ranges still to come) precede ``STATE``, and after ``CONFIRM``::
 
     first connection
@@ -118,6 +126,7 @@ DEMAND: Final = 13
 COMPLETE: Final = 14
 PACKED: Final = 15
 JOIN: Final = 16
+FLUSH: Final = 17
 
 Words = npt.NDArray[np.int64]
 

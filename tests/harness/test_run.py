@@ -98,6 +98,15 @@ def test_compressed_frames_carry_the_same_memory_in_fewer_bytes(nursery, strateg
     assert trace.outcome.transferred_bytes < 4096 * pages / 4
 
 
+@pytest.mark.parametrize("strategy", ["precopy", "stopcopy", "postcopy", "hybrid"])
+@pytest.mark.parametrize(("streams", "compression"), [(2, "zlib"), (4, "none"), (32, "none")])
+def test_several_streams_carry_the_same_memory(nursery, strategy, streams, compression):
+    case = scenario(strategy, compression=compression, downtime_limit_s=0.5, writes_per_s=2_000)
+    moving = dataclasses.replace(case.strategy, streams=streams)
+    trace = runs.run(dataclasses.replace(case, strategy=moving), seed=5, nursery=nursery)
+    assert trace.outcome.verified
+
+
 @pytest.mark.parametrize("cache_bytes", [MIB, 64 * MIB])
 @pytest.mark.parametrize("strategy", ["precopy", "stopcopy", "postcopy", "hybrid"])
 def test_differences_carry_the_same_memory(nursery, strategy, cache_bytes):
