@@ -31,12 +31,12 @@ class Designed(NamedTuple):
 
 
 def calibration_runs() -> tuple[Designed, ...]:
-    """Return five migrations that together tell every constant of the harness on one machine.
+    """Return seven migrations that together tell every constant of the harness on one machine.
 
     Examples
     --------
     >>> [run.name for run in calibration_runs()]
-    ['free', 'stopcopy', 'slow', 'fast', 'large']
+    ['free', 'stopcopy', 'slow', 'fast', 'large', 'postcopy', 'postcopy-zero']
     """
     return (
         Designed("free", "goodput", _scenario(256, 0, 32, 1500.0, math.inf, 0.1)),
@@ -44,6 +44,8 @@ def calibration_runs() -> tuple[Designed, ...]:
         Designed("slow", "windows, bytes", _scenario(256, 64, 32, 2000.0, 100e6, 0.3)),
         Designed("fast", "sync, many dirty pages", _scenario(256, 64, 64, 7000.0, 160e6, 0.15)),
         Designed("large", "cost of a sync by size", _scenario(512, 192, 64, 5000.0, 200e6, 0.1, kind="sweep")),
+        Designed("postcopy", "push, demand faults", _scenario(256, 0, 64, 5000.0, 200e6, 0.3, "postcopy")),
+        Designed("postcopy-zero", "push of zero pages", _scenario(384, 192, 32, 5000.0, 200e6, 0.3, "postcopy")),
     )
 
 

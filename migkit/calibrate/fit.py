@@ -38,7 +38,12 @@ FITTED: Final = (
     "quiesce_s",
     "resume_s",
     "write_fault_s",
+    "postcopy_bytes_per_s",
+    "postcopy_zero_page_cpu_s",
+    "fault_service_s",
+    "register_per_page_s",
 )
+_INVERSES: Final = {"seconds_per_byte": "goodput_bytes_per_s", "seconds_per_pushed_byte": "postcopy_bytes_per_s"}
 _LIKE: Final = ("kernel", "processor", "processors", "tracker", "qemu_version", "accelerator")
 
 
@@ -165,6 +170,7 @@ class _Pool:
             return
         solution = _least_squares(block)
         names, values, covariance = _in_host_terms(block.constants, solution)
+        self._known |= dict(zip(block.constants, solution.values.tolist(), strict=True))
         self._known |= dict(zip(names, values.tolist(), strict=True))
         self._residuals[block.name] = tuple(solution.residuals.tolist())
         keep = [i for i, name in enumerate(names) if name in FITTED]
@@ -197,7 +203,7 @@ class _Pool:
 
 def _default(host: Host, name: str) -> float:
     """Return what a constant of a block is when it is not fitted."""
-    return 1.0 / host.goodput_bytes_per_s if name == "seconds_per_byte" else float(getattr(host, name))
+    return 1.0 / getattr(host, _INVERSES[name]) if name in _INVERSES else float(getattr(host, name))
 
 
 def _least_squares(block: Block) -> _Solution:
@@ -246,11 +252,12 @@ def _covariance(design: np.ndarray, residuals: np.ndarray, soft: float) -> np.nd
 
 
 def _in_host_terms(constants: tuple[str, ...], solution: _Solution) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Return names, values and covariance with goodput in place of its inverse (delta method)."""
+    """Return names, values and covariance with speeds in place of their inverses (delta method)."""
     names, values, slopes = list(constants), solution.values.copy(), np.ones(solution.values.size)
-    if "seconds_per_byte" in names:
-        at = names.index("seconds_per_byte")
-        names[at] = "goodput_bytes_per_s"
+    for at, name in enumerate(constants):
+        if name not in _INVERSES:
+            continue
+        names[at] = _INVERSES[name]
         slope = max(values[at], 1e-15)
         values[at], slopes[at] = 1.0 / slope, -1.0 / slope**2
     return tuple(names), values, solution.covariance * np.outer(slopes, slopes)

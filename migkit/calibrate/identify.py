@@ -37,6 +37,12 @@ REMEDIES: Final[Mapping[str, str]] = {
     "setup_s": "no run came to its first sync; add a run that does",
     "quiesce_s": "no run switched over; add a run that converges",
     "resume_s": "no run switched over; add a run that converges",
+    "postcopy_bytes_per_s": f"no run pushed {format_size(FREE_BYTES)} in post-copy; add a post-copy run",
+    "postcopy_zero_page_cpu_s": (
+        "no post-copy runs differ in their zero pages; add one of a guest with zero memory and one without"
+    ),
+    "fault_service_s": "no guest waited for pages in post-copy; add a post-copy run of a guest that writes",
+    "register_per_page_s": "no run went post-copy; add a post-copy run",
     "write_fault_s": (
         "no run counts the operations of a guest that writes at a steady rate; add a run of such a guest"
     ),
@@ -58,6 +64,8 @@ def identified(blocks: Sequence[Block], traces: Sequence[Trace]) -> Identified:
     constants = {name for name, good in told.items() if good}
     if "goodput_bytes_per_s" in constants:
         constants.add("seconds_per_byte")
+    if "postcopy_bytes_per_s" in constants:
+        constants.add("seconds_per_pushed_byte")
     return Identified(frozenset(constants), refused)
 
 
@@ -83,17 +91,24 @@ def _sizes(blocks: Mapping[str, Block], traces: Sequence[Trace]) -> bool:
     return bool(pages.size and pages.max() >= _SIZES_APART * pages.min())
 
 
-def _free_pass(blocks: Mapping[str, Block], traces: Sequence[Trace]) -> bool:
-    return bool((blocks["path"].design[:, 0] >= FREE_BYTES).any())
+def _free_pass(name: str) -> _Test:
+    def test(blocks: Mapping[str, Block], traces: Sequence[Trace]) -> bool:
+        return bool((blocks[name].design[:, 0] >= FREE_BYTES).any())
+
+    return test
 
 
-def _zero_share(blocks: Mapping[str, Block], traces: Sequence[Trace]) -> bool:
+def _zero_share(name: str) -> _Test:
     """Zero pages are told from bytes when the passes mix them unlike."""
-    design = blocks["path"].design
-    if not _free_pass(blocks, traces) or design[:, 1].sum() < _PAGES:
-        return False
-    columns = design[:, :2] / np.linalg.norm(design[:, :2], axis=0)
-    return bool(np.linalg.svd(columns, compute_uv=False)[-1] > 0.05)
+
+    def test(blocks: Mapping[str, Block], traces: Sequence[Trace]) -> bool:
+        design = blocks[name].design
+        if not _free_pass(name)(blocks, traces) or design[:, 1].sum() < _PAGES:
+            return False
+        columns = design[:, :2] / np.linalg.norm(design[:, :2], axis=0)
+        return bool(np.linalg.svd(columns, compute_uv=False)[-1] > 0.05)
+
+    return test
 
 
 def _loads(blocks: Mapping[str, Block], traces: Sequence[Trace]) -> bool:
@@ -109,11 +124,15 @@ _TESTS: Final[Mapping[str, _Test]] = {
     "zero_page_bytes": _pages(1),
     "sync_base_s": _sizes,
     "sync_per_page_s": _has_rows("sync"),
-    "goodput_bytes_per_s": _free_pass,
-    "zero_page_cpu_s": _zero_share,
+    "goodput_bytes_per_s": _free_pass("path"),
+    "zero_page_cpu_s": _zero_share("path"),
     "load_s": _loads,
     "setup_s": _has_rows("setup"),
     "quiesce_s": _has_rows("quiesce"),
     "resume_s": _has_rows("resume"),
+    "postcopy_bytes_per_s": _free_pass("push"),
+    "postcopy_zero_page_cpu_s": _zero_share("push"),
+    "fault_service_s": _has_rows("service"),
+    "register_per_page_s": _has_rows("registration"),
     "write_fault_s": _faults,
 }

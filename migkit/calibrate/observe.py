@@ -11,6 +11,9 @@ path           time without a cap = bytes of full pages / goodput + zero pages x
 setup          first byte after the request, less the first sync
 quiesce        decision to guest stopped
 resume         ready to running
+push           time of a post-copy from the resumed guest on = bytes of full pages / push speed + zero pages x c
+service        blocktime / faults = fault service + a page's bytes / push speed
+registration   stopped guest's sync to ready, in post-copy = load + absent pages x registration
 tracking       running time - operations / demand = pages marked x write fault
 =============  ==========================================================================
 """
@@ -88,6 +91,9 @@ def blocks(traces: Sequence[Trace]) -> tuple[Block, ...]:
         _part(traces, "quiesce", "quiesce_s"),
         _part(traces, "resume", "resume_s"),
         _tracking(traces),
+        _registration(traces),
+        _push(traces),
+        _service(traces),
     )
 
 
@@ -101,10 +107,14 @@ def sends_freely(trace: Trace) -> bool:
 
 def _plain(trace: Trace) -> bool:
     """Say whether pages go over an unlimited path as they are, in one stream."""
+    return _unlimited(trace) and trace.scenario.strategy.name in ("precopy", "stopcopy")
+
+
+def _unlimited(trace: Trace) -> bool:
     link, strategy = trace.scenario.link, trace.scenario.strategy
     limited = math.isfinite(link.bandwidth_bytes_per_s) or link.rtt_s or link.steps or link.background_bytes_per_s
     encoded = strategy.tls or strategy.compression != "none" or strategy.streams > 1
-    return not (limited or encoded) and strategy.name in ("precopy", "stopcopy")
+    return not (limited or encoded)
 
 
 def _block(
@@ -188,6 +198,44 @@ def _part(traces: Sequence[Trace], name: str, part: str) -> Block:
     found = [t.outcome.downtime_parts_s[part] for t in traces if part in t.outcome.downtime_parts_s]
     rows = [((1.0,), value, _time_scatter(value) + 5e-4) for value in found]
     return _block(name, (part,), rows, f"{part} of each downtime")
+
+
+def _registration(traces: Sequence[Trace]) -> Block:
+    rows = []
+    for trace in _postcopies(traces):
+        parts = trace.outcome.downtime_parts_s
+        time_s = parts["final_copy_s"] + parts["load_s"]
+        absent = float(column(trace.rounds, "remaining_bytes")[-1]) / PAGE_BYTES
+        rows.append(((1.0, absent), time_s, _time_scatter(time_s) + 1e-3))
+    return _block("registration", ("load_s", "register_per_page_s"), rows, "switches to post-copy")
+
+
+def _push(traces: Sequence[Trace]) -> Block:
+    rows = []
+    for trace in _postcopies(traces):
+        parts = trace.outcome.downtime_parts_s
+        resumed_s = float(column(trace.rounds, "start_s")[-1])
+        resumed_s += sum(parts[name] for name in ("final_sync_s", "final_copy_s", "load_s", "resume_s"))
+        push_s = trace.outcome.total_time_s - resumed_s
+        sent, zero = (float(column(trace.rounds, n)[-1]) for n in ("sent_bytes", "zero_pages"))
+        if trace.machine["postcopy"].get("recoveries", 0) == 0:
+            rows.append(((sent - ZERO_BYTES * zero, zero), push_s, _time_scatter(push_s) + 1e-3))
+    return _block("push", ("seconds_per_pushed_byte", "postcopy_zero_page_cpu_s"), rows, "pushes of post-copy")
+
+
+def _service(traces: Sequence[Trace]) -> Block:
+    rows = []
+    for trace in _postcopies(traces):
+        faults = trace.machine["postcopy"]["faults"]
+        if faults:
+            mean_s = trace.machine["postcopy"]["blocktime_s"] / faults
+            rows.append(((1.0, PAGE_BYTES), mean_s, _CLOCK_S + mean_s / math.sqrt(faults)))
+    return _block("service", ("fault_service_s", "seconds_per_pushed_byte"), rows, "demand faults of post-copy")
+
+
+def _postcopies(traces: Sequence[Trace]) -> list[Trace]:
+    """Return the runs over an unlimited path that went post-copy and told what it took."""
+    return [t for t in traces if "postcopy" in t.machine and t.outcome.downtime_parts_s and _unlimited(t)]
 
 
 def _tracking(traces: Sequence[Trace]) -> Block:

@@ -89,6 +89,7 @@ def to_frame(comparisons: Sequence[Comparison], *, baselines: bool = True) -> pd
 
 def _row(at: int, one: Comparison, baselines: bool) -> dict[str, Any]:
     scenario, outcome, prediction = one.trace.scenario, one.trace.outcome, one.prediction
+    seen = one.trace.machine.get("postcopy", {})
     row: dict[str, Any] = _design(at, scenario)
     row |= {
         "verdict_measured": outcome.verdict,
@@ -102,6 +103,10 @@ def _row(at: int, one: Comparison, baselines: bool) -> dict[str, Any]:
         "transferred_bytes_measured": outcome.transferred_bytes,
         "transferred_bytes_predicted": prediction.transferred_bytes,
         "bytes_error": one.bytes_error,
+        "postcopy_faults_measured": float(seen.get("faults", 0)),
+        "postcopy_faults_predicted": prediction.postcopy_faults,
+        "blocktime_s_measured": float(seen.get("blocktime_s", 0.0)),
+        "blocktime_s_predicted": prediction.blocktime_s,
     }
     for name, model in BASELINES.items() if baselines else ():
         estimate = model(scenario)

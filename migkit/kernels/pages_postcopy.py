@@ -21,6 +21,7 @@ from migkit.kernels.layout import (
     CLASSES,
     FAULT_SERVICE_S,
     LOAD_S,
+    POSTCOPY_GOODPUT,
     POSTCOPY_ZERO_CPU_S,
     PREFETCH_PAGES,
     REGISTER_PER_PAGE_S,
@@ -57,7 +58,7 @@ def push(
     while send[LEFT] > 0.0:
         if access_s > send[T]:
             page = pages_sender.next_page(pages, send)
-            pages_sender.send_page(record, steps, pages, send, page, np.inf, record[POSTCOPY_ZERO_CPU_S])
+            _send_page(record, steps, pages, send, page)
             send[POINTER] = (page + 1) % pages.size
             if send[LEFT] % 256.0 == 0.0:
                 pages_sender.point(send, line)
@@ -72,6 +73,11 @@ def push(
     result[layout.EXPOSURE_S] = send[T] - start_s
     result[layout.FAULTS] = faults
     result[layout.BLOCKTIME_S] = min(blocked_s, send[T] - start_s)
+
+
+@jit
+def _send_page(record: np.ndarray, steps: np.ndarray, pages: np.ndarray, send: np.ndarray, page: int) -> None:
+    pages_sender.send_page(record, steps, pages, send, page, record[POSTCOPY_GOODPUT], record[POSTCOPY_ZERO_CPU_S])
 
 
 @jit
@@ -119,10 +125,10 @@ def _accessed(record: np.ndarray, steps: np.ndarray, guest: np.ndarray, at_s: fl
 def _fetch(record: np.ndarray, steps: np.ndarray, pages: np.ndarray, send: np.ndarray, page: int) -> float:
     """Send a demanded page and those behind it; return how long the demanded one took [s]."""
     before_s = send[T]
-    pages_sender.send_page(record, steps, pages, send, page, np.inf, record[POSTCOPY_ZERO_CPU_S])
+    _send_page(record, steps, pages, send, page)
     took_s = send[T] - before_s
     more = int(record[PREFETCH_PAGES])
     for i in range(page + 1, min(page + 1 + more, pages.size)):
         if pages[i] & PENDING:
-            pages_sender.send_page(record, steps, pages, send, i, np.inf, record[POSTCOPY_ZERO_CPU_S])
+            _send_page(record, steps, pages, send, i)
     return float(took_s)

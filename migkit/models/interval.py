@@ -81,7 +81,7 @@ def _draw(packed: Packed, rule: Any, rng: random.Random) -> tuple[float, ...]:
     record = packed.record.copy()
     for slot, spread in SPREADS:
         record[slot] *= math.exp(spread * rng.gauss(0.0, 1.0))
-    record[layout.POSTCOPY_GOODPUT] = record[layout.GOODPUT]
+    record[layout.POSTCOPY_GOODPUT] *= record[layout.GOODPUT] / packed.record[layout.GOODPUT]
     for slot in (layout.SETUP_S, layout.LOAD_S):
         record[slot] += NOTICE_S * abs(rng.gauss(0.0, 1.0))
     version = layout.FLUSH_PAGES if rng.random() < 0.5 else layout.FLUSH_PAGES_TOO

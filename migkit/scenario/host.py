@@ -45,6 +45,9 @@ class Host:
         From ready to running [s].
     write_fault_s
         What tracking adds to the first write to a page after a sync [s]; it slows the guest.
+    postcopy_bytes_per_s
+        What the sending software pushes, and the receiving one places, in post-copy [B/s]; a page at a time may
+        cost more than in long passes.
     fault_service_s
         What a demand fault of post-copy costs beside the round trip and the page's time on the wire [s].
     register_per_page_s
@@ -95,6 +98,7 @@ class Host:
     load_s: float = bounded(0.0)
     resume_s: float = bounded(0.0)
     write_fault_s: float = bounded(0.0)
+    postcopy_bytes_per_s: float = bounded(math.inf, above=True)
     fault_service_s: float = bounded(0.0)
     register_per_page_s: float = bounded(0.0)
     tls_bytes_per_s: float = bounded(6.25e8, above=True)

@@ -63,7 +63,8 @@ def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: 
     _pack_strategy(record, scenario.strategy)
     if scenario.strategy.compression != "none":
         _pack_compression(record, scenario)
-    record[layout.GOODPUT] = record[layout.POSTCOPY_GOODPUT] = goodput_bytes_per_s
+    record[layout.GOODPUT] = goodput_bytes_per_s
+    record[layout.POSTCOPY_GOODPUT] = np.minimum(goodput_bytes_per_s, scenario.host.postcopy_bytes_per_s)
     flush_pages = scenario.policy.preset.flush_pages
     if scenario.host.flush_pages is not None:
         flush_pages = (scenario.host.flush_pages, scenario.host.flush_pages)

@@ -22,6 +22,10 @@ TRUE = Host(
     quiesce_s=0.004,
     load_s=0.006,
     resume_s=0.002,
+    postcopy_bytes_per_s=0.8e9,
+    postcopy_zero_page_cpu_s=6e-7,
+    fault_service_s=3e-4,
+    register_per_page_s=2e-7,
 ).sends_as_harness()
 
 
@@ -56,14 +60,19 @@ def _computed(scenario, seed=None, scatter=0.01):
     durations = [measured(r.duration_s) for r in rounds]
     durations[0] = measured(rounds[0].duration_s - rounds[0].sync_s)
     last, stopped = rounds[-1], result.verdict == "converges"
-    parts = {}
+    parts, machine = {}, {}
     if stopped:
-        fixed = last.sync_s + host.load_s + host.resume_s
+        load_s = host.load_s
+        copy_s = last.duration_s - last.sync_s - host.load_s - host.resume_s
+        if scenario.strategy.name == "postcopy":
+            copy_s, load_s = 0.0, host.load_s + host.register_per_page_s * last.remaining_bytes / 4096
+            faults = {"faults": result.postcopy_faults, "blocktime_s": measured(result.blocktime_s)}
+            machine = {"postcopy": faults}
         parts = {
             "quiesce_s": measured(host.quiesce_s),
             "final_sync_s": sync_s[-1],
-            "final_copy_s": measured(last.duration_s - fixed),
-            "load_s": measured(host.load_s),
+            "final_copy_s": measured(copy_s),
+            "load_s": measured(load_s),
             "resume_s": measured(host.resume_s),
         }
     total = round(result.transferred_bytes)
@@ -96,7 +105,7 @@ def _computed(scenario, seed=None, scatter=0.01):
     return Trace(
         scenario=dataclasses.replace(scenario, host=Host()),
         kind="computed",
-        machine={"processor": "model"},
+        machine={"processor": "model", **machine},
         samples=make_table(SAMPLE_COLUMNS, samples),
         rounds=make_table(ROUND_COLUMNS, table),
         outcome=Outcome(
@@ -144,4 +153,6 @@ def design():
         _scenario(memory_mib=512, cap=np.inf, zero_mib=448),
         _scenario(strategy="stopcopy", cap=np.inf),
         _scenario(strategy="stopcopy", cap=np.inf, memory_mib=512, zero_mib=400),
+        _scenario(strategy="postcopy", zero_mib=0),
+        _scenario(strategy="postcopy", memory_mib=512, zero_mib=400),
     )

@@ -33,7 +33,12 @@ def test_any_constants_are_recovered_within_their_errors(
     design, computed, true_host, seed, goodput, per_page, quiesce, load
 ):
     host = dataclasses.replace(
-        true_host, goodput_bytes_per_s=goodput, sync_per_page_s=per_page, quiesce_s=quiesce, load_s=load
+        true_host,
+        goodput_bytes_per_s=goodput,
+        postcopy_bytes_per_s=0.7 * goodput,
+        sync_per_page_s=per_page,
+        quiesce_s=quiesce,
+        load_s=load,
     )
     runs = [dataclasses.replace(s, host=host) for s in design]
     calibration = fit([computed(s, seed=seed + i) for i, s in enumerate(runs)])
