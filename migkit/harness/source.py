@@ -257,12 +257,10 @@ class _Source:
         self._mark_time()
         self._answer(wire.PREPARED)
         self._mark_time()
-        if push:
-            pusher = self._pages.pusher(self._scenario.strategy.prefetch_pages)
-            self._commit(pusher)
+        pusher = self._pages.pusher(self._scenario.strategy.prefetch_pages) if push else None
+        self._commit(pusher)
+        if pusher is not None:
             self._push(pusher)
-        else:
-            self._commit()
         self._sample("done")
         self._tracker.close()
         reason = "the guest runs at the destination"

@@ -60,6 +60,7 @@ CASES = {
     "host.load": ("1 s", {}),
     "host.resume": ("1 s", {}),
     "host.write_fault": ("100 us", BUSY),
+    "host.postcopy": ("10 MB/s", POSTCOPY),
     "host.fault_service": ("10 ms", POSTCOPY),
     "host.register_per_page": ("1 us", POSTCOPY),
     "host.tls": ("10 MB/s", {"strategy.tls": True}),
