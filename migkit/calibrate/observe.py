@@ -178,6 +178,8 @@ def _final_pass(trace: Trace) -> list[tuple[Sequence[float], float, float]]:
 def _free_rounds(trace: Trace) -> list[tuple[Sequence[float], float, float]]:
     names = ("sent_bytes", "zero_pages", "duration_s", "sync_s")
     table = np.column_stack([column(trace.rounds, n) for n in names])[:-1]
+    if len(table):  # the last round before the final one lasts until the guest has stopped
+        table[-1, 2] -= trace.outcome.downtime_parts_s.get("quiesce_s", 0.0)
     return [
         ((sent - ZERO_BYTES * zero, zero, 0.0), duration_s - sync_s, _time_scatter(duration_s - sync_s) + 1e-3)
         for sent, zero, duration_s, sync_s in table.tolist()

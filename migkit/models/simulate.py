@@ -183,8 +183,9 @@ def _run(scenario: Scenario, rng: np.random.Generator, room: Any) -> tuple[Run, 
     """Return one run, and how many frames it wrote into ``room``."""
     packed, _ = paths.packed(scenario)
     result = np.zeros(layout.RESULT_SLOTS)
-    firmware = -(-scenario.host.firmware_bytes // PAGE_BYTES)
-    memory = np.zeros(scenario.guest.memory_pages + firmware, dtype=np.uint8)
+    regions = sum(one.region_pages for one in scenario.guest.dirty)
+    rest = packed.record[layout.NORMAL_PAGES] + packed.record[layout.ZERO_PAGES]
+    memory = np.zeros(regions + int(rest), dtype=np.uint8)
     every_s, times, pending, dirty = room or _NO_FRAMES
     pages.pages_one(
         packed.record,

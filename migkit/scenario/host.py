@@ -29,7 +29,7 @@ class Host:
     zero_page_cpu_s
         Processor time to find a zero page [s].
     postcopy_zero_page_cpu_s
-        Processor time to place a zero page while post-copy pushes [s]: a system call at the destination for each
+        What a zero page costs more while post-copy pushes [s]: a system call at the destination places each
         (UFFDIO_ZEROPAGE; QEMU postcopy-ram.c), where pre-copy only looks at the page.
     sync_base_s
         Fixed cost of a bitmap sync [s].
@@ -78,8 +78,8 @@ class Host:
     command_s
         From the moment at which a switch to post-copy is asked for to the sender's notice of it [s].
     firmware_bytes
-        Non-zero memory that is sent once beside the guest's RAM [B]: firmware, tables, low memory; about
-        464 KiB for a QEMU PC with SeaBIOS.
+        Non-zero memory that is sent once beside the guest's RAM [B]: firmware, tables, low memory. None: as the
+        policy's system has it, see :class:`migkit.scenario.presets.Preset`.
     failures_per_h
         Failures an hour of either host or the path; times the exposure it is the risk of post-copy.
     """
@@ -90,7 +90,7 @@ class Host:
     zero_page_bytes: float = bounded(9.0)
     page_cpu_s: float = bounded(0.0)
     zero_page_cpu_s: float = bounded(2.1e-7)
-    postcopy_zero_page_cpu_s: float = bounded(4.5e-7)
+    postcopy_zero_page_cpu_s: float = bounded(2.4e-7)
     sync_base_s: float = bounded(0.0)
     sync_per_page_s: float = bounded(0.0)
     setup_s: float = bounded(0.006)
@@ -113,7 +113,7 @@ class Host:
     window_extra_s: float = bounded(1e-4)
     flush_pages: float | None = bounded(None)
     command_s: float = bounded(0.01)
-    firmware_bytes: int = bounded(0)
+    firmware_bytes: int | None = bounded(None)
     failures_per_h: float = bounded(0.0)
 
     def __post_init__(self) -> None:
@@ -136,5 +136,5 @@ class Host:
             flush_pages=0.0,
             command_s=0.0,
             firmware_bytes=0,
-            postcopy_zero_page_cpu_s=self.zero_page_cpu_s,
+            postcopy_zero_page_cpu_s=0.0,
         )

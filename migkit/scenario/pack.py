@@ -69,6 +69,10 @@ def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: 
     if scenario.host.flush_pages is not None:
         flush_pages = (scenario.host.flush_pages, scenario.host.flush_pages)
     record[layout.FLUSH_PAGES], record[layout.FLUSH_PAGES_TOO] = flush_pages
+    firmware_bytes = scenario.policy.preset.firmware_bytes
+    if scenario.host.firmware_bytes is not None:
+        firmware_bytes = scenario.host.firmware_bytes
+    record[layout.NORMAL_PAGES] += -(-firmware_bytes // PAGE_BYTES)
     record[layout.CAP] = scenario.policy.max_bandwidth_bytes_per_s
     record[layout.LEAD_S] = lead_s
     record[layout.RTT_S] = scenario.link.rtt_s
@@ -108,7 +112,7 @@ def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:
     record[layout.ZERO_WIRE_BYTES] = host.zero_page_bytes
     record[layout.PAGE_CPU_S] = host.page_cpu_s
     record[layout.ZERO_CPU_S] = host.zero_page_cpu_s
-    record[layout.POSTCOPY_ZERO_CPU_S] = host.postcopy_zero_page_cpu_s
+    record[layout.POSTCOPY_ZERO_CPU_S] = host.zero_page_cpu_s + host.postcopy_zero_page_cpu_s
     record[layout.SYNC_S] = host.sync_base_s + host.sync_per_page_s * guest.memory_pages
     record[layout.SETUP_S] = host.setup_s
     record[layout.QUIESCE_S] = host.quiesce_s
@@ -120,7 +124,6 @@ def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:
     record[layout.WINDOW_S] = WINDOW_S
     record[layout.WINDOW_EXTRA_S] = host.window_extra_s
     record[layout.POLL_S] = host.poll_s
-    record[layout.NORMAL_PAGES] += -(-host.firmware_bytes // PAGE_BYTES)
 
 
 def _pack_strategy(record: np.ndarray, strategy: Strategy) -> None:

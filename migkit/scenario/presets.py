@@ -7,7 +7,7 @@ import math
 from typing import Final
 
 from migkit.kernels import policy as kernel
-from migkit.units import GIB, MIB
+from migkit.units import GIB, KIB, MIB
 
 __all__ = ["BUILT_IN", "Preset", "Setting"]
 
@@ -54,6 +54,9 @@ class Preset:
         A rate window ends with the first multiple of so many pages beyond its quota. QEMU up to 8.1 counts
         each page as it is queued, later ones when a buffer of 32 pages is flushed (qemu-file.c,
         migration-stats.c). Two different numbers: either, the version is not said.
+    firmware_bytes
+        Non-zero memory beside the guest's RAM [B]: 464 KiB in the reference runs of QEMU's PC with SeaBIOS (the
+        blocks pc.bios and pc.rom, and low memory); 0 where the system says nothing of its machine.
     settings
         Further numbers.
     """
@@ -68,9 +71,11 @@ class Preset:
     downtime_limit_s: float = 0.3
     auto_converge: bool = False
     flush_pages: tuple[float, float] = (1.0, 32.0)
+    firmware_bytes: int = 0
     settings: tuple[Setting, ...] = ()
 
 
+_SEABIOS_BYTES: Final = 464 * KIB
 _POSITIVE: Final = ("steps", "delay_s_per_gib", "poll_s", "short_poll_s", "ramp_steps", "headroom")
 
 
@@ -125,6 +130,7 @@ BUILT_IN: Final = (
         code=kernel.QEMU,
         max_bandwidth_bytes_per_s=128.0 * MIB,
         flush_pages=(1.0, 1.0),
+        firmware_bytes=_SEABIOS_BYTES,
         settings=_QEMU,
     ),
     Preset(
@@ -135,6 +141,7 @@ BUILT_IN: Final = (
         code=kernel.QEMU,
         max_bandwidth_bytes_per_s=128.0 * MIB,
         flush_pages=(32.0, 32.0),
+        firmware_bytes=_SEABIOS_BYTES,
         settings=_throttle(sync_s=5.0),
     ),
     Preset(

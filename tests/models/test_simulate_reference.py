@@ -65,7 +65,7 @@ def test_transferred_bytes(runs):
     found = errors(
         [(row, result) for row, result in runs if "auto-converge" not in row["capabilities"]], "transferred_bytes"
     )
-    assert np.median(found) <= 0.005
+    assert np.median(found) <= 0.001
     assert found.max() <= 0.02
 
 
