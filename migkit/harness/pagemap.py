@@ -137,7 +137,8 @@ class Pagemap:
             count = _linux.ioctl(self._descriptor, _PAGEMAP_SCAN, scan, "PAGEMAP_SCAN")
             parts.append(self._taken(count, origin))
             scan.start = scan.walk_end
-        return parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, 2), np.int64), *parts])
+        found = parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, 2), np.int64), *parts])
+        return found if (found[1:, 0] >= found[:-1, 1]).all() else disjoint(found)
 
     def _taken(self, count: int, origin: int) -> npt.NDArray[np.int64]:
         """Return the first ranges, relative to ``origin``; column by column is four times as fast as row by row."""
@@ -152,6 +153,24 @@ class Pagemap:
         entries = np.frombuffer(os.pread(self._descriptor, length_bytes // page * 8, start // page * 8), np.uint64)
         marked: npt.NDArray[np.bool_] = np.logical_and(entries & _SOFT_DIRTY_BIT, entries & _POPULATED_BITS)
         return marked
+
+
+def disjoint(ranges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return half-open ranges in order and without overlap.
+
+    A kernel that fills its own buffer within one scan (seen on 6.18, from some 500 ranges on) begins a
+    part of the walk anew and returns what is still so a second time; what it protected it does not.
+
+    Examples
+    --------
+    >>> disjoint(np.array([[1, 3], [5, 6], [2, 4], [5, 6]])).tolist()
+    [[1, 4], [5, 6]]
+    """
+    ordered = ranges[np.argsort(ranges[:, 0], kind="stable")]
+    ends = np.maximum.accumulate(ordered[:, 1])
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:, 0] > ends[:-1]]))
+    last = np.append(first[1:], len(ordered)) - 1
+    return np.stack([ordered[first, 0], ends[last]], axis=1)
 
 
 class Mapping(NamedTuple):
