@@ -116,7 +116,7 @@ def command(
         for each, trace in zip(outputs, traces, strict=True):
             if each is not None:
                 io.write(trace, each, force=force)
-            display.done(as_json(trace) if form == "json" else as_table(trace.outcome, each), trace.outcome)
+            display.done(as_json(trace) if form == "json" else as_table(trace, each), trace.outcome)
     warning = disagreement([outcome.total_time_s for outcome in display.outcomes])
     if warning:
         click.echo(warning, err=True)
@@ -234,8 +234,9 @@ def describe(sample: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
     return f"{text}, {format_rate(rate)}, {left} to go if nothing more is written"
 
 
-def as_table(outcome: Outcome, output: Path | None) -> str:
-    """Return an outcome as lines for a person."""
+def as_table(trace: Trace, output: Path | None) -> str:
+    """Return what a run came to as lines for a person."""
+    outcome = trace.outcome
     rows = [
         ("verdict", f"{outcome.verdict} ({outcome.reason})"),
         ("total migration time", format_duration(outcome.total_time_s)),
@@ -244,9 +245,35 @@ def as_table(outcome: Outcome, output: Path | None) -> str:
         ("rounds", str(outcome.iterations)),
         ("verified", "bit for bit" if outcome.verified else "no"),
     ]
+    if "postcopy" in trace.machine:
+        rows += _postcopy_rows(trace.machine["postcopy"])
     if output is not None:
         rows.append(("trace", str(output)))
     return "\n".join(f"{name:<21} {value}" for name, value in rows)
+
+
+def _postcopy_rows(seen: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what the guest waited for pages in post-copy, with the histogram by powers of two of a microsecond.
+
+    Examples
+    --------
+    >>> for name, value in _postcopy_rows({"faults": 3, "blocktime_s": 0.001, "median_latency_s": 2e-4,
+    ...                                    "latency_histogram": [0, 0, 1, 2], "recoveries": 0}):
+    ...     print(name, "|", value)
+    demand faults | 3, median 200 us
+    blocktime | 1 ms
+    fault latency | 4 us: 1, 8 us: 2
+    """
+    bins = [
+        f"{format_duration(2**at * 1e-6)}: {count}" for at, count in enumerate(seen["latency_histogram"]) if count
+    ]
+    median = f", median {format_duration(seen['median_latency_s'])}" if seen["faults"] else ""
+    rows = [("demand faults", f"{seen['faults']}{median}"), ("blocktime", format_duration(seen["blocktime_s"]))]
+    if bins:
+        rows.append(("fault latency", ", ".join(bins)))
+    if seen["recoveries"]:
+        rows.append(("recoveries", f"{seen['recoveries']}, paused for {format_duration(seen['paused_s'])}"))
+    return rows
 
 
 def as_json(trace: Trace) -> str:
