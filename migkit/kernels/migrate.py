@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from migkit.kernels import layout, policy, postcopy, precopy, precopy_state
-from migkit.kernels._jit import jit, lean
+from migkit.kernels._jit import inlined, jit, lean
 
 __all__ = ["migrate_many", "migrate_one"]
 
 
-@lean
+@inlined
 def migrate_one(
     record: np.ndarray,
     steps: np.ndarray,
@@ -40,20 +40,40 @@ def migrate_many(
     results: np.ndarray,
     rule: Any,
 ) -> None:
-    """Predict many migrations; the arguments are those of :func:`migkit.kernels.precopy.precopy_many`."""
+    """Predict many migrations: the k-th lies ``k * stride`` into ``records`` and alike in the others.
+
+    Parameters
+    ----------
+    records, steps
+        Packed scenarios, one behind the other; ``steps`` is shared.
+    stride
+        Slots of one record.
+    parameters
+        ``policy.PARAMETER_SLOTS`` for each.
+    results
+        Receives ``layout.RESULT_SLOTS`` for each.
+    rule
+        A policy of one's own for all of them, or None.
+    """
     scratch = (
         np.zeros(policy.STATE_SLOTS),
         np.zeros(precopy_state.RUN_SLOTS),
         np.zeros(precopy_state.WORK_SLOTS),
         np.zeros(0),
     )
-    _each(records, stride, steps, parameters, scratch, results, rule)
+    _each(
+        records.reshape(-1, stride),
+        steps,
+        parameters.reshape(-1, policy.PARAMETER_SLOTS),
+        scratch,
+        results.reshape(-1, layout.RESULT_SLOTS),
+        rule,
+    )
 
 
 @lean
 def _each(
     records: np.ndarray,
-    stride: int,
     steps: np.ndarray,
     parameters: np.ndarray,
     scratch: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
@@ -61,8 +81,5 @@ def _each(
     rule: Any,
 ) -> None:
     state, run, work, empty = scratch
-    for k in range(records.size // stride):
-        record = records[k * stride : (k + 1) * stride]
-        rest = parameters[k * policy.PARAMETER_SLOTS : (k + 1) * policy.PARAMETER_SLOTS]
-        result = results[k * layout.RESULT_SLOTS : (k + 1) * layout.RESULT_SLOTS]
-        migrate_one(record, steps, rest, state, run, work, result, empty, empty, rule)
+    for k in range(records.shape[0]):
+        migrate_one(records[k], steps, parameters[k], state, run, work, results[k], empty, empty, rule)

@@ -98,7 +98,7 @@ from migkit.kernels.policies.record import (
 )
 from migkit.kernels.policies.throttle import throttle, throttle_wake_s
 
-__all__ = ["Rule", "decide", "new_parameters", "new_state", "qemu", "under_limit"]
+__all__ = ["Rule", "decide", "decide_plain", "is_plain", "new_parameters", "new_state", "qemu", "under_limit"]
 
 Rule = Callable[[np.ndarray, np.ndarray], int]
 
@@ -141,6 +141,23 @@ def decide(state: np.ndarray, parameters: np.ndarray, rule: Rule | None = None) 
         wake_s = min(wake_s, throttle_wake_s(state, parameters))
     state[WAKE_TIME_S] = wake_s
     return SYNC if ruled == CONTINUE and action == SYNC else ruled
+
+
+@inlined
+def is_plain(parameters: np.ndarray, rule: Rule | None = None) -> bool:
+    """Return whether QEMU's rule decides alone, but for the time limit; then :func:`decide_plain` may be asked."""
+    named = rule is None and parameters[POLICY] == QEMU
+    return bool(named and parameters[STRATEGY] == PRECOPY and parameters[THROTTLE_RULE] == NO_THROTTLE)
+
+
+@inlined
+def decide_plain(state: np.ndarray, parameters: np.ndarray) -> int:
+    """Return what :func:`decide` does of a plain policy, from NOW_S, EVENT, REMAINING_BYTES and BANDWIDTH alone."""
+    if state[NOW_S] >= parameters[TIME_LIMIT_S]:
+        return TIME_OUT
+    action: int = qemu(state, parameters)
+    state[WAKE_TIME_S] = parameters[TIME_LIMIT_S]
+    return action
 
 
 @lean

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from migkit.kernels import layout, policy
-from migkit.kernels._jit import inlined, jit, lean
+from migkit.kernels._jit import inlined
 from migkit.kernels.layout import (
     CAP,
     CLASS_BASE,
@@ -52,6 +52,7 @@ from migkit.kernels.precopy_sender import (
     send_all,
 )
 from migkit.kernels.precopy_state import (
+    AHEAD,
     BEST_ITERATION,
     BYTES,
     CHECK,
@@ -61,26 +62,29 @@ from migkit.kernels.precopy_state import (
     LOST,
     MARK,
     MARKED_ALL,
+    MOST,
     NORMAL,
+    NORMAL_QUOTA,
     OWN_ROUNDS,
     PAGE,
     PIECE_SLOTS,
     PLAIN,
     POINT,
     POSITIONS,
-    QUOTA,
+    ROOM,
     ROUNDS_TO_SETTLE,
     ROW,
-    RUN_SLOTS,
     STOPPED,
     SYNC_BYTES,
+    SYNCED_S,
     THROTTLED,
     WINDOW,
     WINDOW_START,
-    WORK_SLOTS,
     WRITES,
     ZERO,
     ZERO_QUOTA,
+    ZEROED,
+    ZEROS_BEHIND,
     T,
     point,
     remember,
@@ -88,10 +92,10 @@ from migkit.kernels.precopy_state import (
     skip,
 )
 
-__all__ = ["precopy_many", "precopy_one"]
+__all__ = ["precopy_one"]
 
 
-@lean
+@inlined
 def precopy_one(
     record: np.ndarray,
     steps: np.ndarray,
@@ -125,86 +129,64 @@ def precopy_one(
     -----
     When the policy ends in POSTCOPY, the state that post-copy starts from is left in ``run`` and ``work``.
     """
-    _begin(record, steps, state, run, work)
-    action = _sync(record, steps, parameters, state, run, work, rounds, rule)
-    best = run[LEFT]
-    remember(state, run)
+    plain = policy.is_plain(parameters, rule)
+    if not plain:
+        for i in range(policy.MEMORY, policy.STATE_SLOTS):
+            state[i] = 0.0
+    _begin(record, steps, state, run, work, result)
+    event = policy.SYNCED
+    best = np.inf
+    stopping = False
     while True:
-        if line.size > 0:
-            point(run, line)
-        if action == policy.SYNC:
-            action = _sync(record, steps, parameters, state, run, work, rounds, rule)
+        if event == policy.SYNCED or stopping:
+            _sync(record, steps, state, run, work, rounds)
+        if stopping:
+            break
+        state[policy.NOW_S] = run[T]
+        state[policy.EVENT] = event
+        state[policy.REMAINING_BYTES] = run[LEFT] * PAGE
+        if plain:
+            action = policy.decide_plain(state, parameters)
+        else:
+            action = _ask_throttling(record, steps, parameters, state, run, work, rule)
+        if event == policy.SYNCED:
+            state[policy.ROUND_START_S] = run[SYNCED_S]
+            run[SYNC_BYTES] = run[BYTES]
             if run[LEFT] < best * (1.0 - 1e-3):
                 best = run[LEFT]
                 remember(state, run)
             elif action == policy.CONTINUE and _may_have_settled(state, parameters, run):
                 action = skip(action, record, steps, parameters, state, run)
-            continue
-        if action != policy.CONTINUE:
+        if line.size > 0:
+            point(run, line)
+        if action == policy.SYNC or (event == policy.EMPTY and action == policy.CONTINUE):
+            event = policy.SYNCED
+        elif action == policy.CONTINUE:
+            event = send(record, steps, state, run)
+        elif action in (policy.SWITCHOVER, policy.POSTCOPY):
+            run[T] += record[QUIESCE_S]
+            run[STOPPED] = run[T]
+            result[layout.SWITCHOVER_PAGES] = run[LEFT]
+            stopping = True
+        else:
             break
-        event = send(record, steps, state, run, work)
-        action = _ask_throttling(event, record, steps, parameters, state, run, work, rule)
-        if event == policy.EMPTY and action == policy.CONTINUE:
-            action = policy.SYNC
-    _finish(action, record, steps, parameters, state, run, work, result, rounds)
+    _finish(action, record, steps, parameters, state, run, work, result)
     if line.size > 0:
         point(run, line)
     result[layout.ROUNDS] = run[ROW]
     result[layout.POINTS] = run[POINT]
 
 
-@jit
-def precopy_many(
-    records: np.ndarray,
-    stride: int,
-    steps: np.ndarray,
-    parameters: np.ndarray,
-    results: np.ndarray,
-    rule: Any,
-) -> None:
-    """Predict many migrations: the k-th lies ``k * stride`` into ``records`` and alike in the others.
-
-    Parameters
-    ----------
-    records, steps
-        Packed scenarios, one behind the other; ``steps`` is shared.
-    stride
-        Slots of one record.
-    parameters
-        ``policy.PARAMETER_SLOTS`` for each.
-    results
-        Receives ``layout.RESULT_SLOTS`` for each.
-    rule
-        A policy of one's own for all of them, or None.
-    """
-    scratch = np.zeros(policy.STATE_SLOTS), np.zeros(RUN_SLOTS), np.zeros(WORK_SLOTS), np.zeros(0)
-    _each(records, stride, steps, parameters, scratch, results, rule)
-
-
-@lean
-def _each(
-    records: np.ndarray,
-    stride: int,
-    steps: np.ndarray,
-    parameters: np.ndarray,
-    scratch: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    results: np.ndarray,
-    rule: Any,
-) -> None:
-    state, run, work, empty = scratch
-    for k in range(records.size // stride):
-        record = records[k * stride : (k + 1) * stride]
-        rest = parameters[k * policy.PARAMETER_SLOTS : (k + 1) * policy.PARAMETER_SLOTS]
-        result = results[k * layout.RESULT_SLOTS : (k + 1) * layout.RESULT_SLOTS]
-        precopy_one(record, steps, rest, state, run, work, result, empty, empty, rule)
-
-
 @inlined
-def _begin(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
+def _begin(
+    record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarray, work: np.ndarray, result: np.ndarray
+) -> None:
     """Set the guest before its first sync: everything pending, the pointer at address 0."""
-    for i in range(policy.STATE_SLOTS):
+    for i in range(layout.RESULT_SLOTS):
+        result[i] = 0.0
+    for i in range(policy.MEMORY):
         state[i] = 0.0
-    for i in range(RUN_SLOTS):
+    for i in range(ZEROED):
         run[i] = 0.0
     classes = int(record[CLASSES])
     phased = False
@@ -227,43 +209,36 @@ def _begin(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.nda
             pages += size
     run[COUNT] = count
     run[LEFT] = pages
-    run[QUOTA] = quota(record, record[PAGE_WIRE_BYTES])
+    run[AHEAD] = pages - record[ZERO_PAGES]
+    run[ZEROS_BEHIND] = record[ZERO_PAGES]
+    run[NORMAL_QUOTA] = run[ROOM] = quota(record, record[PAGE_WIRE_BYTES])
     run[ZERO_QUOTA] = quota(record, record[ZERO_WIRE_BYTES])
+    run[MOST] = np.inf
     run[WINDOW] = record[WINDOW_S] + record[WINDOW_EXTRA_S]
     run[PLAIN] = 0.0 if phased or record[WRITE_FAULT_S] > 0.0 else 1.0
     run[MARK] = run[T] = record[SETUP_S] + record[LEAD_S]
     run[WINDOW_START] = record[LEAD_S]
     state[policy.GUEST_BYTES] = pages * PAGE
     state[policy.STORAGE_BYTES] = record[layout.STORAGE_BYTES]
-    follow_link(record, steps, run)
+    follow_link(record, steps, run, run[T])
 
 
 @inlined
 def _sync(
-    record: np.ndarray,
-    steps: np.ndarray,
-    parameters: np.ndarray,
-    state: np.ndarray,
-    run: np.ndarray,
-    work: np.ndarray,
-    rounds: np.ndarray,
-    rule: Any,
-) -> int:
-    """Sync the bitmap, write the readings of a sync, and ask the policy."""
-    first = state[policy.ITERATION] == 0.0
-    marked = run[LEFT] if first else mark(record, steps, run, work)
+    record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarray, work: np.ndarray, rounds: np.ndarray
+) -> None:
+    """Sync the bitmap, and write the readings of a sync."""
+    marked = run[LEFT]
+    if state[policy.ITERATION] > 0.0:
+        marked = mark(record, steps, run, work)
     if rounds.size > 0:
         row(state, run, marked, record[SYNC_S], rounds)
     state[policy.ITERATION] += 1.0
     state[policy.DIRTIED_PAGES] = marked
-    synced_s = run[T]
     run[MARKED_ALL] += marked
+    run[SYNCED_S] = run[T]
     run[T] += record[SYNC_S]
     run[CHECK] = run[T] + record[POLL_S]
-    action = _ask_throttling(policy.SYNCED, record, steps, parameters, state, run, work, rule)
-    state[policy.ROUND_START_S] = synced_s
-    run[SYNC_BYTES] = run[BYTES]
-    return action
 
 
 @inlined
@@ -276,7 +251,6 @@ def _may_have_settled(state: np.ndarray, parameters: np.ndarray, run: np.ndarray
 
 @inlined
 def _ask_throttling(
-    event: int,
     record: np.ndarray,
     steps: np.ndarray,
     parameters: np.ndarray,
@@ -285,10 +259,10 @@ def _ask_throttling(
     work: np.ndarray,
     rule: Any,
 ) -> int:
-    """Ask the policy with the reading that only dirty-limit needs, and obey its order to throttle."""
+    """Ask the policy with all that it may read, and obey its order to throttle."""
     if parameters[policy.THROTTLE_RULE] == policy.DIRTY_LIMIT:
         state[policy.DIRTY_RATE] = dirty_rate(record, steps, run)
-    action: int = _ask(event, parameters, state, run, rule)
+    action: int = _ask(parameters, state, run, rule)
     if state[policy.THROTTLE] != run[THROTTLED]:
         count_writes(record, steps, run, work)
         run[THROTTLED] = state[policy.THROTTLE]
@@ -296,10 +270,7 @@ def _ask_throttling(
 
 
 @inlined
-def _ask(event: int, parameters: np.ndarray, state: np.ndarray, run: np.ndarray, rule: Any) -> int:
-    state[policy.NOW_S] = run[T]
-    state[policy.EVENT] = event
-    state[policy.REMAINING_BYTES] = run[LEFT] * PAGE
+def _ask(parameters: np.ndarray, state: np.ndarray, run: np.ndarray, rule: Any) -> int:
     state[policy.SENT_BYTES] = run[BYTES]
     state[policy.SENT_PAGES] = run[NORMAL] + run[ZERO]
     state[policy.ROUND_SENT_BYTES] = run[BYTES] - run[SYNC_BYTES]
@@ -317,28 +288,17 @@ def _finish(
     run: np.ndarray,
     work: np.ndarray,
     result: np.ndarray,
-    rounds: np.ndarray,
 ) -> None:
-    """Stop the guest, sync, send the rest, resume it; or leave it where it is."""
-    for i in range(layout.RESULT_SLOTS):
-        result[i] = 0.0
+    """Send the rest and resume the guest, or leave it where it is."""
+    if action in (policy.SWITCHOVER, policy.POSTCOPY):
+        result[layout.FINAL_PAGES] = run[LEFT]
+    else:
+        result[layout.SWITCHOVER_PAGES] = run[LEFT]
     if action == policy.TIME_OUT:
         run[T] = min(run[T], parameters[policy.TIME_LIMIT_S])
-    result[layout.SWITCHOVER_PAGES] = run[LEFT]
-    result[layout.FINAL_PAGES] = 0.0
-    if action in (policy.SWITCHOVER, policy.POSTCOPY):
-        run[T] += record[QUIESCE_S]
-        marked = mark(record, steps, run, work)
-        if rounds.size > 0:
-            row(state, run, marked, record[SYNC_S], rounds)
-        run[MARKED_ALL] += marked
-        run[STOPPED] = run[T]
-        state[policy.ITERATION] += 1.0
-        result[layout.FINAL_PAGES] = run[LEFT]
-        run[T] += record[SYNC_S]
     if action == policy.SWITCHOVER:
         stopped = parameters[policy.STRATEGY] == policy.STOPCOPY
-        send_all(record, steps, run, work, record[CAP] if stopped else np.inf)
+        send_all(record, steps, run, record[CAP] if stopped else np.inf)
         run[T] += record[LOAD_S] + record[RESUME_S]
         result[layout.DOWNTIME_S] = run[T] - run[STOPPED]
     else:

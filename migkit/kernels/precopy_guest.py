@@ -15,18 +15,25 @@ from migkit.kernels.layout import (
     WRITE_FAULT_S,
 )
 from migkit.kernels.precopy_state import (
+    AHEAD,
     COUNT,
     DEGRADED,
     HEAD,
+    LAST_CLASS,
     LAST_PIECE,
     LEFT,
     LOST,
     MARK,
+    NEWLY,
+    NOTHING,
+    ON_ZERO,
+    PASSED,
     PIECE_SLOTS,
     PIECES,
     PLAIN,
     THROTTLED,
     WRITES,
+    ZEROS_BEHIND,
     T,
 )
 
@@ -36,29 +43,78 @@ __all__ = ["count_writes", "dirty_rate", "mark"]
 @inlined
 def mark(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
     """Move what was written since the last sync to the pending pages; return how many it adds."""
-    count_writes(record, steps, run, work)
+    plain_s = 0.0
+    if run[PLAIN] > 0.0 and run[THROTTLED] == 0.0:
+        plain_s = max(0.0, run[T] - run[MARK])
+        run[MARK] = run[T]
+    else:
+        count_writes(record, steps, run, work)
+    _turn(record, run, work)
     if run[COUNT] > PIECES - 4:
         precopy_ring.make_room(run, work)
     classes = int(record[CLASSES])
     for c in range(classes):
-        if int(record[CLASS_BASE + c * CLASS_SLOTS + layout.KIND]) == dirty.SWEEP:
+        base = CLASS_BASE + c * CLASS_SLOTS
+        kind = record[base + layout.KIND]
+        work[WRITES + c] += record[base + layout.WRITES_PER_S] * plain_s
+        if kind == dirty.SWEEP:
             precopy_ring.mark_sweep(record, run, work, c)
-            work[WRITES + c] = 0.0
-    left = 0.0
-    for i in range(int(run[COUNT])):
-        at = ((int(run[HEAD]) + i) & LAST_PIECE) * PIECE_SLOTS
-        c = int(work[at])
-        if c < classes:
-            base = CLASS_BASE + c * CLASS_SLOTS
-            kind = int(record[base + layout.KIND])
-            newly = dirty.newly_dirty(kind, record[base + layout.PAGES], work[WRITES + c], record[GRAIN_PAGES])
-            work[at + 2] += (1.0 - work[at + 2]) * newly
-        left += work[at + 1] * work[at + 2]
-    for c in range(classes):
+            work[NEWLY + c] = 0.0
+        else:
+            pages = record[base + layout.PAGES]
+            work[NEWLY + c] = dirty.newly_dirty(kind, pages, work[WRITES + c], record[GRAIN_PAGES])
         work[WRITES + c] = 0.0
+    left = 0.0
+    ahead = 0.0
+    head, count = int(run[HEAD]), int(run[COUNT])
+    for i in range(head, head + count):
+        at = (i & LAST_PIECE) * PIECE_SLOTS
+        c = int(work[at]) & LAST_CLASS
+        share = work[at + 2]
+        if c < classes:
+            share += (1.0 - share) * work[NEWLY + c]
+            work[at + 2] = share
+        elif c > classes:
+            ahead = left
+        left += work[at + 1] * share
+    if run[ON_ZERO] == 0.0:
+        run[AHEAD] = ahead if run[ZEROS_BEHIND] > 0.0 else left
     marked = left - run[LEFT]
     run[LEFT] = left
     return max(0.0, marked)
+
+
+@inlined
+def _turn(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
+    """Turn the ring by the pages that were sent; those that may be written again go behind the last piece."""
+    classes = record[CLASSES]
+    passed = run[PASSED]
+    run[PASSED] = 0.0
+    head, count = int(run[HEAD]), int(run[COUNT])
+    for _ in range(count):
+        if passed <= NOTHING:
+            break
+        at = head * PIECE_SLOTS
+        segment, pages, first = work[at], work[at + 1], work[at + 3]
+        pending = pages * work[at + 2]
+        if pending > passed + NOTHING:
+            pages *= passed / pending
+            work[at + 1] -= pages
+            work[at + 3] += pages
+            passed = 0.0
+        else:
+            passed -= pending
+            head = (head + 1) & LAST_PIECE
+            count -= 1
+        if segment < classes:
+            last = ((head + count - 1) & LAST_PIECE) * PIECE_SLOTS
+            if count > 0 and work[last] == segment and work[last + 2] == 0.0 and work[last + 3] < first:
+                work[last + 1] += pages
+            else:
+                last = ((head + count) & LAST_PIECE) * PIECE_SLOTS
+                work[last], work[last + 1], work[last + 2], work[last + 3] = segment, pages, 0.0, first
+                count += 1
+    run[HEAD], run[COUNT] = head, count
 
 
 @inlined
@@ -72,14 +128,8 @@ def count_writes(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: n
     span_s = run[T] - run[MARK]
     if span_s <= 0.0:
         return
-    run[MARK] = run[T]
     classes = int(record[CLASSES])
-    if run[PLAIN] > 0.0 and run[THROTTLED] == 0.0:
-        for c in range(classes):
-            work[WRITES + c] += record[CLASS_BASE + c * CLASS_SLOTS + layout.WRITES_PER_S] * span_s
-        return
     share = 1.0
-    run[MARK] -= span_s
     if run[THROTTLED] > 0.0 or record[WRITE_FAULT_S] > 0.0:
         share = _progress(record, steps, run, work, span_s)
     for c in range(classes):

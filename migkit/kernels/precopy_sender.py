@@ -1,8 +1,11 @@
-"""The sender: windows and bursts under a cap, polls without one, the scan pointer that goes around."""
+"""The sender: windows and bursts under a cap, polls without one, the scan pointer that goes around.
+
+What lies ahead of the pointer is a run of pages that cost alike: pages sent in full, then the zero pages,
+then pages sent in full. Windows do not care where in a run one piece ends and the next begins, so the
+sender counts the pages that it has passed, and the ring is turned by them at the next sync.
+"""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -10,7 +13,6 @@ from migkit.kernels import policy
 from migkit.kernels._jit import inlined, lean
 from migkit.kernels.layout import (
     CAP,
-    CLASSES,
     DEVICE_BYTES,
     FLUSH_PAGES,
     FLUSH_PAGES_TOO,
@@ -25,115 +27,105 @@ from migkit.kernels.layout import (
     ZERO_WIRE_BYTES,
 )
 from migkit.kernels.precopy_state import (
+    AHEAD,
     BYTES,
     CHANGE,
     CHECK,
-    COUNT,
-    HEAD,
-    LAST_PIECE,
+    FULL_BANDWIDTH,
     LEFT,
     LOWEST,
+    MOST,
     NORMAL,
+    NORMAL_QUOTA,
     NOTHING,
+    ON_ZERO,
     PAGE,
-    PIECE_SLOTS,
+    PAGE_S,
+    PASSED,
     QUOTA,
+    ROOM,
     SAME,
     SLACK_S,
     SPEED,
     WINDOW,
     WINDOW_BYTES,
     WINDOW_START,
+    WIRE_BYTES,
     ZERO,
     ZERO_QUOTA,
+    ZEROS_BEHIND,
     T,
 )
 
-__all__ = ["follow_link", "pass_pages", "quota", "send", "send_all"]
+__all__ = ["follow_link", "price", "quota", "send", "send_all"]
 
 
 @inlined
-def send(
-    record: np.ndarray,
-    steps: np.ndarray,
-    state: np.ndarray,
-    run: np.ndarray,
-    work: np.ndarray,
-) -> int:
+def send(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarray) -> int:
     """Send until the policy must be asked; return the event.
 
-    Each turn does one of: send a piece that fits in what is left of the window; end a window or
-    a poll within a piece; jump over whole windows within a piece.
+    Each turn does one of: send the rest of a run, which fits in what is left of the window; end a window
+    or a poll within a run; jump over whole windows within a run.
     """
+    if run[LEFT] <= 0.0:
+        _end_window(record, state, run)
+        return policy.EMPTY
     wake_pages = state[policy.WAKE_REMAINING_BYTES] / PAGE
     wake_s = state[policy.WAKE_TIME_S]
-    if run[LEFT] <= 0.0:
-        _end_window(record, state, run, run[T])
-        return policy.EMPTY
-    classes = record[CLASSES]
-    now_s, window_bytes, left, check_s = run[T], run[WINDOW_BYTES], run[LEFT], run[CHECK]
+    now_s, start_s, check_s, left = run[T], run[WINDOW_START], run[CHECK], run[LEFT]
+    ahead, room, window_bytes, passed = run[AHEAD], run[ROOM], run[WINDOW_BYTES], 0.0
+    bandwidth = state[policy.BANDWIDTH]
     event = policy.EMPTY
     while left > 0.0:
         if now_s >= run[CHANGE] - SLACK_S:
-            run[T] = now_s
-            follow_link(record, steps, run)
-        at = int(run[HEAD]) * PIECE_SLOTS
-        pending = work[at + 1] * work[at + 2]
-        if work[at] > classes:
-            wire_bytes, quota_pages, cpu_s, counter = (
-                record[ZERO_WIRE_BYTES],
-                run[ZERO_QUOTA],
-                record[ZERO_CPU_S],
-                ZERO,
-            )
-        else:
-            wire_bytes, cpu_s = record[PAGE_WIRE_BYTES], record[PAGE_CPU_S]
-            quota_pages, counter = run[QUOTA], NORMAL
-        page_s = max(wire_bytes / run[SPEED], cpu_s)
-        by_bytes = max(0.0, quota_pages - window_bytes / wire_bytes)
-        by_time = max(0.0, min(math.ceil((check_s - now_s - SLACK_S) / page_s), (run[CHANGE] - now_s) / page_s))
-        pages = min(by_bytes, by_time)
+            follow_link(record, steps, run, now_s)
+        if ahead <= 0.0:
+            _count(run, passed)
+            passed = 0.0
+            ahead = _next_run(record, run, left)
+            room = max(0.0, run[QUOTA] - window_bytes / run[WIRE_BYTES])
+        pages = min(ahead, room)
+        sent_s = now_s + pages * run[PAGE_S]
         number = 0.0
-        if pending <= pages:
-            pages = pending
-            now_s += pages * page_s
-        elif by_bytes <= by_time:
+        by_time = np.inf
+        if sent_s > min(check_s - SLACK_S, run[CHANGE]):
+            whole = np.ceil((check_s - now_s - SLACK_S) / run[PAGE_S])
+            by_time = max(0.0, min(whole, (run[CHANGE] - now_s) / run[PAGE_S]))
+        if by_time < pages:
+            pages = by_time
+            sent_s = now_s + pages * run[PAGE_S]
+            number = 1.0 if sent_s >= max(check_s, start_s + record[WINDOW_S]) - SLACK_S else 0.0
+        elif ahead > room:
             number = 1.0
-            bandwidth = quota_pages * wire_bytes / run[WINDOW]
-            if window_bytes == 0.0 and _same(bandwidth, state[policy.BANDWIDTH]):
+            if window_bytes == 0.0 and _same(run[FULL_BANDWIDTH], bandwidth):
                 left_s = min(wake_s, run[CHANGE]) - now_s
-                number = _jump(pending, quota_pages, left - wake_pages, left_s, run[WINDOW])
-                pages = number * quota_pages
-            now_s += min(pages, quota_pages) * page_s
-        else:
-            now_s += pages * page_s
-            number = 1.0 if now_s >= max(check_s, run[WINDOW_START] + record[WINDOW_S]) - SLACK_S else 0.0
-        left -= pages
-        sent_bytes = pages * wire_bytes
-        run[BYTES] += sent_bytes
-        run[counter] += pages
-        window_bytes += sent_bytes
-        pass_pages(run, work, at, classes, pages, pending)
-        if left <= NOTHING:
-            left = 0.0
-        if number == 0.0 and (pages == pending or now_s < check_s - SLACK_S):
+                number = _jump(min(ahead, left - wake_pages + room) / room, left_s, run[WINDOW])
+                pages = number * room
+        now_s = sent_s
+        ahead -= pages
+        room -= pages
+        passed += pages
+        window_bytes += pages * run[WIRE_BYTES]
+        left = left - pages if left - pages > NOTHING else 0.0
+        if number == 0.0 and (ahead <= 0.0 or now_s < check_s - SLACK_S):
             continue
-        before = state[policy.BANDWIDTH]
-        check_s = now_s + record[POLL_S]
+        before = bandwidth
         if number > 0.0:
-            end_s = run[WINDOW_START] + number * run[WINDOW]
+            now_s = start_s + number * run[WINDOW]
             if number == 1.0:
-                late_s = max(0.0, now_s - end_s)
-                end_s += late_s
-                state[policy.BANDWIDTH] = window_bytes / (run[WINDOW] + late_s)
-            now_s = end_s
-            run[WINDOW_START] = end_s
+                now_s = max(now_s, sent_s)
+                bandwidth = window_bytes / (now_s - start_s)
+            start_s = now_s
+            room = run[QUOTA]
             window_bytes = 0.0
-            check_s = end_s + record[POLL_S]
-        if left < wake_pages or now_s >= wake_s or not _same(state[policy.BANDWIDTH], before):
+        check_s = now_s + record[POLL_S]
+        if left < wake_pages or now_s >= wake_s or not _same(bandwidth, before):
             event = policy.WINDOW
             break
-    run[T], run[WINDOW_BYTES], run[LEFT], run[CHECK] = now_s, window_bytes, left, check_s
+    _count(run, passed)
+    state[policy.BANDWIDTH] = bandwidth
+    run[T], run[WINDOW_START], run[CHECK], run[LEFT] = now_s, start_s, check_s, left
+    run[AHEAD], run[ROOM], run[WINDOW_BYTES] = ahead, room, window_bytes
     return event
 
 
@@ -151,7 +143,7 @@ def _flushed(pages: float, flush_pages: float) -> float:
     """Return the first multiple of ``flush_pages`` beyond ``pages``."""
     if flush_pages == 0.0:
         return pages
-    return (math.floor(pages / flush_pages) + 1.0) * flush_pages
+    return (np.floor(pages / flush_pages) + 1.0) * flush_pages
 
 
 @inlined
@@ -160,56 +152,64 @@ def _same(bandwidth: float, other: float) -> bool:
 
 
 @inlined
-def _jump(pending: float, quota_pages: float, above: float, time_left_s: float, window_s: float) -> float:
-    """Return how many whole windows pass before anything can happen."""
-    number = min(math.floor(pending / quota_pages), math.floor(above / quota_pages) + 1.0)
+def _jump(windows: float, time_left_s: float, window_s: float) -> float:
+    """Return how many whole windows pass before anything can happen: before the pages do, or the time is over."""
+    number = np.floor(windows)
     if time_left_s < number * window_s:
-        number = math.ceil(time_left_s / window_s)
+        number = np.ceil(time_left_s / window_s)
     return max(1.0, number)
 
 
 @inlined
-def pass_pages(run: np.ndarray, work: np.ndarray, at: int, classes: float, pages: float, pending: float) -> None:
-    """Move the pointer past ``pages`` of the ``pending`` pages of the first piece, which lies at ``at``.
-
-    Pages that may be written again are put behind the last piece.
-    """
-    segment = work[at]
-    passed = work[at + 1]
-    first = work[at + 3]
-    count = int(run[COUNT])
-    head = int(run[HEAD])
-    if pages < pending:
-        passed *= pages / pending
-        work[at + 1] -= passed
-        work[at + 3] += passed
+def _count(run: np.ndarray, pages: float) -> None:
+    """Count pages of the present run as sent."""
+    run[PASSED] += pages
+    run[BYTES] += pages * run[WIRE_BYTES]
+    if run[ON_ZERO] > 0.0:
+        run[ZERO] += pages
     else:
-        head = (head + 1) & LAST_PIECE
-        count -= 1
-        run[HEAD] = head
-    if segment < classes:
-        last = ((head + count - 1) & LAST_PIECE) * PIECE_SLOTS
-        if count > 0 and work[last] == segment and work[last + 2] == 0.0 and work[last + 3] < first:
-            work[last + 1] += passed
-        else:
-            last = ((head + count) & LAST_PIECE) * PIECE_SLOTS
-            work[last], work[last + 1], work[last + 2], work[last + 3] = segment, passed, 0.0, first
-            count += 1
-    run[COUNT] = count
+        run[NORMAL] += pages
+
+
+@inlined
+def _next_run(record: np.ndarray, run: np.ndarray, left: float) -> float:
+    """Come to the zero pages, or to the pages behind them; return how many there are."""
+    if run[ZEROS_BEHIND] > 0.0:
+        run[ON_ZERO] = 1.0
+        left = run[ZEROS_BEHIND]
+        run[ZEROS_BEHIND] = 0.0
+    else:
+        run[ON_ZERO] = 0.0
+    price(record, run)
+    return left
+
+
+@inlined
+def price(record: np.ndarray, run: np.ndarray) -> None:
+    """Set what a page of the present run costs, and how many of them a window holds."""
+    if run[ON_ZERO] > 0.0:
+        wire_bytes, cpu_s, pages = record[ZERO_WIRE_BYTES], record[ZERO_CPU_S], run[ZERO_QUOTA]
+    else:
+        wire_bytes, cpu_s, pages = record[PAGE_WIRE_BYTES], record[PAGE_CPU_S], run[NORMAL_QUOTA]
+    run[WIRE_BYTES] = wire_bytes
+    run[QUOTA] = pages
+    run[PAGE_S] = max(wire_bytes / min(run[MOST], run[SPEED]), cpu_s)
+    run[FULL_BANDWIDTH] = pages * wire_bytes / run[WINDOW]
 
 
 @lean
-def _end_window(record: np.ndarray, state: np.ndarray, run: np.ndarray, sent_s: float) -> None:
+def _end_window(record: np.ndarray, state: np.ndarray, run: np.ndarray) -> None:
     """Wait for the end of a window in which nothing is left to send."""
-    end_s = max(sent_s, run[WINDOW_START] + run[WINDOW])
+    end_s = max(run[T], run[WINDOW_START] + run[WINDOW])
     state[policy.BANDWIDTH] = run[WINDOW_BYTES] / (end_s - run[WINDOW_START])
     run[T] = run[WINDOW_START] = end_s
     run[WINDOW_BYTES] = 0.0
+    run[ROOM] = run[QUOTA]
     run[CHECK] = end_s + record[POLL_S]
 
 
 @inlined
-def follow_link(record: np.ndarray, steps: np.ndarray, run: np.ndarray) -> None:
+def follow_link(record: np.ndarray, steps: np.ndarray, run: np.ndarray, now_s: float) -> None:
     """Set the path's speed now, and when it changes next."""
     run[SPEED] = record[GOODPUT]
     run[CHANGE] = np.inf
@@ -217,30 +217,32 @@ def follow_link(record: np.ndarray, steps: np.ndarray, run: np.ndarray) -> None:
     end_s = 0.0
     for i in range(first, first + int(record[STEP_COUNT])):
         end_s += steps[2 * i]
-        if run[T] < end_s - SLACK_S:
+        if now_s < end_s - SLACK_S:
             run[SPEED] = max(LOWEST, record[GOODPUT] * steps[2 * i + 1])
             run[CHANGE] = end_s
-            return
+            break
+    price(record, run)
 
 
 @inlined
-def send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, cap: float) -> None:
+def send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, cap: float) -> None:
     """Send all that is pending: pre-copy ends at the path's speed without the policy's cap, stop-copy keeps it."""
-    classes = int(record[CLASSES])
-    while run[COUNT] > 0.0 and run[LEFT] > 0.0:
+    run[MOST] = cap
+    price(record, run)
+    while run[LEFT] > 0.0:
         if run[T] >= run[CHANGE]:
-            follow_link(record, steps, run)
-        at = int(run[HEAD]) * PIECE_SLOTS
-        pending = work[at + 1] * work[at + 2]
-        zero = int(work[at]) == classes + 1
-        wire_bytes = record[ZERO_WIRE_BYTES] if zero else record[PAGE_WIRE_BYTES]
-        page_s = max(wire_bytes / min(cap, run[SPEED]), record[ZERO_CPU_S] if zero else record[PAGE_CPU_S])
-        pages = min(pending, (run[CHANGE] - run[T]) / page_s)
-        pass_pages(run, work, at, record[CLASSES], pages, pending)
+            follow_link(record, steps, run, run[T])
+        if run[AHEAD] <= 0.0:
+            run[AHEAD] = _next_run(record, run, run[LEFT])
+        pages = run[AHEAD]
+        sent_s = run[T] + pages * run[PAGE_S]
+        if sent_s > run[CHANGE]:
+            pages = min(pages, (run[CHANGE] - run[T]) / run[PAGE_S])
+            sent_s = run[CHANGE]
+        _count(run, pages)
+        run[T] = sent_s
+        run[AHEAD] -= pages
         run[LEFT] -= pages
-        run[BYTES] += pages * wire_bytes
-        run[ZERO if zero else NORMAL] += pages
-        run[T] = run[T] + pages * page_s if pages == pending else run[CHANGE]
         if run[LEFT] <= NOTHING:
             run[LEFT] = 0.0
     run[T] += record[DEVICE_BYTES] / run[SPEED]

@@ -20,46 +20,62 @@ from migkit.kernels.layout import (
 
 __all__ = ["point", "remember", "row", "skip"]
 
-# Slots of the running state
-T: Final = 0  # now [s]
-WINDOW_START: Final = 1
-WINDOW_BYTES: Final = 2
-LEFT: Final = 3  # pending pages
-BYTES: Final = 4  # on the wire so far
-NORMAL: Final = 5  # pages sent so far
-ZERO: Final = 6
-HEAD: Final = 7  # first piece of the ring
-COUNT: Final = 8  # pieces in the ring
-MARK: Final = 9  # writes are counted up to this time
-SPEED: Final = 10  # of the path at present [B/s]
-CHANGE: Final = 11  # when that ends [s]
-SYNC_BYTES: Final = 13
-CHECK: Final = 14  # when the sender looks at the rule next, if the cap does not bind
-LOST: Final = 15
-THROTTLED: Final = 16  # the throttle that MARK assumes
-ROW: Final = 17
-POINT: Final = 18
-MARKED_ALL: Final = 19
-STOPPED: Final = 21
-DEGRADED: Final = 22
-QUOTA: Final = 23  # pages of a window
-ZERO_QUOTA: Final = 24
-WINDOW: Final = 25  # its length [s]
-PLAIN: Final = 26  # 1: no phases and nothing that slows the guest but a throttle
-BEST_ITERATION: Final = 27  # the sync that left the least so far
-REMEMBERED: Final = 28  # a sum over what the policy remembers
-SKIPPED: Final = 29  # rounds that were jumped over
-BEST: Final = 30  # counts as of that sync
-RUN_SLOTS: Final = 40
+# Slots of the running state: those that begin at 0 ...
+BYTES: Final = 0  # on the wire so far
+NORMAL: Final = 1  # pages sent so far
+ZERO: Final = 2
+HEAD: Final = 3  # first piece of the ring
+WINDOW_BYTES: Final = 4
+SYNC_BYTES: Final = 5  # on the wire when the last sync was
+MARKED_ALL: Final = 6
+LOST: Final = 7
+DEGRADED: Final = 8
+THROTTLED: Final = 9  # the throttle that MARK assumes
+STOPPED: Final = 10
+ROW: Final = 11
+POINT: Final = 12
+PASSED: Final = 13  # pages sent since the ring was turned last
+ON_ZERO: Final = 14  # 1: the run ahead is the zero pages
+BEST_ITERATION: Final = 15  # the sync that left the least so far
+REMEMBERED: Final = 16  # a sum over what the policy remembers
+SKIPPED: Final = 17  # rounds that were jumped over
+ZEROED: Final = 20
+# ... and those that are set
+T: Final = 20  # now [s]
+WINDOW_START: Final = 21
+LEFT: Final = 22  # pending pages
+COUNT: Final = 23  # pieces in the ring
+MARK: Final = 24  # writes are counted up to this time
+SPEED: Final = 25  # of the path at present [B/s]
+CHANGE: Final = 26  # when that ends [s]
+SYNCED_S: Final = 27  # when the last sync began
+CHECK: Final = 28  # when the sender looks at the rule next, if the cap does not bind
+NORMAL_QUOTA: Final = 29  # full pages of a window
+ZERO_QUOTA: Final = 30
+WINDOW: Final = 31  # its length [s]
+PLAIN: Final = 32  # 1: no phases and nothing that slows the guest but a throttle
+BEST: Final = 33  # counts as of the sync that left the least, COUNTED of them
+MOST: Final = 39  # the sender's own limit within a burst [B/s]
+# The run of pages ahead of the scan pointer, which cost alike
+AHEAD: Final = 40  # its pending pages
+ZEROS_BEHIND: Final = 41  # zero pages that follow it
+ROOM: Final = 42  # pages of it that the present window still takes
+QUOTA: Final = 43  # pages of it that a window takes
+WIRE_BYTES: Final = 44  # what a page of it costs ...
+PAGE_S: Final = 45
+FULL_BANDWIDTH: Final = 46  # a window full of it [B/s]
+RUN_SLOTS: Final = 48
 
 # The ring, the classes' writes and where their sweeps stand lie in one work array.
 PIECES: Final = 64  # a power of two
 LAST_PIECE: Final = PIECES - 1
 PIECE_SLOTS: Final = 4  # segment, pages, pending share, first page within the segment
 WRITES: Final = PIECES * PIECE_SLOTS
-MAX_CLASSES: Final = 64
+MAX_CLASSES: Final = 64  # a power of two
+LAST_CLASS: Final = MAX_CLASSES - 1
 POSITIONS: Final = WRITES + MAX_CLASSES
-WORK_SLOTS: Final = POSITIONS + MAX_CLASSES
+NEWLY: Final = POSITIONS + MAX_CLASSES  # share of each class that the last sync found dirty
+WORK_SLOTS: Final = NEWLY + MAX_CLASSES
 
 PAGE: Final = 4096.0
 NOTHING: Final = 1e-4  # pages: below it is rounding

@@ -1,14 +1,22 @@
-/* The expected-value engine of migkit/kernels/precopy.py under QEMU's rule, for classes of random
- * writes without phases, an unlimited schedule and no throttle: the same algorithm, written for speed in C.
- * The benchmark passes the slots of the records (migkit/kernels/layout.py) as macros. */
+/* The expected-value engine of migkit/kernels/precopy.py under QEMU's rule, for pre-copy of random classes without phases
+ * over a path of one speed: the same algorithm over the same records, written for speed in C. It gives up where the
+ * engine jumps over rounds that are alike. The benchmark passes the slots of the records (migkit/kernels/layout.py)
+ * as macros, those of the policy's (migkit/kernels/policies/record.py) with P_ before them. */
 #include <math.h>
 #include <string.h>
 
-enum { PIECES = 64 };
-#define SLACK_S 1e-9 /* two moments nearer than this are one */
+enum { PIECES = 64, MAX_CLASSES = 64 };
+#define NOTHING 1e-4
+#define SLACK_S 1e-9
+#define ROUNDS_TO_SETTLE 50
 typedef struct { int segment; double pages, share, first; } Piece;
-enum { CONTINUE, SYNC, SWITCHOVER };
-enum { WINDOW, EMPTY, SYNCED };
+
+static inline double least(double a, double b) { return b < a ? b : a; }
+static inline double most(double a, double b) { return b > a ? b : a; }
+
+/* The run of pages ahead of the scan pointer, which cost alike. */
+typedef struct { double ahead, zeros_behind, wire, page_s, quota, full_bandwidth; int zero; } Run;
+typedef struct { Piece pieces[PIECES]; int head, count; } Ring;
 
 static inline double flushed(double pages, double flush)
 {
@@ -21,160 +29,222 @@ static inline double quota(const double *r, double wire)
     return isinf(pages) ? pages : 0.5 * (flushed(pages, r[FLUSH_PAGES]) + flushed(pages, r[FLUSH_PAGES_TOO]));
 }
 
-static inline int decide(int event, double left, double bandwidth, double limit_s, double *wake_pages)
+/* QEMU's rule within migkit/kernels/policy.py: readings and orders stand in the state record. */
+static inline int decide(double *state, const double *p)
 {
-    double threshold = bandwidth * limit_s, remaining = left * 4096.0;
-    *wake_pages = threshold / 4096.0;
-    if (remaining > 0 && remaining >= threshold) return CONTINUE;
-    if (remaining < threshold && event != SYNCED) return SYNC;
-    return SWITCHOVER;
+    if (state[P_NOW_S] >= p[P_TIME_LIMIT_S]) return P_TIME_OUT;
+    if (p[P_STRATEGY] != P_PRECOPY) return P_SWITCHOVER;
+    double bandwidth = p[P_SWITCHOVER_BANDWIDTH] > 0 ? p[P_SWITCHOVER_BANDWIDTH] : state[P_BANDWIDTH];
+    double threshold = bandwidth * p[P_LIMIT_S], remaining = state[P_REMAINING_BYTES];
+    state[P_DOWNTIME_LIMIT_S] = p[P_LIMIT_S];
+    state[P_WAKE_REMAINING_BYTES] = threshold;
+    state[P_WAKE_TIME_S] = p[P_TIME_LIMIT_S];
+    if (remaining > 0 && remaining >= threshold) return P_CONTINUE;
+    if (remaining < threshold && state[P_EVENT] != P_SYNCED) return P_SYNC;
+    return P_SWITCHOVER;
 }
 
-static void pass(Piece *ring, int *head, int *count, int classes, double pages, double pending)
+/* Write the readings of a decision and take it. */
+static inline int ask(double *state, const double *p, int event, double now, double left, double bytes, double pages,
+                      double synced_bytes)
 {
-    Piece *first = &ring[*head];
-    int segment = first->segment;
-    double passed = first->pages, from = first->first;
-    if (pages < pending) {
-        passed *= pages / pending;
-        first->pages -= passed;
-        first->first += passed;
-    } else {
-        *head = (*head + 1) % PIECES;
-        --*count;
-    }
-    if (segment < classes) {
-        Piece *last = &ring[(*head + *count + PIECES - 1) % PIECES];
-        if (*count > 0 && last->segment == segment && last->share == 0 && last->first < from) {
-            last->pages += passed;
+    state[P_NOW_S] = now;
+    state[P_EVENT] = event;
+    state[P_REMAINING_BYTES] = left * 4096.0;
+    state[P_SENT_BYTES] = bytes;
+    state[P_SENT_PAGES] = pages;
+    state[P_ROUND_SENT_BYTES] = bytes - synced_bytes;
+    return decide(state, p);
+}
+
+static inline void price(const double *r, Run *run, const double *quotas, double window_s)
+{
+    run->wire = r[run->zero ? ZERO_WIRE_BYTES : PAGE_WIRE_BYTES];
+    run->quota = quotas[run->zero];
+    run->page_s = most(run->wire / r[GOODPUT], r[run->zero ? ZERO_CPU_S : PAGE_CPU_S]);
+    run->full_bandwidth = run->quota * run->wire / window_s;
+}
+
+static inline void next_run(const double *r, Run *run, const double *quotas, double window_s, double left)
+{
+    run->zero = run->zeros_behind > 0;
+    run->ahead = run->zero ? run->zeros_behind : left;
+    run->zeros_behind = 0;
+    price(r, run, quotas, window_s);
+}
+
+static void turn(Ring *ring, int classes, double passed)
+{
+    for (int left = ring->count; left > 0 && passed > NOTHING; left--) {
+        Piece *first = &ring->pieces[ring->head];
+        int segment = first->segment;
+        double pages = first->pages, pending = pages * first->share, from = first->first;
+        if (pending > passed + NOTHING) {
+            pages *= passed / pending;
+            first->pages -= pages;
+            first->first += pages;
+            passed = 0;
         } else {
-            ring[(*head + *count) % PIECES] = (Piece){segment, passed, 0, from};
-            ++*count;
+            passed -= pending;
+            ring->head = (ring->head + 1) % PIECES;
+            ring->count--;
+        }
+        if (segment < classes) {
+            Piece *last = &ring->pieces[(ring->head + ring->count + PIECES - 1) % PIECES];
+            if (ring->count > 0 && last->segment == segment && last->share == 0 && last->first < from)
+                last->pages += pages;
+            else
+                ring->pieces[(ring->head + ring->count++) % PIECES] = (Piece){segment, pages, 0, from};
         }
     }
 }
 
-static double mark(const double *r, Piece *ring, int head, int count, int classes, double span_s)
+static double mark(const double *r, Ring *ring, Run *run, int classes, double passed, double span_s)
 {
-    double left = 0;
-    for (int i = 0; i < count; i++) {
-        Piece *p = &ring[(head + i) % PIECES];
-        if (p->segment < classes) {
-            const double *c = r + CLASS_BASE + p->segment * CLASS_SLOTS;
-            double writes = c[WRITES_PER_S] * span_s, newly = 0;
-            if (writes > 0) newly = -expm1(-writes / c[PAGES]);
-            p->share += (1 - p->share) * newly;
-        }
+    double newly[MAX_CLASSES], left = 0, ahead = 0;
+    turn(ring, classes, passed);
+    for (int c = 0; c < classes; c++) {
+        const double *class = r + CLASS_BASE + c * CLASS_SLOTS;
+        double writes = class[WRITES_PER_S] * span_s;
+        newly[c] = writes > 0 ? -expm1(-writes / class[PAGES]) : 0;
+    }
+    for (int i = 0; i < ring->count; i++) {
+        Piece *p = &ring->pieces[(ring->head + i) % PIECES];
+        int c = p->segment;
+        if (c < classes)
+            p->share += (1 - p->share) * newly[c];
+        else if (c > classes)
+            ahead = left;
         left += p->pages * p->share;
     }
+    if (!run->zero) run->ahead = run->zeros_behind > 0 ? ahead : left;
     return left;
 }
 
-static void one(const double *r, double limit_s, double *out)
+static void one(const double *r, const double *p, double *out)
 {
-    Piece ring[PIECES];
-    int classes = (int)r[CLASSES], head = 0, count = 0, action, event;
-    double left = 0, bytes = 0, sent[2] = {0, 0}, window_bytes = 0, bandwidth = 0, wake_pages, iterations = 1;
-    double marked_all, mark_s;
+    Ring ring;
+    double state[P_STATE_SLOTS] = {0}, best = INFINITY, best_at = 0, kept[6], synced_bytes = 0;
+    int classes = (int)r[CLASSES], action, event;
+    double left = 0, bytes = 0, sent[2] = {0, 0}, window_bytes = 0, bandwidth = 0;
+    ring.head = ring.count = 0;
     for (int c = 0; c < classes + 2; c++) {
         double size = c < classes ? r[CLASS_BASE + c * CLASS_SLOTS + PAGES] : r[c == classes ? NORMAL_PAGES : ZERO_PAGES];
-        if (size > 0) { ring[count++] = (Piece){c, size, 1, 0}; left += size; }
+        if (size > 0) { ring.pieces[ring.count++] = (Piece){c, size, 1, 0}; left += size; }
     }
     double quotas[2] = {quota(r, r[PAGE_WIRE_BYTES]), quota(r, r[ZERO_WIRE_BYTES])};
-    double window_s = r[WINDOW_S] + r[WINDOW_EXTRA_S];
-    double now = r[SETUP_S] + r[LEAD_S], start = r[LEAD_S], check;
-    mark_s = now;
-    marked_all = left;
-    now += r[SYNC_S];
-    check = now + r[POLL_S];
-    action = decide(SYNCED, left, bandwidth, limit_s, &wake_pages);
-    for (;;) {
-        if (action == SYNC) {
-            double before = left;
-            left = mark(r, ring, head, count, classes, now - mark_s);
+    double window_s = r[WINDOW_S] + r[WINDOW_EXTRA_S], passed = 0, room = quotas[0];
+    double now = r[SETUP_S] + r[LEAD_S], start = r[LEAD_S], check, mark_s = now, marked_all = left, stopped = now;
+    Run run = {left - r[ZERO_PAGES], r[ZERO_PAGES]};
+    price(r, &run, quotas, window_s);
+    event = P_SYNCED;
+    for (int stopping = 0;;) {
+        if (event == P_SYNCED || stopping) {
+            double before = left, synced_s = now;
+            if (state[P_ITERATION] > 0) {
+                left = mark(r, &ring, &run, classes, passed, now - mark_s);
+                marked_all += left - before;
+                state[P_DIRTIED_PAGES] = left - before;
+            }
+            passed = 0;
             mark_s = now;
-            marked_all += left - before;
-            iterations++;
+            state[P_ITERATION]++;
             now += r[SYNC_S];
             check = now + r[POLL_S];
-            action = decide(SYNCED, left, bandwidth, limit_s, &wake_pages);
+            if (stopping) break;
+            action = ask(state, p, event, now, left, bytes, sent[0] + sent[1], synced_bytes);
+            state[P_ROUND_START_S] = synced_s;
+            synced_bytes = bytes;
+            if (left < best * (1 - 1e-3)) {
+                best = left;
+                best_at = state[P_ITERATION];
+                memcpy(kept, (double[]){now, bytes, sent[0], marked_all, 0, 0}, sizeof kept);
+            } else if (state[P_ITERATION] - best_at > ROUNDS_TO_SETTLE) {
+                action = SETTLED;
+            }
+        } else {
+            action = ask(state, p, event, now, left, bytes, sent[0] + sent[1], synced_bytes);
+        }
+        if (action == P_SYNC || (event == P_EMPTY && action == P_CONTINUE)) {
+            event = P_SYNCED;
             continue;
         }
-        if (action != CONTINUE) break;
-        event = EMPTY;
-        while (left > 0) {
-            Piece *p = &ring[head];
-            double pending = p->pages * p->share;
-            int zero = p->segment > classes;
-            double wire = r[zero ? ZERO_WIRE_BYTES : PAGE_WIRE_BYTES], quota_pages = quotas[zero];
-            double page_s = fmax(wire / r[GOODPUT], r[zero ? ZERO_CPU_S : PAGE_CPU_S]);
-            double by_bytes = fmax(0, quota_pages - window_bytes / wire), by_time = fmax(0, ceil((check - now - SLACK_S) / page_s));
-            double pages = fmin(by_bytes, by_time), number = 0;
-            if (pending <= pages) {
-                pages = pending;
-                now += pages * page_s;
-            } else if (by_bytes <= by_time) {
-                number = 1;
-                if (window_bytes == 0 && fabs(quota_pages * wire / window_s - bandwidth) <= 1e-9 * bandwidth) {
-                    number = fmin(floor(pending / quota_pages), floor((left - wake_pages) / quota_pages) + 1);
-                    number = fmax(1, number);
-                    pages = number * quota_pages;
-                }
-                now += fmin(pages, quota_pages) * page_s;
-            } else {
-                now += pages * page_s;
-                number = now >= fmax(check, start + r[WINDOW_S]) - SLACK_S;
-            }
-            left -= pages;
-            bytes += pages * wire;
-            sent[zero] += pages;
-            window_bytes += pages * wire;
-            pass(ring, &head, &count, classes, pages, pending);
-            if (left <= 1e-4) left = 0;
-            if (number == 0 && (pages == pending || now < check - SLACK_S)) continue;
-            double before = bandwidth;
-            check = now + r[POLL_S];
-            if (number > 0) {
-                double end = start + number * window_s;
-                if (number == 1) {
-                    double late = fmax(0, now - end);
-                    end += late;
-                    bandwidth = window_bytes / (window_s + late);
-                }
-                now = start = end;
-                window_bytes = 0;
-                check = end + r[POLL_S];
-            }
-            if (left < wake_pages || !(fabs(bandwidth - before) <= 1e-9 * before)) { event = WINDOW; break; }
+        if (action == P_SWITCHOVER) {
+            out[SWITCHOVER_PAGES] = left;
+            now += r[QUIESCE_S];
+            stopped = now;
+            stopping = 1;
+            continue;
         }
-        action = decide(event, left, bandwidth, limit_s, &wake_pages);
-        if (event == EMPTY && action == CONTINUE) action = SYNC;
+        if (action != P_CONTINUE) break;
+        double wake_pages = state[P_WAKE_REMAINING_BYTES] / 4096.0, wake_s = state[P_WAKE_TIME_S];
+        event = P_EMPTY;
+        while (left > 0) {
+            if (run.ahead <= 0) {
+                next_run(r, &run, quotas, window_s, left);
+                room = most(0, run.quota - window_bytes / run.wire);
+            }
+            double pages = least(run.ahead, room), sent_s = now + pages * run.page_s, number = 0;
+            double by_time = INFINITY;
+            if (sent_s > check - SLACK_S) by_time = most(0, ceil((check - now - SLACK_S) / run.page_s));
+            if (by_time < pages) {
+                pages = by_time;
+                sent_s = now + pages * run.page_s;
+                number = sent_s >= most(check, start + r[WINDOW_S]) - SLACK_S;
+            } else if (run.ahead > room) {
+                number = 1;
+                if (window_bytes == 0 && fabs(run.full_bandwidth - bandwidth) <= 1e-9 * bandwidth) {
+                    number = floor(least(run.ahead, left - wake_pages + room) / room);
+                    if (wake_s - now < number * window_s) number = ceil((wake_s - now) / window_s);
+                    number = most(1, number);
+                    pages = number * room;
+                }
+            }
+            now = sent_s;
+            run.ahead -= pages;
+            room -= pages;
+            passed += pages;
+            bytes += pages * run.wire;
+            sent[run.zero] += pages;
+            window_bytes += pages * run.wire;
+            left = left - pages > NOTHING ? left - pages : 0;
+            if (number == 0 && (run.ahead <= 0 || now < check - SLACK_S)) continue;
+            double before = bandwidth;
+            if (number > 0) {
+                now = start + number * window_s;
+                if (number == 1) {
+                    now = most(now, sent_s);
+                    bandwidth = window_bytes / (now - start);
+                }
+                start = now;
+                room = run.quota;
+                window_bytes = 0;
+            }
+            check = now + r[POLL_S];
+            if (left < wake_pages || now >= wake_s || !(fabs(bandwidth - before) <= 1e-9 * before)) {
+                event = P_WINDOW;
+                break;
+            }
+        }
+        state[P_BANDWIDTH] = bandwidth;
     }
-    out[SWITCHOVER_PAGES] = left;
-    now += r[QUIESCE_S];
-    double before = left, stopped = now;
-    left = mark(r, ring, head, count, classes, now - mark_s);
-    marked_all += left - before;
     out[FINAL_PAGES] = left;
-    now += r[SYNC_S];
-    while (count > 0 && left > 0) {
-        Piece *p = &ring[head];
-        double pending = p->pages * p->share;
-        int zero = p->segment > classes;
-        double wire = r[zero ? ZERO_WIRE_BYTES : PAGE_WIRE_BYTES];
-        now += pending * fmax(wire / r[GOODPUT], r[zero ? ZERO_CPU_S : PAGE_CPU_S]);
-        left -= pending;
-        bytes += pending * wire;
-        sent[zero] += pending;
-        pass(ring, &head, &count, classes, pending, pending);
-        if (left <= 1e-4) left = 0;
+    while (left > 0) {
+        if (run.ahead <= 0) next_run(r, &run, quotas, window_s, left);
+        double pages = run.ahead;
+        now += pages * run.page_s;
+        left -= pages;
+        bytes += pages * run.wire;
+        sent[run.zero] += pages;
+        run.ahead = 0;
+        if (left <= NOTHING) left = 0;
     }
     now += r[LOAD_S] + r[RESUME_S];
-    out[ACTION] = SWITCHOVER;
+    out[ACTION] = action;
     out[TOTAL_S] = now;
     out[DOWNTIME_S] = now - stopped;
     out[SENT] = bytes;
-    out[ITERATIONS] = iterations + 1;
+    out[ITERATIONS] = state[P_ITERATION];
     out[SENT_NORMAL] = sent[0];
     out[SENT_ZERO] = sent[1];
     out[MARKED] = marked_all;
@@ -184,6 +254,6 @@ void many(const double *records, long stride, long number, const double *paramet
 {
     for (long k = 0; k < number; k++) {
         memset(results + k * RESULT_SLOTS, 0, RESULT_SLOTS * sizeof(double));
-        one(records + k * stride, parameters[k * PARAMETER_SLOTS + LIMIT_S], results + k * RESULT_SLOTS);
+        one(records + k * stride, parameters + k * P_PARAMETER_SLOTS, results + k * RESULT_SLOTS);
     }
 }

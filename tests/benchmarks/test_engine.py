@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from migkit import DirtyClass, Guest, Policy, Scenario
-from migkit.kernels import _jit, layout, policy, precopy
+from migkit.kernels import _jit, layout, migrate, policy
+from migkit.kernels.policies import record
 from migkit.models import goodput
 from tests.benchmarks.turns import quickest_s
 from tests.conftest import require
@@ -27,7 +28,7 @@ def many_in_c(tmp_path_factory):
     require(shutil.which("gcc"), "no gcc; apt-get install gcc")
     library = tmp_path_factory.mktemp("engine") / "engine.so"
     slots = {name: value for name, value in vars(layout).items() if name.isupper()}
-    slots |= {"PARAMETER_SLOTS": policy.PARAMETER_SLOTS, "LIMIT_S": policy.LIMIT_S}
+    slots |= {f"P_{name}": value for name, value in vars(record).items() if name.isupper()}
     macros = [f"-D{name}={int(value)}" for name, value in slots.items()]
     source = Path(__file__).with_name("engine.c")
     subprocess.run(
@@ -74,9 +75,9 @@ def test_the_engine_keeps_up_with_c(many_in_c, record_property):
     _jit.compile_kernels()
     records, stride, steps, parameters = converging_guests()
     ours, theirs = np.zeros(NUMBER * layout.RESULT_SLOTS), np.zeros(NUMBER * layout.RESULT_SLOTS)
-    precopy.precopy_many(records[:stride], stride, steps, parameters[: policy.PARAMETER_SLOTS], ours, None)
+    migrate.migrate_many(records[:stride], stride, steps, parameters[: policy.PARAMETER_SLOTS], ours, None)
     ours_s, theirs_s = quickest_s(
-        lambda: precopy.precopy_many(records, stride, steps, parameters, ours, None),
+        lambda: migrate.migrate_many(records, stride, steps, parameters, ours, None),
         lambda: many_in_c(records, stride, NUMBER, parameters, theirs),
         TURNS,
     )

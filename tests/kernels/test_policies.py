@@ -615,3 +615,26 @@ def test_a_call_that_may_be_left_out_changes_nothing(name):
         if calm > now_s:
             assert run.ask(calm, policy.WINDOW, remaining, 1e8) == policy.CONTINUE
             assert (run.state[policy.MEMORY :] == before).all()
+
+
+def test_a_plain_policy_decides_as_the_general_function():
+    rng = np.random.default_rng(5)
+    parameters = policy.new_parameters()
+    parameters[policy.LIMIT_S], parameters[policy.TIME_LIMIT_S] = 0.3, 60.0
+    assert policy.is_plain(parameters)
+    for _ in range(300):
+        general = policy.new_state()
+        general[policy.NOW_S] = rng.uniform(0, 70)
+        general[policy.EVENT] = rng.choice([policy.WINDOW, policy.EMPTY, policy.SYNCED])
+        general[policy.BANDWIDTH] = rng.choice([0.0, 1e8])
+        general[policy.REMAINING_BYTES] = rng.choice([0.0, 1e6, 3e7, 1e9])
+        plain = general.copy()
+        assert policy.decide(general, parameters) == policy.decide_plain(plain, parameters)
+        np.testing.assert_array_equal(general, plain)
+
+
+@pytest.mark.parametrize("slot", [policy.POLICY, policy.STRATEGY, policy.THROTTLE_RULE])
+def test_a_policy_with_more_to_it_is_not_plain(slot):
+    parameters = policy.new_parameters()
+    parameters[slot] = 1
+    assert not policy.is_plain(parameters)
