@@ -11,7 +11,7 @@ path           time without a cap = bytes of full pages / goodput + zero pages x
 setup          first byte after the request, less the first sync
 quiesce        decision to guest stopped
 resume         ready to running
-push           time of a post-copy from the resumed guest on = bytes of full pages / push speed + zero pages x c
+push           time of a post-copy once the guest runs = bytes of full pages / push speed + zero pages x (c + c')
 service        blocktime / faults = fault service + a page's bytes / push speed
 registration   stopped guest's sync to ready, in post-copy = load + absent pages x registration
 tracking       running time - operations / demand = pages marked x write fault
@@ -221,8 +221,9 @@ def _push(traces: Sequence[Trace]) -> Block:
         push_s = trace.outcome.total_time_s - resumed_s
         sent, zero = (float(column(trace.rounds, n)[-1]) for n in ("sent_bytes", "zero_pages"))
         if trace.machine["postcopy"].get("recoveries", 0) == 0:
-            rows.append(((sent - ZERO_BYTES * zero, zero), push_s, _time_scatter(push_s) + 1e-3))
-    return _block("push", ("seconds_per_pushed_byte", "postcopy_zero_page_cpu_s"), rows, "pushes of post-copy")
+            rows.append(((sent - ZERO_BYTES * zero, zero, zero), push_s, _time_scatter(push_s) + 1e-3))
+    constants = ("seconds_per_pushed_byte", "zero_page_cpu_s", "postcopy_zero_page_cpu_s")
+    return _block("push", constants, rows, "pushes of post-copy")
 
 
 def _service(traces: Sequence[Trace]) -> Block:

@@ -11,22 +11,24 @@ from migkit.traces.columns import make_table
 from migkit.traces.schema import ROUND_COLUMNS, SAMPLE_COLUMNS, Outcome, Trace
 from migkit.units import MIB
 
-TRUE = Host(
-    goodput_bytes_per_s=1.2e9,
-    page_header_bytes=8.3,
-    zero_page_bytes=9.3,
-    zero_page_cpu_s=3e-7,
-    sync_base_s=0.8e-3,
-    sync_per_page_s=3e-8,
-    setup_s=0.02,
-    quiesce_s=0.004,
-    load_s=0.006,
-    resume_s=0.002,
-    postcopy_bytes_per_s=0.8e9,
+TRUE = dataclasses.replace(
+    Host(
+        goodput_bytes_per_s=1.2e9,
+        page_header_bytes=8.3,
+        zero_page_bytes=9.3,
+        zero_page_cpu_s=3e-7,
+        sync_base_s=0.8e-3,
+        sync_per_page_s=3e-8,
+        setup_s=0.02,
+        quiesce_s=0.004,
+        load_s=0.006,
+        resume_s=0.002,
+        postcopy_bytes_per_s=0.8e9,
+        fault_service_s=3e-4,
+        register_per_page_s=2e-7,
+    ).sends_as_harness(),
     postcopy_zero_page_cpu_s=6e-7,
-    fault_service_s=3e-4,
-    register_per_page_s=2e-7,
-).sends_as_harness()
+)
 
 
 def _scenario(memory_mib=256, writes_per_s=2000.0, cap=80e6, zero_mib=64, strategy="precopy", host=TRUE, **policy):
