@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, Final
 
+import plotly
 import plotly.graph_objects as go
+import traitlets
 
 from migkit.viz import CONFIG, Figure
 
@@ -21,13 +24,41 @@ def _same(one: Any, other: Any) -> bool:
 _WIDTH_PX: Final = 960  # a page measures a figure before it has a width of its own, and again when it is reloaded
 
 
+_PLOTLY: Final = (Path(plotly.__file__).parent / "package_data" / "widgetbundle.js").read_text(encoding="utf-8")
+
+# A page gives up a widget that has not begun after two seconds, and plotly's script may take longer to load.
+# So each figure begins at once, and they all wait for one copy of that script.
+_BEGIN: Final = """
+function load(text) {
+  globalThis.migkitPlotly ??= import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
+  return globalThis.migkitPlotly;
+}
+
+export default () => {
+  let figure;
+  return {
+    initialize(context) {
+      figure = load(context.model.get("_plotly")).then((script) => {
+        const widget = script.default();
+        widget.initialize(context);
+        return widget;
+      });
+    },
+    async render(context) {
+      return (await figure).render(context);
+    },
+  };
+};
+"""
+
+
 class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     """A figure widget whose state is always what it shows.
 
     plotly refreshes the state that a page asks for only when the figure is displayed, so a reloaded page
     would show the figure as it was first drawn. And it announces a figure to the page before it has any
     data; what it sends next is lost while the page still loads plotly's script, and the figure stays empty.
-    Here a figure is announced when it is complete.
+    Here a figure is announced when it is complete, and however long that script takes, the page shows it.
 
     Examples
     --------
@@ -38,6 +69,8 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     True
     """
 
+    _esm = _BEGIN
+    _plotly = traitlets.Unicode(_PLOTLY).tag(sync=True)
     _drawn = False  # plotly asks for the state of a figure that it has not yet made
 
     def __init__(self, figure: Figure) -> None:

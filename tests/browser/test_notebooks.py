@@ -51,7 +51,7 @@ def _readouts(page):
     return page.locator(f"{EXPLORER} .widget-readout").all_inner_texts()
 
 
-@pytest.mark.parametrize("notebook", ["00-start.ipynb"])
+@pytest.mark.parametrize("notebook", ["00-start.ipynb", "03-precopy-vs-postcopy.ipynb"])
 def test_a_moved_slider_moves_the_drawn_path_and_a_reload_keeps_it(page, lab, complaints, notebook):
     _open(page, lab, notebook)
     _run_all(page)
