@@ -92,7 +92,8 @@ def test_postcopy_stops_the_guest_for_less_than_a_full_copy_takes(nursery):
 )
 def test_compressed_frames_carry_the_same_memory_in_fewer_bytes(nursery, strategy, compression):
     pytest.importorskip({"zlib": "zlib", "zstd": "zstandard", "lz4": "lz4"}[compression])
-    trace = runs.run(scenario(strategy, fill="constant", compression=compression), seed=2, nursery=nursery)
+    case = scenario(strategy, fill="constant", compression=compression, time_limit_s=10.0)
+    trace = runs.run(case, seed=2, nursery=nursery)
     assert trace.outcome.verified
     pages = sum(trace.rounds["normal_pages"].to_pylist())
     assert trace.outcome.transferred_bytes < 4096 * pages / 4
@@ -101,7 +102,7 @@ def test_compressed_frames_carry_the_same_memory_in_fewer_bytes(nursery, strateg
 @pytest.mark.parametrize("strategy", ["precopy", "stopcopy", "postcopy", "hybrid"])
 @pytest.mark.parametrize(("streams", "compression"), [(2, "zlib"), (4, "none"), (32, "none")])
 def test_several_streams_carry_the_same_memory(nursery, strategy, streams, compression):
-    case = scenario(strategy, compression=compression, downtime_limit_s=0.5, writes_per_s=2_000)
+    case = scenario(strategy, compression=compression, downtime_limit_s=0.5, writes_per_s=2_000, time_limit_s=10.0)
     moving = dataclasses.replace(case.strategy, streams=streams)
     trace = runs.run(dataclasses.replace(case, strategy=moving), seed=5, nursery=nursery)
     assert trace.outcome.verified

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 from pathlib import Path
 from statistics import median
 
@@ -55,16 +54,20 @@ def test_all_runs_are_there(compared):
 
 def test_total_time(compared):
     off = errors(compared, "total_time_s", lambda p: p.total_time_s)
+    print(f"total time: median {median(off):.2%}, worst {max(off):.1%}")
     assert median(off) <= 0.01
     assert max(off) <= 0.04
 
 
 def test_bytes(compared):
-    assert median(errors(compared, "transferred_bytes", lambda p: p.transferred_bytes)) <= 0.01
+    off = errors(compared, "transferred_bytes", lambda p: p.transferred_bytes)
+    print(f"bytes: median {median(off):.2%}")
+    assert median(off) <= 0.01
 
 
 def test_downtime(compared):
     off = [abs(p.downtime_s - float(row["downtime_s"])) for row, p in compared if row["status"] == "completed"]
+    print(f"downtime: median {1e3 * median(off):.1f} ms")
     assert median(off) <= 0.006
 
 
@@ -75,7 +78,9 @@ def test_verdicts(compared):
 
 def test_hybrid_total_time(compared):
     done = [(row, p) for row, p in compared if row["postcopy_after_s"]]
-    assert all(math.isclose(p.total_time_s, float(row["total_time_s"]), rel_tol=0.03) for row, p in done)
+    off = [abs(p.total_time_s / float(row["total_time_s"]) - 1) for row, p in done]
+    print(f"hybrid, total time: worst {max(off):.1%}")
+    assert max(off) <= 0.03
 
 
 def test_the_interval_holds_most_runs(compared):
