@@ -4,48 +4,50 @@ import numpy as np
 import pytest
 
 from migkit import DirtyClass, Guest, Host, Policy, Scenario, predict, simulate
-from migkit.kernels import precopy_ring, precopy_sender, precopy_state
+from migkit.kernels import precopy_guest, precopy_state
 from migkit.models import goodput
 
 MIB = 2**20
 PAGES = 1000
 
 
-def pending_pages(run, work):
-    """Return the share of each page of the first class that is pending, from the pieces."""
-    shares = np.full(PAGES, np.nan)
-    for i in range(int(run[precopy_state.COUNT])):
-        at = ((int(run[precopy_state.HEAD]) + i) & precopy_state.LAST_PIECE) * precopy_state.PIECE_SLOTS
-        segment, pages, share, first = work[at : at + precopy_state.PIECE_SLOTS]
-        if segment == 0:
-            shares[round(first) : round(first + pages)] = share
-    return shares
+def pieces(run, work):
+    """Return the pieces in the order in which they are sent: first page, pages, pending share."""
+    ring = [
+        ((int(run[precopy_state.HEAD]) + i) & precopy_state.LAST_PIECE) * precopy_state.PIECE_SLOTS
+        for i in range(int(run[precopy_state.COUNT]))
+    ]
+    return [(round(work[at + 3]), round(work[at + 1]), work[at + 2]) for at in ring if work[at] == 0]
 
 
 @pytest.mark.parametrize("grain", [1, 16])
 def test_arcs_are_those_of_a_bitmap_whatever_is_sent_in_between(grain):
     region = DirtyClass(region_bytes=PAGES * 4096, writes_per_s=1.0, kind="sweep")
     guest = Guest(memory_bytes=PAGES * 4096, dirty=(region,), tracking_bytes=grain * 4096)
-    record = goodput.packed(Scenario(guest=guest))[0].record
+    packed = goodput.packed(Scenario(guest=guest))[0]
     run, work = np.zeros(precopy_state.RUN_SLOTS), np.zeros(precopy_state.WORK_SLOTS)
-    run[precopy_state.COUNT] = 1.0
+    run[precopy_state.COUNT] = run[precopy_state.PLAIN] = 1.0
+    run[precopy_state.LEFT] = PAGES
     work[: precopy_state.PIECE_SLOTS] = 0.0, PAGES, 1.0, 0.0
     bitmap, position = np.ones(PAGES), 0
     rng = np.random.default_rng(grain)
     for _ in range(300):
-        at = int(run[precopy_state.HEAD]) * precopy_state.PIECE_SLOTS
-        _, pages, share, first = work[at : at + precopy_state.PIECE_SLOTS]
-        sent = min(float(rng.integers(1, max(1, round(pages)), endpoint=True)), pages) * share
-        passed = sent if share else pages
-        bitmap[round(first) : round(first + passed)] = 0.0
-        precopy_sender.pass_pages(run, work, at, 1.0, sent, pages * share)
+        pending = [page for first, pages, share in pieces(run, work) if share for page in range(first, first + pages)]
+        sent = int(rng.integers(0, len(pending), endpoint=True))
+        bitmap[pending[:sent]] = 0.0
+        run[precopy_state.PASSED] = sent
+        run[precopy_state.LEFT] -= sent
         writes = int(rng.integers(0, 700))
         for page in (position + np.arange(writes)) % PAGES:
             bitmap[page // grain * grain : page // grain * grain + grain] = 1.0
         position = (position + writes) % PAGES
-        work[precopy_state.WRITES] = writes
-        precopy_ring.mark_sweep(record, run, work, 0)
-        np.testing.assert_array_equal(pending_pages(run, work), bitmap)
+        run[precopy_state.T] += writes
+        precopy_guest.mark(packed.record, packed.steps, run, work)
+        shares = np.full(PAGES, np.nan)
+        for first, pages, share in pieces(run, work):
+            shares[first : first + pages] = share
+        np.testing.assert_array_equal(shares, bitmap)
+        assert run[precopy_state.LEFT] == pytest.approx(bitmap.sum(), abs=1e-9)
 
 
 @pytest.mark.parametrize("writes_per_s", [4000.0, 12_000.0, 14_500.0, 20_000.0])
