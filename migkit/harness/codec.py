@@ -62,7 +62,7 @@ def by_name(name: str) -> Codec | None:
             f'strategy.compression: "{name}" needs a package that is not installed; pip install "migkit[compress]"'
         ) from error
     if name == "zstd":
-        return Codec(code, package.ZstdCompressor(level=1).compress, _expand_zstd(package))
+        return Codec(code, _compress_zstd(package), _expand_zstd(package))
     return Codec(code, lambda data: package.compress(data, store_size=False), _expand_lz4(package))
 
 
@@ -76,6 +76,13 @@ def _expand_zlib(data: Any, size: int) -> bytes:
         return zlib.decompressobj().decompress(data, size)
     except zlib.error as error:
         raise ValueError(str(error)) from error
+
+
+def _compress_zstd(package: Any) -> Callable[[Any], bytes]:
+    def compress(data: Any) -> bytes:
+        return bytes(package.ZstdCompressor(level=1).compress(data))  # anew: streams must not share one
+
+    return compress
 
 
 def _expand_zstd(package: Any) -> Callable[[Any, int], bytes]:

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 IDLE = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
 EXPLORER = ".jp-Cell-outputArea:has(.noUi-handle)"
@@ -28,6 +28,7 @@ def _open(page, lab, notebook):
     expect(page.locator(".jp-Notebook")).to_be_visible(timeout=START_MS)
     expect(page.locator(".jp-Toolbar-kernelName, .jp-KernelName").first).to_contain_text("Python 3", timeout=START_MS)
     expect(page.locator(IDLE)).to_be_attached(timeout=START_MS)
+    page.wait_for_load_state("networkidle")  # JupyterLab's extensions too, that of the widgets among them
 
 
 def _run_all(page):

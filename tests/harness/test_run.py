@@ -100,7 +100,7 @@ def test_compressed_frames_carry_the_same_memory_in_fewer_bytes(nursery, strateg
 
 
 @pytest.mark.parametrize("strategy", ["precopy", "stopcopy", "postcopy", "hybrid"])
-@pytest.mark.parametrize(("streams", "compression"), [(2, "zlib"), (4, "none"), (32, "none")])
+@pytest.mark.parametrize(("streams", "compression"), [(2, "zlib"), (4, "zstd"), (4, "none"), (32, "none")])
 def test_several_streams_carry_the_same_memory(nursery, strategy, streams, compression):
     case = scenario(strategy, compression=compression, downtime_limit_s=0.5, writes_per_s=2_000, time_limit_s=10.0)
     moving = dataclasses.replace(case.strategy, streams=streams)

@@ -93,8 +93,8 @@ class Case:
         back = draw.random() < 0.3
         at_bytes = draw.randrange(4000) if back or draw.random() < 0.2 else draw.randrange(9 * MIB)
         fault = Fault(kind=kind, at_bytes=at_bytes, back=back, duration_s=0.1) if kind in KINDS else None
-        most = 12 * MIB if kind == "full-disk-checkpoint" else MIB // 16
-        return cls(number, kind, strategy, plaintext, (fault,) if fault else (), draw.randrange(4096, most))
+        disk_pages = draw.randint(1, 3072 if kind == "full-disk-checkpoint" else 3)  # a trace takes two
+        return cls(number, kind, strategy, plaintext, (fault,) if fault else (), 4096 * disk_pages)
 
 
 def run_one(case: Case, nursery: Nursery, folder: Path) -> str:
@@ -124,7 +124,9 @@ def judge(case: Case, said: str) -> str:
     if "proof:" in said:
         return "WRONG"
     if case.kind in DISKS:
-        return "at the source" if "cannot be written (No space left on device)" in said else "WRONG"
+        full = "cannot be written (No space left on device)" in said
+        where = "at the source" if case.kind == "full-disk-checkpoint" else "at the destination"
+        return where if full else "WRONG"
     if LOST in said:
         return "loss reported" if case.strategy.name in ("postcopy", "hybrid") else "WRONG"
     kept = KEPT.search(said)
