@@ -57,6 +57,7 @@ def test_the_round_trip_costs_post_copy_progress(explorer):
 
 
 def test_a_contradiction_is_told_in_one_line(explorer):
+    explorer.working_set.value = "1 GiB"
     explorer.memory.value = "512 MiB"
     assert "exceed the memory" in explorer.headline.value
     explorer.memory.value = "4 GiB"
