@@ -108,6 +108,19 @@ def test_several_streams_carry_the_same_memory(nursery, strategy, streams, compr
     assert trace.outcome.verified
 
 
+def test_auto_converge_slows_a_guest_until_it_converges(nursery):
+    guest = Guest(memory_bytes=64 * MIB, dirty=(DirtyClass(region_bytes=16 * MIB, writes_per_s=20_000),))
+    rule = Policy(max_bandwidth_bytes_per_s=60e6, downtime_limit_s=0.05, time_limit_s=30.0)
+    trace = runs.run(Scenario(guest=guest, policy=rule, strategy=Strategy(auto_converge=True)), nursery=nursery)
+    assert trace.outcome.verified
+    assert trace.outcome.verdict == "converges"
+    first, *_, slowest = (
+        r["guest_running_s"] / r["duration_s"] for r in trace.rounds.to_pylist() if r["duration_s"] > 0.09
+    )
+    assert first > 0.97
+    assert slowest < 0.9
+
+
 @pytest.mark.parametrize("cache_bytes", [MIB, 64 * MIB])
 @pytest.mark.parametrize("strategy", ["precopy", "stopcopy", "postcopy", "hybrid"])
 def test_differences_carry_the_same_memory(nursery, strategy, cache_bytes):
