@@ -82,6 +82,7 @@ class Migration:
         self._scenario, self._options, self._nursery = scenario, options, nursery
         self._identity = identity
         self._members = {"here": here}
+        self._hosts: dict[str, int] = {}
         self._committed = self._incomplete = self._resumed = False
         self.samples: list[dict[str, Any]] = []
         self.rounds: list[dict[str, Any]] = []
@@ -109,16 +110,16 @@ class Migration:
         for member in self._members.values():
             if member is not self.survivor:
                 member.end()
+        while self._hosts:
+            os.close(self._hosts.popitem()[1])
 
     def _set_up(self) -> None:
-        with contextlib.ExitStack() as stack:
-            hosts = self._two_hosts() if self._options.path == "namespaces" else {}
-            for descriptor in hosts.values():
-                stack.callback(os.close, descriptor)
-            self._start_sides(hosts)
+        """Start whoever takes part, each in its network, when there are several.
 
-    def _start_sides(self, hosts: Mapping[str, int]) -> None:
-        """Start whoever takes part, each in its network, when there are several."""
+        The networks are held to the end: with the last process in one, the cable to the other would
+        go, and what is still on its way.
+        """
+        hosts = self._hosts = self._two_hosts() if self._options.path == "namespaces" else {}
         common: dict[str, Any] = {
             "host": ADDRESSES["destination"] if hosts else self._options.host,
             "token": secrets.token_hex(16),
