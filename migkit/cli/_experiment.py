@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from migkit.cli._output import emit, rows_as
 from migkit.cli.capture import disagreement
 from migkit.errors import UsageError
 from migkit.harness.experiment import Point, Run, ordered
@@ -61,10 +61,14 @@ class _Experiment:
             raise UsageError(f"trace {path}: is of another scenario; use another folder or remove it")
         return trace
 
+    def seed_of(self, each: Run) -> int:
+        """Return the seed of the guest: repeats have different ones, points the same."""
+        return self.seed + each.repeat - 1
+
     def perform(self, each: Run, progress: Progress, nursery: Nursery) -> Trace:
         return run(
             self.scenario(each.point),
-            seed=self.seed + each.repeat - 1,
+            seed=self.seed_of(each),
             options=self.options_of(each.point),
             progress=progress,
             nursery=nursery,
@@ -93,7 +97,7 @@ def perform(
     experiment = _Experiment(tables=tables, base=base, options=options, seed=seed, folder=folder)
     for point in design:
         experiment.scenario(point)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     runs = ordered(design, repeats, seed)
     traces = {each.name: experiment.found(each) for each in runs}
     to_do = [each for each in runs if traces[each.name] is None]
@@ -107,7 +111,16 @@ def perform(
     outcomes = [(each, found.outcome) for each in runs if (found := traces[each.name]) is not None]
     for line in _disagreements(outcomes):
         say(line)
-    return _index(folder / "index.csv", outcomes, seed)
+    index = folder / "index.csv"
+    emit(rows_as("csv", _rows(experiment, outcomes)), index)
+    return index
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"grid: {folder} cannot be made ({error.strerror}); name another folder with -o") from error
 
 
 def _words(point: Point) -> str:
@@ -122,17 +135,17 @@ def _disagreements(outcomes: Sequence[tuple[Run, Outcome]]) -> list[str]:
     return [f"point {number:03d}: {text.removeprefix('migkit: ')}" for number, text in found.items() if text]
 
 
-def _index(path: Path, outcomes: Sequence[tuple[Run, Outcome]], seed: int) -> Path:
-    """Write one row a run, in order of the points; the file has its name only when it is complete."""
+def _rows(experiment: _Experiment, outcomes: Sequence[tuple[Run, Outcome]]) -> list[dict[str, Any]]:
+    """Return one row a run, in order of the points."""
     keys = sorted({key for each, _ in outcomes for key in each.point.changes})
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["trace", "point", "repeat", "seed", *keys, *_RESULTS])
-        for each, outcome in sorted(outcomes, key=lambda item: item[0].name):
-            changes = [each.point.changes.get(key, "") for key in keys]
-            results = [getattr(outcome, name) for name in _RESULTS]
-            writer.writerow(
-                [f"{each.name}.parquet", each.point.number, each.repeat, seed + each.repeat - 1, *changes, *results]
-            )
-    return part.replace(path)
+    return [
+        {
+            "trace": experiment.path(each).name,
+            "point": each.point.number,
+            "repeat": each.repeat,
+            "seed": experiment.seed_of(each),
+            **{key: each.point.changes.get(key, "") for key in keys},
+            **{name: getattr(outcome, name) for name in _RESULTS},
+        }
+        for each, outcome in sorted(outcomes, key=lambda item: item[0].name)
+    ]

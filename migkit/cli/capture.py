@@ -8,7 +8,7 @@ import json
 import signal
 import statistics
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from migkit.harness.nursery import Nursery
 from migkit.harness.options import PATHS
 from migkit.harness.run import Options, run
 from migkit.harness.run import moves as journey
-from migkit.scenario import schema
+from migkit.scenario import Scenario, schema
 from migkit.traces import io
 from migkit.traces.schema import Outcome, Trace
 from migkit.units import format_duration, format_rate, format_size
@@ -105,14 +105,8 @@ def command(
     for each in outputs:
         _check_output(each, force)
     with _Display() as display, Nursery() as nursery:
-        if repeat > 1:
-            run(what, seed=seed, options=options, nursery=nursery)
-        traces: Iterable[Trace] = (
-            run(what, seed=seed + number, options=options, progress=display.show, nursery=nursery)
-            for number in range(count)
-        )
-        if moves > 1:
-            traces = journey(what, moves, seed=seed, options=options, progress=display.show, nursery=nursery)
+        common: dict[str, Any] = {"options": options, "progress": display.show, "nursery": nursery}
+        traces = journey(what, moves, seed=seed, **common) if moves > 1 else _runs(what, repeat, seed, **common)
         for each, trace in zip(outputs, traces, strict=True):
             if each is not None:
                 io.write(trace, each, force=force)
@@ -126,6 +120,14 @@ def _count(repeat: int, moves: int) -> int:
     if repeat > 1 and moves > 1:
         raise UsageError("moves: with --repeat as well it is not clear which guest is meant; give one of the two")
     return max(repeat, moves)
+
+
+def _runs(what: Scenario, repeat: int, seed: int, *, options: Options, **common: Any) -> Iterator[Trace]:
+    """Migrate guests of following seeds; several behind a warm-up that nobody sees."""
+    if repeat > 1:
+        run(what, seed=seed, options=options, nursery=common["nursery"])
+    for number in range(repeat):
+        yield run(what, seed=seed + number, options=options, **common)
 
 
 def _perform(grid: Path, repeat: int, output: Path | None, **experiment: Any) -> None:

@@ -147,6 +147,15 @@ def test_a_design_is_run_in_random_order_and_resumed(tmp_path):
     assert "is of another scenario; use another folder or remove it" in result.stderr
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    design, taken = tmp_path / "design.toml", tmp_path / "runs"
+    design.write_text('[grid.strategy]\nname = ["stopcopy"]\n')
+    taken.write_text("mine")
+    result = migkit(*SMALL, "--grid", design, "-o", taken)
+    assert result.returncode == 2
+    assert result.stderr == f"migkit: grid: {taken} cannot be made (File exists); name another folder with -o\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
