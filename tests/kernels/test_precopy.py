@@ -1,8 +1,4 @@
-"""The expected-value engine against closed forms, itself one by one, and plain Python."""
-
-import os
-import subprocess
-import sys
+"""The expected-value engine against closed forms, and itself one by one."""
 
 import numpy as np
 import pytest
@@ -166,19 +162,3 @@ def test_many_equal_one_by_one_to_the_last_bit():
     results = np.zeros(60 * layout.RESULT_SLOTS)
     migrate.migrate_many(records, stride, steps, parameters, results, None)
     np.testing.assert_array_equal(results, one_by_one(records, stride, steps, parameters))
-
-
-PLAIN_PYTHON = """
-import sys
-import numpy as np
-from tests.kernels import test_precopy as t
-np.save(sys.argv[1], t.one_by_one(*t.random_records(60)))
-"""
-
-
-def test_compiled_kernels_equal_plain_python(tmp_path):
-    _jit.compile_kernels()
-    path = tmp_path / "plain.npy"
-    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", PLAIN_PYTHON, path], check=True, env=environment)
-    np.testing.assert_allclose(one_by_one(*random_records(60)), np.load(path), rtol=1e-12, atol=1e-9)
