@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import plotly.graph_objects as go
-
-from migkit.viz.style import COLOURS, Figure, side_by_side, styled
+from migkit.viz.style import COLOURS, Figure, Spec, scatter, side_by_side, spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,8 +64,8 @@ def _a_row_a_quantity(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _panel(rows: pd.DataFrame, quantity: str) -> Figure:
-    return styled(
+def _panel(rows: pd.DataFrame, quantity: str) -> Spec:
+    return spec(
         [_diagonal(rows), _points(rows)],
         xaxis={"title": {"text": f"measured {quantity}"}, "rangemode": "tozero"},
         yaxis={"title": {"text": f"predicted {quantity}"}, "rangemode": "tozero"},
@@ -76,13 +74,13 @@ def _panel(rows: pd.DataFrame, quantity: str) -> Figure:
 
 def _diagonal(rows: pd.DataFrame) -> Any:
     largest = float(rows[["measured", "predicted"]].to_numpy().max())
-    return go.Scatter(
+    return scatter(
         x=[0.0, largest], y=[0.0, largest], mode="lines", hoverinfo="skip", line={"color": "#999999", "dash": "dash"}
     )
 
 
 def _points(rows: pd.DataFrame) -> Any:
-    return go.Scatter(
+    return scatter(
         x=rows["measured"],
         y=rows["predicted"],
         mode="markers",

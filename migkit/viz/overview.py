@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import plotly.graph_objects as go
-
-from migkit.viz.remaining import prediction
-from migkit.viz.style import ALLOWED, PREDICTED, Figure, Style, bytes_axis, line, side_by_side, styled
+from migkit.viz.remaining import remaining_spec
+from migkit.viz.style import ALLOWED, PREDICTED, Figure, Spec, Style, bytes_axis, line, scatter, side_by_side, spec
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
@@ -32,9 +30,9 @@ def overview(result: Prediction, *, limit_bytes: float | None = None) -> Figure:
     >>> figure.layout.xaxis.title.text, figure.layout.xaxis2.title.text
     ('time since the request [s]', 'round')
     """
-    figure = side_by_side(prediction(result), convergence(result, limit_bytes=limit_bytes), widths=(0.56, 0.44))
-    figure.data[2].visible = False  # the level stands in the second panel, where it can be read
-    return figure
+    left = remaining_spec(predicted=result)
+    left["data"][2]["visible"] = False  # the level stands in the second panel, where it can be read
+    return side_by_side(left, _convergence(result, limit_bytes), widths=(0.56, 0.44))
 
 
 def convergence(result: Prediction, *, limit_bytes: float | None = None) -> Figure:
@@ -53,18 +51,22 @@ def convergence(result: Prediction, *, limit_bytes: float | None = None) -> Figu
     >>> [trace.name for trace in convergence(predict(guest=Guest(memory_bytes=2**30))).data]
     ['left at each sync', 'switchover allowed']
     """
+    return Figure(_convergence(result, limit_bytes))
+
+
+def _convergence(result: Prediction, limit_bytes: float | None) -> Spec:
     scale, unit = bytes_axis(max(row.remaining_bytes for row in result.rounds))
     left = Style("left at each sync", PREDICTED.colour, "solid", "circle")
     height = None if limit_bytes is None else limit_bytes / scale
     traces = [
-        go.Scatter(
+        scatter(
             x=[row.iteration for row in result.rounds],
             y=[row.remaining_bytes / scale or None for row in result.rounds],
             **line(left, mode="lines+markers", showlegend=False),
         ),
-        go.Scatter(x=[0.5, len(result.rounds) + 0.5], y=[height, height], **line(ALLOWED, hoverinfo="skip")),
+        scatter(x=[0.5, len(result.rounds) + 0.5], y=[height, height], **line(ALLOWED, hoverinfo="skip")),
     ]
-    return styled(
+    return spec(
         traces,
         xaxis={"title": {"text": "round"}, "tickformat": "d"},
         yaxis={"title": {"text": f"left at each sync [{unit}]"}, "type": "log", "dtick": "D2"},

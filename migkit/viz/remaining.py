@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import plotly.graph_objects as go
-
-from migkit.viz.style import ALLOWED, COLOURS, MEASURED, PREDICTED, Figure, Style, bytes_axis, line, styled
+from migkit.viz.style import (
+    ALLOWED,
+    COLOURS,
+    MEASURED,
+    PREDICTED,
+    Figure,
+    Spec,
+    Style,
+    bytes_axis,
+    line,
+    scatter,
+    spec,
+)
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
     from migkit.traces import Trace
 
-__all__ = ["prediction", "remaining"]
+__all__ = ["prediction", "remaining", "remaining_spec"]
 
 
 def prediction(result: Prediction, *, limit_bytes: float | None = None) -> Figure:
@@ -55,16 +65,23 @@ def remaining(
     >>> [trace.name for trace in remaining(io.read(data.shipped_traces()[0])).data]
     ['measured']
     """
+    return Figure(remaining_spec(measured, predicted, limit_bytes=limit_bytes))
+
+
+def remaining_spec(
+    measured: Trace | None = None, predicted: Prediction | None = None, *, limit_bytes: float | None = None
+) -> Spec:
+    """Return what :func:`remaining` draws, as plain values."""
     lines = ([_measured(measured)] if measured is not None else []) + (
         [_predicted(predicted)] if predicted is not None else []
     )
     largest = max((y for _, ys, _ in lines for y in ys), default=0.0)
     end_s = max((xs[-1] for xs, _, _ in lines if xs), default=0.0)
     scale, unit = bytes_axis(largest)
-    traces = [go.Scatter(x=xs, y=[y / scale for y in ys], **line(style)) for xs, ys, style in lines]
+    traces = [scatter(x=xs, y=[y / scale for y in ys], **line(style)) for xs, ys, style in lines]
     if predicted is not None:
         traces += [_syncs(predicted, scale), _level(limit_bytes, end_s, scale)]
-    return styled(
+    return spec(
         traces,
         xaxis={"title": {"text": "time since the request [s]"}},
         yaxis={"title": {"text": f"remaining [{unit}]"}, "rangemode": "tozero"},
@@ -82,7 +99,7 @@ def _predicted(result: Prediction) -> tuple[list[float], list[float], Style]:
 
 
 def _syncs(result: Prediction, scale: float) -> Any:
-    return go.Scatter(
+    return scatter(
         x=[row.start_s for row in result.rounds],
         y=[row.remaining_bytes / scale for row in result.rounds],
         name="bitmap sync",
@@ -95,6 +112,6 @@ def _syncs(result: Prediction, scale: float) -> Any:
 
 def _level(limit_bytes: float | None, end_s: float, scale: float) -> Any:
     level = None if limit_bytes is None else limit_bytes / scale
-    return go.Scatter(
+    return scatter(
         x=[0.0, end_s], y=[level, level], **line(ALLOWED, hoverinfo="skip", showlegend=limit_bytes is not None)
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import plotly.graph_objects as go
-
 from migkit.viz.style import MEASURED, PREDICTED, Figure, Style, bytes_axis, pattern, styled
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ def rounds(measured: Trace | None = None, predicted: Prediction | None = None) -
 def bars(at: list[int], values: list[float], style: Style) -> Any:
     """Return one set of bars in ``style``; a pattern tells the sets apart without colour."""
     marker = {"color": style.colour, "pattern": pattern("/" if style is MEASURED else "")}
-    return go.Bar(x=at, y=values, name=style.label, marker=marker)
+    return {"type": "bar", "x": at, "y": values, "name": style.label, "marker": marker}
 
 
 def _measured(trace: Trace) -> tuple[list[int], list[float], Style]:

@@ -6,9 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import plotly.graph_objects as go
-
-from migkit.viz.style import COLOURS, LEGEND, STRATEGIES, Figure, line, pattern, side_by_side, styled
+from migkit.viz.style import (
+    COLOURS,
+    LEGEND,
+    STRATEGIES,
+    Figure,
+    Spec,
+    line,
+    pattern,
+    scatter,
+    side_by_side,
+    spec,
+    styled,
+)
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
@@ -40,14 +50,15 @@ def timelines(results: Mapping[str, Prediction]) -> Figure:
     names = [STRATEGIES[name].label if name in STRATEGIES else name for name in results]
     spans = [_spans(result) for result in results.values()]
     traces = [
-        go.Bar(
-            y=names,
-            x=[span[at] for span in spans],
-            orientation="h",
-            name=phase,
-            marker={"color": colour, "pattern": pattern(shape)},
-            hovertemplate=f"%{{y}}: {phase} for %{{x:.3g}} s<extra></extra>",
-        )
+        {
+            "type": "bar",
+            "y": names,
+            "x": [span[at] for span in spans],
+            "orientation": "h",
+            "name": phase,
+            "marker": {"color": colour, "pattern": pattern(shape)},
+            "hovertemplate": f"%{{y}}: {phase} for %{{x:.3g}} s<extra></extra>",
+        }
         for at, (phase, (colour, shape)) in enumerate(PHASES.items())
     ]
     return styled(
@@ -102,8 +113,8 @@ def crossovers(
         _crossover(at, {n: [_ended(r, field) for r in results] for n, results in sweep.items()}, here, x_title, title)
         for field, title in fields.items()
     ]
-    for panel in panels[1:]:
-        panel.update_traces(showlegend=False)
+    for trace in (trace for panel in panels[1:] for trace in panel["data"]):
+        trace["showlegend"] = False
     return side_by_side(*panels, widths=(1.0 / len(panels),) * len(panels))
 
 
@@ -114,14 +125,14 @@ def _ended(result: Prediction, field: str) -> float | None:
 
 def _crossover(
     at: Sequence[float], curves: Mapping[str, Sequence[float | None]], here: float, x_title: str, y_title: str
-) -> Figure:
+) -> Spec:
     traces = [
-        go.Scatter(x=list(at), y=list(values), **line(STRATEGIES[name], mode="lines+markers"))
+        scatter(x=list(at), y=list(values), **line(STRATEGIES[name], mode="lines+markers"))
         for name, values in curves.items()
     ]
     values = [value for curve in curves.values() for value in curve if value is not None] or [1.0]
     traces.append(_here(max(here, min(at)), min(values), max(values)))
-    return styled(
+    return spec(
         traces,
         xaxis={"title": {"text": x_title}, "type": "log", "dtick": 1},
         yaxis={"title": {"text": y_title}, "type": "log"},
@@ -129,7 +140,7 @@ def _crossover(
 
 
 def _here(here: float, lowest: float, highest: float) -> Any:
-    return go.Scatter(
+    return scatter(
         x=[here, here],
         y=[lowest, highest],
         mode="lines",

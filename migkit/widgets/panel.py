@@ -50,27 +50,24 @@ class Panel:
         self.downtime_limit = controls.slider("downtime limit", controls.DOWNTIME_LIMITS, "300 ms")
         self.headline = ipw.HTML()
 
-    def scenario(self, strategy: str = "precopy", *, writes_per_s: float | None = None) -> Scenario:
+    def scenario(self, strategy: str = "precopy") -> Scenario:
         """Return the scenario that the widgets say.
 
         Parameters
         ----------
         strategy
             The strategy's name.
-        writes_per_s
-            In place of what the slider says [1/s].
 
         Raises
         ------
         UsageError
             The working set is larger than the memory.
         """
-        rate = self.write_rate.value if writes_per_s is None else writes_per_s
         region_bytes = units.size(self.working_set.value, "working set")
         return Scenario(
             guest=Guest(
                 memory_bytes=units.size(self.memory.value, "memory"),
-                dirty=(DirtyClass(region_bytes=region_bytes, writes_per_s=rate),),
+                dirty=(DirtyClass(region_bytes=region_bytes, writes_per_s=self.write_rate.value),),
             ),
             link=self._link(),
             host=self.host,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Final
 
 import ipywidgets as ipw
@@ -9,7 +10,7 @@ import ipywidgets as ipw
 from migkit import units, viz
 from migkit.models.predict import predict
 from migkit.models.result import Prediction
-from migkit.scenario import Host, Link
+from migkit.scenario import Host, Link, Scenario
 from migkit.scenario.strategy import STRATEGIES
 from migkit.widgets import controls, words
 from migkit.widgets.live import LiveFigure
@@ -88,16 +89,14 @@ class StrategyExplorer(Panel):
 
     def _curve(self, strategy: str) -> list[Prediction]:
         """Predict at each rate; beyond the first that does not converge, where none does, only at the highest."""
+        scenario = self.scenario(strategy)
         curve: list[Prediction] = []
         for rate in _RATES:
             if curve and curve[-1].verdict == "does_not_converge":
-                last = self._predict_at(_RATES[-1], strategy)
+                last = _at(scenario, _RATES[-1])
                 return curve + [last] * (len(_RATES) - len(curve))
-            curve.append(self._predict_at(rate, strategy))
+            curve.append(_at(scenario, rate))
         return curve
-
-    def _predict_at(self, writes_per_s: float, strategy: str) -> Prediction:
-        return predict(self.scenario(strategy, writes_per_s=writes_per_s), level=None, detail=False)
 
     def _draw_crossover(self) -> viz.Figure:
         return viz.crossovers(
@@ -107,3 +106,10 @@ class StrategyExplorer(Panel):
             x_title="page writes [1/s]",
             fields={"total_time_s": "total time [s]", "downtime_s": "downtime [s]"},
         )
+
+
+def _at(scenario: Scenario, writes_per_s: float) -> Prediction:
+    """Predict the scenario with another write rate [1/s]."""
+    dirty = tuple(dataclasses.replace(each, writes_per_s=writes_per_s) for each in scenario.guest.dirty)
+    guest = dataclasses.replace(scenario.guest, dirty=dirty)
+    return predict(dataclasses.replace(scenario, guest=guest), level=None, detail=False)
