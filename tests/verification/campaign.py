@@ -22,12 +22,12 @@ import tempfile
 from pathlib import Path
 
 from migkit.errors import MigkitError, UsageError
+from migkit.harness import probe, wire
 from migkit.harness import run as runs
-from migkit.harness import wire
 from migkit.harness.faults import KINDS, Fault
 from migkit.harness.nursery import Nursery
 from migkit.harness.options import refuse_what_is_not_done
-from migkit.scenario import DirtyClass, Guest, Policy, Scenario, Strategy
+from migkit.scenario import DirtyClass, Guest, Link, Policy, Scenario, Strategy
 from migkit.traces import io
 
 MIB = 1 << 20
@@ -67,6 +67,11 @@ ENCODINGS = tuple(
     if _done(**case)
 )
 STREAMS = tuple(streams for streams in (1, 4) if _done(streams=streams))
+NETWORK = all(probe.probe(name).available for name in ("netns", "veth", "tbf")) and bool(
+    importlib.util.find_spec("pyroute2")
+)
+PATHS = ("loopback",) * 3 + (("relay", "namespaces") if NETWORK else ("relay",))
+RTT_S = 0.004
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +84,8 @@ class Case:
     plaintext: bool
     faults: tuple[Fault, ...]
     disk_bytes: int
+    path: str
+    patience_s: float
 
     @classmethod
     def drawn(cls, number: int) -> Case:
@@ -92,9 +99,11 @@ class Case:
         strategy = Strategy(name=draw.choice(STRATEGIES), streams=draw.choice(STREAMS), **draw.choice(ENCODINGS))
         back = draw.random() < 0.3
         at_bytes = draw.randrange(4000) if back or draw.random() < 0.2 else draw.randrange(9 * MIB)
-        fault = Fault(kind=kind, at_bytes=at_bytes, back=back, duration_s=0.1) if kind in KINDS else None
+        patience_s, duration_s = draw.choice([(5.0, 0.1), (5.0, 0.1), (0.5, 1.2)])  # it may last too long
+        fault = Fault(kind=kind, at_bytes=at_bytes, back=back, duration_s=duration_s) if kind in KINDS else None
         disk_pages = draw.randint(1, 3072 if kind == "full-disk-checkpoint" else 3)  # a trace takes two
-        return cls(number, kind, strategy, plaintext, (fault,) if fault else (), 4096 * disk_pages)
+        faults = (fault,) if fault else ()
+        return cls(number, kind, strategy, plaintext, faults, 4096 * disk_pages, draw.choice(PATHS), patience_s)
 
 
 def run_one(case: Case, nursery: Nursery, folder: Path) -> str:
@@ -103,12 +112,14 @@ def run_one(case: Case, nursery: Nursery, folder: Path) -> str:
     rule = Policy(max_bandwidth_bytes_per_s=100e6, downtime_limit_s=0.05, time_limit_s=3.0)
     options = runs.Options(
         faults=case.faults,
-        patience_s=5.0,
+        patience_s=case.patience_s,
         plaintext=case.plaintext,
+        path=case.path,
         checkpoint=folder / "guest" if case.kind == "full-disk-checkpoint" else None,
     )
     try:
-        scenario = Scenario(guest=guest, policy=rule, strategy=case.strategy)
+        link = Link() if case.path == "loopback" else Link(rtt_s=RTT_S)
+        scenario = Scenario(guest=guest, link=link, policy=rule, strategy=case.strategy)
         trace = runs.run(scenario, seed=case.number, options=options, nursery=nursery)
         if case.kind == "full-disk-trace":
             io.write(trace, folder / "run.parquet")
