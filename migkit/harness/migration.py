@@ -24,6 +24,7 @@ from migkit.harness.member import Member, revived
 from migkit.harness.network import ADDRESSES
 from migkit.harness.nursery import Nursery
 from migkit.harness.options import Options
+from migkit.harness.record import USAGE
 from migkit.scenario import Link, Scenario, rules, schema
 
 __all__ = ["InterruptedRunError", "Migration", "Progress", "guest_of"]
@@ -300,7 +301,8 @@ class Migration:
         if "error" in message:
             raise revived(message)
         if "sample" in message:
-            self.samples.append(message["sample"])
+            used = dict(zip(USAGE[-2:], self._members["destination"].process.used(), strict=True))
+            self.samples.append(message["sample"] | used)
             progress(message["sample"])
         elif "round" in message:
             self.rounds.append(message["round"])

@@ -21,6 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import psutil
+
 from migkit.errors import MigkitError
 from migkit.harness import _linux, network
 from migkit.harness.channel import Channel, ClosedError
@@ -51,6 +53,16 @@ class Process:
     def alive(self) -> bool:
         """Whether it has not ended."""
         return self._status is None and not select.select([self._pidfd], [], [], 0.0)[0]
+
+    def used(self) -> tuple[float, int]:
+        """Return the processor time that it used [s] and the memory that it holds [B]; zeros when it is gone."""
+        try:
+            process = psutil.Process(self.pid)
+            with process.oneshot():
+                times = process.cpu_times()
+                return times.user + times.system, process.memory_info().rss
+        except psutil.NoSuchProcess:
+            return 0.0, 0
 
     def wait(self, timeout_s: float | None = None) -> int | None:
         """Return its exit code (negative: the signal that ended it), or None when it has not ended in time."""

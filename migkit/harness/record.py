@@ -15,7 +15,13 @@ from migkit.units import PAGE_BYTES
 
 __all__ = ["USAGE", "Recorder", "usage"]
 
-USAGE: Final = ("source_cpu_s", "source_memory_bytes", "guest_cpu_s")  # in each sample, beside the columns of a trace
+USAGE: Final = (  # in each sample, beside the columns of a trace; the owner adds those of the destination
+    "source_cpu_s",
+    "source_memory_bytes",
+    "guest_cpu_s",
+    "destination_cpu_s",
+    "destination_memory_bytes",
+)
 
 
 def usage() -> dict[str, float]:

@@ -169,6 +169,9 @@ def test_processor_time_and_memory_are_sampled(nursery):
     assert {len(values) for values in sampled.values()} == {len(trace.samples)}
     for name in ("source_cpu_s", "guest_cpu_s"):
         assert all(0 < a <= b for a, b in itertools.pairwise(sampled[name]))
+    assert all(a <= b for a, b in itertools.pairwise(sampled["destination_cpu_s"]))  # in steps of 10 ms
+    assert sampled["destination_cpu_s"][-1] > 0
+    assert min(sampled["destination_memory_bytes"]) > 0
     assert sampled["source_cpu_s"][-1] <= sum(trace.machine["usage"]["source"][k] for k in ("user_s", "system_s"))
     most_bytes = trace.machine["usage"]["source"]["memory_bytes"]  # the kernel adds both up in batches of pages
     assert 0 < min(sampled["source_memory_bytes"]) <= max(sampled["source_memory_bytes"]) <= most_bytes + MIB
