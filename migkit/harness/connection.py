@@ -7,7 +7,6 @@ import hmac
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 from typing import Any, Final, Self
 
 from migkit.errors import RunError, UsageError
@@ -62,14 +61,6 @@ class Connection:
     def close(self) -> None:
         """Close it; a second call does nothing."""
         self.socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def dial(

@@ -49,6 +49,11 @@ class Links:
         main.receiver.receive(wire.JOIN)
         return [self.dial(purpose) for _ in range(count)]
 
+    def close(self) -> None:
+        """Close all of them."""
+        for connection in self._made:
+            connection.close()
+
     def remember(self, differences: Differences) -> None:
         """Have all of them send pages as differences."""
         for connection in self._made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import select
 import time
@@ -65,7 +66,8 @@ class _Source:
         self._start_ns = time.monotonic_ns()
         self._recorder = Recorder(self._owner, self._guest, self._start_ns)
         self._recorder.sample("setup", 0, self._guest.memory_bytes)
-        with self._links.dial(MIGRATION) as self._main:
+        with contextlib.closing(self._links):
+            self._main = self._links.dial(MIGRATION)
             self._sender, self._receiver = self._main.sender, self._main.receiver
             self._streams = Streams(self._sender)
             try:

@@ -18,7 +18,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from migkit.errors import RunError
 from migkit.harness import wire
 from migkit.harness.connection import Connection
 from migkit.harness.wire import ConnectionLostError, Frame, Sender
@@ -49,7 +48,7 @@ class _Lane:
     def __init__(self, connection: Connection, idle: queue.SimpleQueue[_Lane]) -> None:
         self.connection = connection
         self.pending_bytes = 0
-        self.failure: RunError | None = None
+        self.failure: Exception | None = None
         self._idle = idle
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="stream", daemon=True)
@@ -65,7 +64,7 @@ class _Lane:
         while (job := self._jobs.get()) is not None:
             try:
                 job()
-            except RunError as error:
+            except Exception as error:  # noqa: BLE001 - raised by whoever uses the lane next
                 self.failure = error
             self.pending_bytes = 0
             self._idle.put(self)
@@ -115,6 +114,8 @@ class Streams:
         ------
         ConnectionLostError
             A stream broke.
+        Exception
+            Whatever else ended an earlier frame.
         """
         if not self._lanes:
             self._main.pages(memory, headers, full, zero, still=still)
@@ -178,7 +179,7 @@ class Intake:
         self._connections, self._main, self._place, self._patience_s = connections, main, place, patience_s
         self._meeting = threading.Barrier(len(connections) + 1)
         self._over = False
-        self.failure: RunError | None = None
+        self.failure: Exception | None = None
         self._threads = [threading.Thread(target=self._work, args=(each,), daemon=True) for each in connections]
         for thread in self._threads:
             thread.start()
@@ -191,6 +192,8 @@ class Intake:
         ------
         RunError
             A stream failed, or is late.
+        Exception
+            Whatever else ended a stream.
         """
         self._meet()
         yield
@@ -224,11 +227,11 @@ class Intake:
                     self._meeting.wait()
         except threading.BrokenBarrierError:
             return
-        except RunError as error:
+        except Exception as error:  # noqa: BLE001 - raised by whoever waits for the round
             if not self._over:
                 self._fail(error)
 
-    def _fail(self, error: RunError) -> None:
+    def _fail(self, error: Exception) -> None:
         self.failure = self.failure or error
         self._meeting.abort()
         with contextlib.suppress(OSError):
