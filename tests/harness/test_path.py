@@ -22,6 +22,7 @@ pytestmark = pytest.mark.live
 MIB = 1 << 20
 IDLE = Guest(memory_bytes=32 * MIB)
 GOODPUT = 0.05
+TRIES = 3
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +51,17 @@ def migrate(nursery, path, link, plaintext=False, **scenario):
 def test_the_goodput_is_what_the_link_gives(nursery, path, plaintext):
     before = held(nursery)
     link = Link(bandwidth_bytes_per_s=50e6)
-    trace = migrate(nursery, path, link, plaintext, strategy=Strategy(name="stopcopy"))
-    parts = trace.outcome.downtime_parts_s
-    goodput = trace.outcome.transferred_bytes / (parts["final_copy_s"] + parts["load_s"])
-    print(f"{path}: {goodput / 1e6:.1f} MB/s of 50 MB/s asked for")
-    assert goodput == pytest.approx(50e6, rel=GOODPUT)
-    assert trace.machine["path"].endswith(path)
+    for _ in range(TRIES):  # who has no processor for a while is late, never early
+        trace = migrate(nursery, path, link, plaintext, strategy=Strategy(name="stopcopy"))
+        assert trace.machine["path"].endswith(path)
+        parts = trace.outcome.downtime_parts_s
+        goodput = trace.outcome.transferred_bytes / (parts["final_copy_s"] + parts["load_s"])
+        print(f"{path}: {goodput / 1e6:.1f} MB/s of 50 MB/s asked for")
+        assert goodput < 50e6 * (1 + GOODPUT)
+        if goodput > 50e6 * (1 - GOODPUT):
+            break
+    else:
+        pytest.fail(f"in none of {TRIES} runs the link gave what it should")
     assert leaks(before, held(nursery)) == ""
 
 
