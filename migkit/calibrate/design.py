@@ -8,6 +8,7 @@ the policy is a close call: what remains at each look is well above or well belo
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Final, NamedTuple
 
@@ -64,8 +65,8 @@ def designed_runs(count: int, seed: int = 0) -> tuple[Designed, ...]:
     """Return ``count`` migrations over strategies, caps, guests and limits, drawn independently.
 
     Half are pre-copies, the others are stop-copies, post-copies and hybrids in equal parts, all under caps from
-    60 to 200 MB/s. Runs that are expected not to end, or to last more than 4 s, are drawn again; close calls of
-    the policy are kept.
+    60 to 200 MB/s that hold for the push of post-copy as well. Runs that are expected not to end, or to last more than
+    4 s, are drawn again; close calls of the policy are kept.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ def designed_runs(count: int, seed: int = 0) -> tuple[Designed, ...]:
 
 def _drawn(rng: np.random.Generator) -> Scenario:
     memory_mib = int(rng.choice([128, 192, 256, 384]))
-    return _scenario(
+    drawn = _scenario(
         memory_mib,
         zero_mib=int(rng.choice([0, memory_mib // 8, memory_mib // 4])),
         region_mib=int(rng.choice([16, 32, 64])),
@@ -100,6 +101,9 @@ def _drawn(rng: np.random.Generator) -> Scenario:
         strategy=str(rng.choice(["precopy"] * 3 + ["stopcopy", "postcopy", "hybrid"])),
         kind=str(rng.choice(["random", "sweep"])),
     )
+    cap_bytes_per_s = drawn.policy.max_bandwidth_bytes_per_s
+    capped = dataclasses.replace(drawn.policy, max_postcopy_bandwidth_bytes_per_s=cap_bytes_per_s)
+    return dataclasses.replace(drawn, policy=capped)
 
 
 def _scenario(

@@ -105,6 +105,11 @@ def sends_freely(trace: Trace) -> bool:
     return math.isinf(trace.scenario.policy.max_bandwidth_bytes_per_s) and _plain(trace)
 
 
+def _pushes_freely(trace: Trace) -> bool:
+    """Say whether only the hosts held the push of post-copy back."""
+    return math.isinf(trace.scenario.policy.max_postcopy_bandwidth_bytes_per_s)
+
+
 def _plain(trace: Trace) -> bool:
     """Say whether pages go over an unlimited path as they are, in one stream."""
     return _unlimited(trace) and trace.scenario.strategy.name in ("precopy", "stopcopy")
@@ -220,7 +225,7 @@ def _push(traces: Sequence[Trace]) -> Block:
         resumed_s += sum(parts[name] for name in ("final_sync_s", "final_copy_s", "load_s", "resume_s"))
         push_s = trace.outcome.total_time_s - resumed_s
         sent, zero = (float(column(trace.rounds, n)[-1]) for n in ("sent_bytes", "zero_pages"))
-        if trace.machine["postcopy"].get("recoveries", 0) == 0:
+        if trace.machine["postcopy"].get("recoveries", 0) == 0 and _pushes_freely(trace):
             rows.append(((sent - ZERO_BYTES * zero, zero, zero), push_s, _time_scatter(push_s) + 1e-3))
     constants = ("seconds_per_pushed_byte", "zero_page_cpu_s", "postcopy_zero_page_cpu_s")
     return _block("push", constants, rows, "pushes of post-copy")

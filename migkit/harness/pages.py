@@ -10,6 +10,8 @@ from migkit.harness.postcopy import Pusher
 from migkit.harness.streams import Streams
 from migkit.harness.wire import Sender
 from migkit.kernels import wire as kernels
+from migkit.scenario import Scenario
+from migkit.scenario.pack import WINDOW_S
 from migkit.units import PAGE_BYTES
 
 __all__ = ["Pages"]
@@ -67,9 +69,11 @@ class Pages:
         self._sender.differences = None
         self._sender.absent(self._bitmap)
 
-    def pusher(self, prefetch_pages: int) -> Pusher:
-        """Return what sends the rest in post-copy."""
-        return Pusher(self._guest, self._bitmap, self._holes, self._position, prefetch_pages)
+    def pusher(self, scenario: Scenario) -> Pusher:
+        """Return what sends the rest in post-copy, as the scenario says."""
+        quota_bytes = scenario.policy.max_postcopy_bandwidth_bytes_per_s * WINDOW_S
+        prefetch_pages = scenario.strategy.prefetch_pages
+        return Pusher(self._guest, self._bitmap, self._holes, self._position, prefetch_pages, quota_bytes)
 
     def totals(self) -> dict[str, int]:
         """Return what was sent so far, as the destination checks it."""

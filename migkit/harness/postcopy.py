@@ -1,8 +1,8 @@
 """Post-copy at the source: the guest runs at the destination while its pages still leave.
 
-What is left is pushed over the main connection. Pages that the guest waits for are demanded and sent
+What is left is pushed over the main connection, under a cap in windows of 100 ms. Pages that the guest waits for are demanded and sent
 over a second connection, before anything else is pushed, so that they queue neither here nor on the
-way. Each page is sent once.
+way, and whatever is left of the window. Each page is sent once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from migkit.harness.attached import Attached
 from migkit.harness.connection import Connection
 from migkit.harness.wire import Sender
 from migkit.kernels import wire as kernels
+from migkit.scenario.pack import WINDOW_S
 
 __all__ = ["Pusher"]
 
@@ -41,6 +42,8 @@ class Pusher:
         Where to begin [page].
     prefetch_pages
         Neighbours that are sent behind each page that is demanded.
+    quota_bytes
+        What a window may carry, demanded pages included; once it is used up only they are sent [B].
 
     Attributes
     ----------
@@ -51,13 +54,21 @@ class Pusher:
     """
 
     def __init__(
-        self, guest: Attached, bitmap: np.ndarray, holes: np.ndarray, position: int, prefetch_pages: int
+        self,
+        guest: Attached,
+        bitmap: np.ndarray,
+        holes: np.ndarray,
+        position: int,
+        prefetch_pages: int,
+        quota_bytes: float,
     ) -> None:
         self._guest = guest
         self._bitmap, self._holes, self._position = bitmap, holes, position
         self._headers, self._tally = np.zeros(wire.FRAME_PAGES, np.int64), np.zeros(2, np.int64)
         self._most = min(1 + prefetch_pages, wire.FRAME_PAGES)
         self._calm_s = 0.0
+        self._quota_bytes = self._left_bytes = quota_bytes
+        self._window_s = 0.0
         self._absent_at_first = bitmap.astype(np.bool_)
         self.remaining = int(bitmap.sum())
         self.sent = np.zeros(2, np.int64)
@@ -85,11 +96,15 @@ class Pusher:
         ConnectionLostError, WireError
             A connection failed, or nothing moved for ``patience_s``.
         """
+        self._window_s = time.monotonic()
         poll = select.poll()
-        poll.register(main, select.POLLIN | (select.POLLOUT if self.remaining else 0))
         poll.register(demands, select.POLLIN)
         while True:
-            ready = dict(poll.poll(patience_s * 1e3))
+            wait_s = self._held_back_s() if self.remaining else patience_s
+            poll.register(main, select.POLLIN | (0 if wait_s else select.POLLOUT))
+            ready = dict(poll.poll((wait_s or patience_s) * 1e3))
+            if not ready and wait_s and self.remaining:
+                continue
             if not ready:
                 raise wire.ConnectionLostError("connection: lost in post-copy (nothing moved for too long)")
             if ready.get(main.fileno(), 0) & ~select.POLLOUT:
@@ -105,13 +120,19 @@ class Pusher:
             else:
                 self._push(main.sender)
                 pushed()
-                if not self.remaining:
-                    poll.modify(main, select.POLLIN)
+
+    def _held_back_s(self) -> float:
+        """Return how long it takes until the window has a quota again [s]; 0: it has one now."""
+        over_s = time.monotonic() - self._window_s - WINDOW_S
+        if over_s >= 0.0:
+            self._left_bytes = self._quota_bytes
+            self._window_s += WINDOW_S * (1.0 + over_s // WINDOW_S)
+        return max(self._window_s + WINDOW_S - time.monotonic(), 1e-3) if self._left_bytes <= 0.0 else 0.0
 
     def _push(self, sender: Sender) -> None:
         """Send the next frame: a short one when a demand is likely to wait for its end."""
         most = _CALM_PAGES if time.monotonic() >= self._calm_s else _BUSY_PAGES
-        self._position = self._select(0, self._bitmap.size, self._position, most)
+        self._position = self._select(0, self._bitmap.size, self._position, most, self._left_bytes)
         self._send(sender)
 
     def _serve(self, demands: Connection) -> None:
@@ -121,10 +142,10 @@ class Pusher:
             if not 0 <= page < self._bitmap.size:
                 raise wire.WireError(f"wire: a DEMAND frame names page {page}, beyond the guest's memory")
             if self._bitmap[page]:
-                self._select(page, page + self._most, 0, self._most)
+                self._select(page, page + self._most, 0, self._most, math.inf)
                 self._send(demands.sender)
 
-    def _select(self, first: int, end: int, position: int, most: int) -> int:
+    def _select(self, first: int, end: int, position: int, most: int, budget_bytes: float) -> int:
         """Take up to ``most`` pages between two from a position on, both counted from the first."""
         position = int(
             kernels.select(
@@ -132,7 +153,7 @@ class Pusher:
                 self._bitmap[first:end],
                 self._holes[first:end],
                 position,
-                math.inf,
+                budget_bytes,
                 self._headers[:most],
                 self._tally,
             )
@@ -143,6 +164,6 @@ class Pusher:
 
     def _send(self, sender: Sender) -> None:
         full, zero = self._tally.tolist()
-        sender.pages(self._guest.words, self._headers, full, zero, still=True)
+        self._left_bytes -= sender.pages(self._guest.words, self._headers, full, zero, still=True)
         self.remaining -= full + zero
         self.sent += self._tally

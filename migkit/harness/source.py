@@ -27,12 +27,12 @@ from migkit.harness.wire import ConnectionLostError, WireError
 from migkit.kernels import policy
 from migkit.kernels._jit import callback
 from migkit.scenario import Scenario, schema
+from migkit.scenario.pack import WINDOW_S
 from migkit.scenario.policy import pack
 from migkit.units import PAGE_BYTES
 
-__all__ = ["SLICE_S", "WINDOW_S", "main"]
+__all__ = ["SLICE_S", "main"]
 
-WINDOW_S: Final = 0.1
 SLICE_S: Final = 0.05
 _RETRY_S: Final = 0.05
 _REASON_S: Final = 1.0
@@ -259,7 +259,7 @@ class _Source:
         self._mark_time()
         self._answer(wire.PREPARED)
         self._mark_time()
-        pusher = self._pages.pusher(self._scenario.strategy.prefetch_pages) if push else None
+        pusher = self._pages.pusher(self._scenario) if push else None
         self._commit(pusher)
         if pusher is not None:
             self._push(pusher)

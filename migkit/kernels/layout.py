@@ -49,6 +49,7 @@ FLUSH_PAGES_TOO: Final = 36  # or with the first of this one, with equal odds
 
 # Strategy
 PREFETCH_PAGES: Final = 42
+POSTCOPY_CAP: Final = 43  # of the push in post-copy [B/s]
 POSTCOPY_GOODPUT: Final = 44
 POSTCOPY_ZERO_CPU_S: Final = 45  # to place a zero page at the destination
 

@@ -3,7 +3,7 @@
 Accesses (reads and writes) come as a Poisson stream in the guest's running time. One that
 finds its page missing stops the guest for ``RTT + service + page time``; the page and the
 next PREFETCH_PAGES missing ones behind it are sent out of order, which the push waits for. No
-page is sent twice.
+page is sent twice. Under a cap the push waits when the quota of its window is used up; demanded pages do not.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from migkit.kernels.layout import (
     CLASSES,
     FAULT_SERVICE_S,
     LOAD_S,
+    POSTCOPY_CAP,
     POSTCOPY_GOODPUT,
     POSTCOPY_ZERO_CPU_S,
     PREFETCH_PAGES,
     REGISTER_PER_PAGE_S,
     RESUME_S,
     RTT_S,
+    WINDOW_EXTRA_S,
+    WINDOW_S,
 )
 from migkit.kernels.pages_guest import PENDING
-from migkit.kernels.pages_sender import LEFT, POINTER, STOPPED_S, T
+from migkit.kernels.pages_sender import LEFT, POINTER, SLACK_S, STOPPED_S, WINDOW_BYTES, WINDOW_START, T
 
 __all__ = ["push"]
 
@@ -51,11 +54,15 @@ def push(
     send[T] += record[LOAD_S] + record[RESUME_S] + record[REGISTER_PER_PAGE_S] * send[LEFT]
     result[layout.DOWNTIME_S] = send[T] - send[STOPPED_S]
     pages_sender.point(send, line)
-    start_s = send[T]
+    start_s = send[WINDOW_START] = send[T]
+    send[WINDOW_BYTES] = 0.0
     access_s = start_s + _next_access_s(record, steps, start_s, rng)
     faults = 0.0
     blocked_s = 0.0
     while send[LEFT] > 0.0:
+        if access_s > send[T] and _held_back(record, send):
+            send[T] = min(access_s, send[WINDOW_START] + record[WINDOW_S] + record[WINDOW_EXTRA_S])
+            continue
         if access_s > send[T]:
             page = pages_sender.next_page(pages, send)
             _send_page(record, steps, pages, send, page)
@@ -73,6 +80,17 @@ def push(
     result[layout.EXPOSURE_S] = send[T] - start_s
     result[layout.FAULTS] = faults
     result[layout.BLOCKTIME_S] = min(blocked_s, send[T] - start_s)
+
+
+@jit
+def _held_back(record: np.ndarray, send: np.ndarray) -> bool:
+    """Begin a new window when its time has come; say whether the quota of the present one is used up."""
+    window_s = record[WINDOW_S] + record[WINDOW_EXTRA_S]
+    windows = np.floor((send[T] - send[WINDOW_START] + SLACK_S) / window_s)
+    if windows > 0.0:
+        send[WINDOW_START] += windows * window_s
+        send[WINDOW_BYTES] = 0.0
+    return bool(send[WINDOW_BYTES] >= record[POSTCOPY_CAP] * record[WINDOW_S])
 
 
 @jit

@@ -4,7 +4,9 @@ The push goes on at the scan pointer in address order. A vCPU that touches a pag
 not there waits ``L = RTT + service + page / B`` and the page is sent out of order, with
 ``PREFETCH_PAGES`` neighbours. With ``phi`` faults for each second of guest progress ``x``,
 ``dx/dt = 1 / (1 + phi L)``; ``phi`` is the rate of accesses times the share of pages that
-are missing. Each page is sent once, so that the push ends after ``V / B``.
+are missing. Each page is sent once, so that the push ends after ``V / B``; under a cap ``C`` it goes in windows of
+``W`` = 100 ms, each as fast as the path until its quota ``C W`` is used up, and ends after
+``W`` for each window but the last, and what is left in that takes at ``B``.
 """
 
 from __future__ import annotations
@@ -23,12 +25,15 @@ from migkit.kernels.layout import (
     LOAD_S,
     PAGE_CPU_S,
     PAGE_WIRE_BYTES,
+    POSTCOPY_CAP,
     POSTCOPY_GOODPUT,
     POSTCOPY_ZERO_CPU_S,
     PREFETCH_PAGES,
     REGISTER_PER_PAGE_S,
     RESUME_S,
     RTT_S,
+    WINDOW_EXTRA_S,
+    WINDOW_S,
     ZERO_WIRE_BYTES,
 )
 from migkit.kernels.precopy_state import (
@@ -70,7 +75,8 @@ def postcopy_one(record: np.ndarray, run: np.ndarray, work: np.ndarray, result: 
     result[layout.DOWNTIME_S] = run[T] - run[STOPPED]
     point(run, line)
     start_s = run[T]
-    turn_s = _push_s(record, run, work) / TURNS
+    busy_s = _push_s(record, run, work, np.inf) / TURNS
+    turn_s = _push_s(record, run, work, record[POSTCOPY_CAP]) / TURNS
     faults = 0.0
     blocked_s = 0.0
     for _ in range(TURNS):
@@ -78,7 +84,7 @@ def postcopy_one(record: np.ndarray, run: np.ndarray, work: np.ndarray, result: 
         wait_s = record[RTT_S] + record[FAULT_SERVICE_S] + _page_s(record, False)
         progress_s = turn_s / (1.0 + rate * wait_s)
         new = _fetch(record, run, work, rate * progress_s)
-        _push(record, run, work, turn_s - new * (1.0 + record[PREFETCH_PAGES]) * _page_s(record, False))
+        _push(record, run, work, busy_s - new * (1.0 + record[PREFETCH_PAGES]) * _page_s(record, False))
         faults += new
         blocked_s += turn_s - progress_s
         run[T] += turn_s
@@ -106,13 +112,34 @@ def _page_s(record: np.ndarray, zero: bool) -> float:
 
 
 @lean
-def _push_s(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
-    """Return how long all that is pending takes on the path [s]."""
-    total_s = 0.0
+def _push_s(record: np.ndarray, run: np.ndarray, work: np.ndarray, cap: float) -> float:
+    """Return how long all that is pending takes on the path under a cap [s], the waits for windows included."""
+    window_s = record[WINDOW_S] + record[WINDOW_EXTRA_S]
+    quota = cap * record[WINDOW_S]
+    at_s = 0.0
+    start_s = 0.0  # of the window
+    used = 0.0  # of its quota [B]
     for i in range(int(run[COUNT])):
         at = (int(run[HEAD]) + i) % PIECES * PIECE_SLOTS
-        total_s += work[at + 1] * work[at + 2] * _page_s(record, int(work[at]) > record[CLASSES])
-    return total_s
+        zero = int(work[at]) > record[CLASSES]
+        left = work[at + 1] * work[at + 2] * (record[ZERO_WIRE_BYTES] if zero else record[PAGE_WIRE_BYTES])
+        if left <= 0.0:
+            continue
+        pace_s = _page_s(record, zero) / (record[ZERO_WIRE_BYTES] if zero else record[PAGE_WIRE_BYTES])
+        if quota * pace_s < window_s and left > quota - used:
+            left -= quota - used
+            start_s = max(start_s + window_s, at_s + (quota - used) * pace_s)
+            windows = np.ceil(left / quota) - 1.0
+            start_s += windows * window_s
+            left -= windows * quota
+            at_s = start_s
+            used = 0.0
+        at_s += left * pace_s
+        used += left
+        if at_s > start_s + window_s:
+            start_s += np.floor((at_s - start_s) / window_s) * window_s
+            used = (at_s - start_s) / pace_s
+    return at_s
 
 
 @lean

@@ -74,6 +74,7 @@ def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: 
         firmware_bytes = scenario.host.firmware_bytes
     record[layout.NORMAL_PAGES] += -(-firmware_bytes // PAGE_BYTES)
     record[layout.CAP] = scenario.policy.max_bandwidth_bytes_per_s
+    record[layout.POSTCOPY_CAP] = scenario.policy.max_postcopy_bandwidth_bytes_per_s
     record[layout.LEAD_S] = lead_s
     record[layout.RTT_S] = scenario.link.rtt_s
     record[layout.STEP_FIRST], record[layout.STEP_COUNT] = len(steps), len(scenario.link.steps)

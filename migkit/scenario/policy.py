@@ -34,6 +34,9 @@ class Policy:
     max_bandwidth_bytes_per_s
         Cap on what the migration sends [B/s]; by default the named system's, 128 MiB/s for ``qemu``.
         It holds for all but the final pass of pre-copy and the push of post-copy.
+    max_postcopy_bandwidth_bytes_per_s
+        Cap on the push of post-copy, in the same windows of 100 ms [B/s]; pages that the guest waits for are sent
+        at once and count. QEMU's ``max-postcopy-bandwidth``, unlimited by default (qapi/migration.json).
     downtime_limit_s
         The pause that may be planned for at switchover [s], or the most that a manager raises it to; by
         default the named system's, 300 ms for ``qemu``.
@@ -54,6 +57,7 @@ class Policy:
 
     name: str = "qemu"
     max_bandwidth_bytes_per_s: float = bounded(_DEFAULT, above=True)
+    max_postcopy_bandwidth_bytes_per_s: float = bounded(math.inf, above=True)
     downtime_limit_s: float = bounded(_DEFAULT, high=2000.0)
     time_limit_s: float = bounded(math.inf, above=True)
     settings: tuple[tuple[str, float], ...] = ()

@@ -80,6 +80,13 @@ def test_postcopy_serves_faults_and_sends_no_page_twice(nursery, strategy):
         assert last["normal_pages"] + last["zero_pages"] == 8192
 
 
+def test_the_push_of_postcopy_keeps_to_its_cap_and_demands_do_not(nursery):
+    trace = runs.run(scenario("postcopy", max_postcopy_bandwidth_bytes_per_s=30e6), seed=1, nursery=nursery)
+    push_s = trace.outcome.total_time_s - trace.outcome.downtime_s
+    assert trace.outcome.transferred_bytes / push_s <= 30e6 * (1 + 0.1 / push_s)
+    assert trace.machine["postcopy"]["median_latency_s"] < 0.05
+
+
 def test_postcopy_stops_the_guest_for_less_than_a_full_copy_takes(nursery):
     trace = runs.run(scenario("postcopy"), seed=1, nursery=nursery)
     assert trace.outcome.downtime_s < trace.outcome.total_time_s

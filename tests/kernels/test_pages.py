@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, simulate
+from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, predict, simulate
 from migkit.kernels import dirty
 
 MIB = 2**20
@@ -111,6 +111,27 @@ def test_postcopy_faults_are_accesses_that_find_their_page_missing():
     slowed = 5000 * 4104 / 1e8
     share = 1 / slowed - math.log1p(slowed) / slowed**2
     assert result.mean("postcopy_faults") == pytest.approx(5000 * push_s * share, rel=0.03)
+
+
+@pytest.mark.parametrize("zero_mib", [0, 16])
+@pytest.mark.parametrize("cap", [3.1e7, 9.7e7, math.inf])
+def test_a_capped_push_goes_in_windows_as_fast_as_the_path(zero_mib, cap):
+    """Ten quotas a second, the last one without a wait; zero pages fit in whatever window they come in."""
+    guest = Guest(memory_bytes=64 * MIB, zero_bytes=zero_mib * MIB, dirty=(DirtyClass(region_bytes=8 * MIB),))
+    case = Scenario(
+        guest=guest,
+        policy=Policy(max_postcopy_bandwidth_bytes_per_s=cap),
+        link=Link(bandwidth_bytes_per_s=2e8),
+        host=Host(window_extra_s=0.0, firmware_bytes=0),
+        strategy=Strategy(name="postcopy"),
+    )
+    full_bytes = (64 - zero_mib) * MIB / 4096 * 4104
+    zero_s = zero_mib * MIB / 4096 * (2.1e-7 + 2.4e-7)
+    waits = math.ceil(full_bytes / (0.1 * cap)) - 1 if cap < 2e8 else 0
+    push_s = 0.1 * waits + (full_bytes - 0.1 * cap * waits if waits else full_bytes) / 2e8 + zero_s
+    one, other = simulate(case), predict(case)
+    assert one.mean("total_time_s") - one.mean("downtime_s") == pytest.approx(push_s, rel=2e-3)
+    assert other.total_time_s - other.downtime_s == pytest.approx(push_s, rel=2e-3)
 
 
 def test_no_page_is_lost_in_the_scan():

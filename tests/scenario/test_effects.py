@@ -78,6 +78,7 @@ CASES = {
     "host.firmware": ("1 MiB", {}),
     "host.command": ("500 ms", {**HYBRID, "strategy.postcopy_after": "1 s"}),
     "policy.name": ("xen", {}),
+    "policy.max_postcopy_bandwidth": ("5 MB/s", POSTCOPY),
     "policy.max_bandwidth": ("10 MB/s", {}),
     "policy.downtime_limit": ("5 ms", {}),
     "policy.time_limit": ("1 s", {}),
