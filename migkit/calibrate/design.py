@@ -65,8 +65,8 @@ def designed_runs(count: int, seed: int = 0) -> tuple[Designed, ...]:
     """Return ``count`` migrations over strategies, caps, guests and limits, drawn independently.
 
     Half are pre-copies, the others are stop-copies, post-copies and hybrids in equal parts, all under caps from
-    60 to 200 MB/s that hold for the push of post-copy as well. Runs that are expected not to end, or to last more than
-    4 s, are drawn again; close calls of the policy are kept.
+    60 to 200 MB/s that hold for the push of post-copy as well. Runs that are expected not to end, or to last more
+    than 4 s, are drawn again; close calls of the policy are kept.
 
     Parameters
     ----------

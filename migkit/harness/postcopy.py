@@ -1,8 +1,8 @@
 """Post-copy at the source: the guest runs at the destination while its pages still leave.
 
-What is left is pushed over the main connection, under a cap in windows of 100 ms. Pages that the guest waits for are demanded and sent
-over a second connection, before anything else is pushed, so that they queue neither here nor on the
-way, and whatever is left of the window. Each page is sent once.
+What is left is pushed over the main connection, under a cap in windows of 100 ms. Pages that
+the guest waits for are demanded and sent over a second connection, before anything else is pushed, so
+that they queue neither here nor on the way, and whatever is left of the window. Each page is sent once.
 """
 
 from __future__ import annotations

@@ -117,12 +117,14 @@ def test_postcopy_faults_are_accesses_that_find_their_page_missing():
 @pytest.mark.parametrize("cap", [3.1e7, 9.7e7, math.inf])
 def test_a_capped_push_goes_in_windows_as_fast_as_the_path(zero_mib, cap):
     """Ten quotas a second, the last one without a wait; zero pages fit in whatever window they come in."""
-    guest = Guest(memory_bytes=64 * MIB, zero_bytes=zero_mib * MIB, dirty=(DirtyClass(region_bytes=8 * MIB),))
+    guest = Guest(
+        memory_bytes=64 * MIB, zero_bytes=zero_mib * MIB, dirty=(DirtyClass(region_bytes=8 * MIB, writes_per_s=0.0),)
+    )
     case = Scenario(
         guest=guest,
         policy=Policy(max_postcopy_bandwidth_bytes_per_s=cap),
         link=Link(bandwidth_bytes_per_s=2e8),
-        host=Host(window_extra_s=0.0, firmware_bytes=0),
+        host=Host(window_extra_s=0.0, firmware_bytes=0, setup_s=0.0),
         strategy=Strategy(name="postcopy"),
     )
     full_bytes = (64 - zero_mib) * MIB / 4096 * 4104
