@@ -16,6 +16,7 @@ import click
 
 from migkit.cli._scenario import scenario_options, tables_from
 from migkit.errors import UsageError
+from migkit.harness.disturbance import DISTURBED
 from migkit.harness.nursery import Nursery
 from migkit.harness.options import PATHS
 from migkit.harness.run import Options, run
@@ -110,9 +111,12 @@ def command(
         for each, trace in zip(outputs, traces, strict=True):
             if each is not None:
                 io.write(trace, each, force=force)
-            display.done(as_json(trace) if form == "json" else as_table(trace, each), trace.outcome)
-    warning = disagreement([outcome.total_time_s for outcome in display.outcomes])
-    if warning:
+            display.done(as_json(trace) if form == "json" else as_table(trace, each), trace)
+    warnings = [
+        disagreement([outcome.total_time_s for outcome in display.outcomes]),
+        disturbed(max(display.others_shares)),
+    ]
+    for warning in filter(None, warnings):
         click.echo(warning, err=True)
 
 
@@ -166,6 +170,22 @@ def disagreement(times_s: Sequence[float], most: float = 0.05) -> str:
     ).replace("%", " %")
 
 
+def disturbed(share: float) -> str:
+    """Return a warning when others had more than a fifth of the processors during a run.
+
+    Examples
+    --------
+    >>> disturbed(0.02)
+    ''
+    >>> disturbed(0.31)
+    'migkit: other programs had 31 % of the processors during a run; close them and repeat it'
+    """
+    if share <= DISTURBED:
+        return ""
+    taken = f"{share:.0%}".replace("%", " %")
+    return f"migkit: other programs had {taken} of the processors during a run; close them and repeat it"
+
+
 def _check_output(output: Path | None, force: bool) -> None:
     """Refuse a place where the trace could not be written, before the run."""
     if output is None:
@@ -186,6 +206,7 @@ class _Display:
         self._live: Any = None
         self._last: Mapping[str, Any] | None = None
         self.outcomes: list[Outcome] = []
+        self.others_shares: list[float] = []
 
     def __enter__(self) -> _Display:
         from rich.status import Status
@@ -199,9 +220,10 @@ class _Display:
         if self._live is not None:
             self._live.stop()
 
-    def done(self, text: str, outcome: Outcome) -> None:
+    def done(self, text: str, trace: Trace) -> None:
         """Print the result of one run."""
-        self.outcomes.append(outcome)
+        self.outcomes.append(trace.outcome)
+        self.others_shares.append(trace.machine["others_share"])
         if self._live is not None:
             self._live.stop()
         click.echo(text)

@@ -17,6 +17,7 @@ from migkit.errors import MigkitError, RunError
 from migkit.harness import checkpoint, wire
 from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel, ClosedError
+from migkit.harness.disturbance import Disturbance
 from migkit.harness.faults import IMPOSTORS, Fault
 from migkit.harness.guest import filled_bytes, pacing_of
 from migkit.harness.identity import make_identities
@@ -73,6 +74,8 @@ class Migration:
     ----------
     samples, rounds, outcome, usage, postcopy, tracker
         What source and destination reported.
+    others_share
+        Share of all processors that others had meanwhile.
     survivor
         The guest that lives on, once that is settled.
     """
@@ -91,6 +94,7 @@ class Migration:
         self.usage: dict[str, Any] = {}
         self.postcopy: dict[str, Any] | None = None
         self.tracker = ""
+        self.others_share = 0.0
         self.survivor: Member | None = None
 
     def run(self, progress: Progress) -> None:
@@ -232,15 +236,21 @@ class Migration:
         """Let the guest run and the source begin; follow it to the end."""
         here, source = self._members["here"], self._members["source"]
         here.channel.ask({"do": "resume"})
+        disturbance = Disturbance(self._used_s)
         source.channel.send({"do": "begin"})
         try:
             self._follow(progress)
+            self.others_share = disturbance.share()
             self.survivor = self._members["there" if self._resumed else "here"]
         except KeyboardInterrupt:
             self._cancel()
         except MigkitError as error:
             kind = RunError if isinstance(error, RunError) else type(error)
             raise kind(f"{error}; {self._settle()}") from error
+
+    def _used_s(self) -> float:
+        """Return the processor time of all who take part [s]."""
+        return sum(member.process.used()[0] for member in self._members.values())
 
     def _follow(self, progress: Progress) -> None:
         """Take reports until both sides have said their last; raise the first cause if it went wrong.

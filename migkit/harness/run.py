@@ -178,6 +178,7 @@ class _Journey:
             "pacing": self._options.pacing or pacing_of(self._scenario.guest),
             "path": f"{'tls' if self._identity else 'tcp'} {where}",
             "usage": migration.usage,
+            "others_share": migration.others_share,
             "usage_samples": _columns(migration.samples, USAGE),
             **({"postcopy": migration.postcopy} if migration.postcopy else {}),
             "frame_bytes": wire.FRAME_BYTES,
