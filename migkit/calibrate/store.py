@@ -43,7 +43,7 @@ def from_dict(record: dict[str, Any]) -> Calibration:
         return _build(record)
     except MigkitError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UsageError(f"calibration: its record is not of this schema ({error!r}); calibrate anew") from error
 
 
@@ -73,7 +73,7 @@ def load(path: Path | str) -> Calibration:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"calibration {path}: cannot be read ({error.strerror}); check the path") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"calibration {path}: not a JSON file ({error}); calibrate anew") from error
     return from_dict(record)
 

@@ -160,7 +160,7 @@ def _decode(raw: bytes) -> Trace:
     try:
         table = pq.ParquetFile(io.BytesIO(raw), page_checksum_verification=True).read()
         manifest = json.loads((table.schema.metadata or {})[_MANIFEST])
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValueError, RecursionError) as error:
         raise TraceError(f"trace: no readable manifest ({_first_line(error)}); capture it anew") from error
     version = manifest.get("schema_version") if isinstance(manifest, dict) else None
     if version != SCHEMA_VERSION:
@@ -169,7 +169,7 @@ def _decode(raw: bytes) -> Trace:
         return _build(table, manifest)
     except TraceError:
         raise
-    except (pa.ArrowException, UsageError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (pa.ArrowException, UsageError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise TraceError(
             f"trace: its manifest is not of this schema ({_first_line(error)}); capture it anew"
         ) from error

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -25,6 +26,7 @@ def test_a_calibration_reads_back_equal(calibration, tmp_path):
         ({"host": {"speed": 1.0}}, "not of this schema"),
         ({"covariance": 3}, "not of this schema"),
         ({"runs": "many"}, "not of this schema"),
+        ({"runs": math.inf}, "not of this schema"),
     ],
 )
 def test_a_record_that_is_no_calibration_is_refused(calibration, change, message):
@@ -40,6 +42,9 @@ def test_files_that_are_none_are_refused(tmp_path, calibration):
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(UsageError, match="not a JSON file"):
         load(tmp_path / "x.json")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(UsageError, match="not a JSON file"):
+        load(tmp_path / "deep.json")
     (tmp_path / "y.json").write_text("[]")
     with pytest.raises(UsageError, match="schema version None"):
         load(tmp_path / "y.json")

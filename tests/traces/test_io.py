@@ -93,6 +93,13 @@ def changed_manifest(stored, change):
     return path
 
 
+def test_a_manifest_without_an_end_of_brackets_makes_no_trace(tmp_path):
+    path = tmp_path / "x.parquet"
+    path.write_bytes(io._seal(pa.table({"a": [1]}), "[" * 100_000))
+    with pytest.raises(TraceError, match="no readable manifest"):
+        read(path)
+
+
 @pytest.mark.parametrize(("version", "advice"), [(99, "upgrade migkit"), (0, "older migkit"), (None, "older migkit")])
 def test_unlike_schema_versions_are_refused_with_what_to_do(stored, version, advice):
     path = changed_manifest(stored, lambda m: m.update(schema_version=version))
@@ -105,11 +112,7 @@ def test_unlike_schema_versions_are_refused_with_what_to_do(stored, version, adv
 @given(data=st.data())
 def test_any_change_of_the_manifest_gives_a_trace_or_a_trace_error(stored, data):
     junk = st.recursive(
-        st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats(allow_nan=False, allow_infinity=False)
-        | st.text(max_size=5),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
         max_leaves=6,
     )

@@ -30,12 +30,13 @@ from pathlib import Path
 
 import numpy as np
 
+from migkit.calibrate import Calibration, store
 from migkit.errors import CapabilityError, MigkitError, TraceError
 from migkit.harness import checkpoint, wire
 from migkit.harness.codec import CODES, by_name
 from migkit.harness.destination import _Destination
 from migkit.kernels import wire as kernels
-from migkit.scenario import DirtyClass, Guest, Scenario, profile, schema
+from migkit.scenario import DirtyClass, Guest, Host, Scenario, profile, schema
 from migkit.traces import io
 from migkit.traces.columns import make_table
 from migkit.traces.schema import ROUND_COLUMNS, SAMPLE_COLUMNS, Outcome, Trace
@@ -293,6 +294,31 @@ def read_profile(data: bytes) -> None:
     profile.load(FILE).classes()
 
 
+def calibrations() -> list[bytes]:
+    """Return a small calibration."""
+    numbers = {"goodput_bytes_per_s": 1e9, "quiesce_s": 0.001}
+    record = store.to_dict(
+        Calibration(
+            host=Host(**numbers),
+            constants=tuple(numbers),
+            standard_errors=numbers,
+            covariance=((1.0, 0.0), (0.0, 1.0)),
+            identified_by=dict.fromkeys(numbers, "a run"),
+            refused={"resume_s": "no run"},
+            residuals={"total_time_s": (0.1, 0.2)},
+            runs=2,
+            kind="harness",
+        )
+    )
+    return [json.dumps(record).encode()]
+
+
+def read_calibration(data: bytes) -> None:
+    """Read a calibration from a file."""
+    FILE.write_bytes(data)
+    store.load(FILE)
+
+
 def nothing(data: bytearray, draw: random.Random) -> None:
     """Leave an input as it is."""
 
@@ -310,6 +336,7 @@ TARGETS = {
         checkpoints, repair_checkpoint, read_checkpoint, TraceError, ("/checkpoint.py", "/schema.py")
     ),
     "profile": Target(profiles, nothing, read_profile, TraceError, ("/scenario/",)),
+    "calibration": Target(calibrations, nothing, read_calibration, MigkitError, ("/calibrate/store.py", "/host.py")),
 }
 
 
