@@ -2,15 +2,18 @@
 
 The absent pages are taken out of its memory, which is registered with a userfaultfd in missing
 mode. Whoever touches one too early waits until it is there: it is demanded at once, and comes over
-a connection of its own, which is looked at before the one over which the others are pushed.
+a connection of its own. While the guest waits, nothing else is taken in: the answer finds this process
+ready and a processor free. What does not come soon is on its way among what is pushed, so that is
+taken in again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +29,7 @@ from migkit.units import PAGE_BYTES
 
 __all__ = ["Arrivals"]
 
+_ANSWER_NS: Final = 500_000  # so long the push stands for a demand: several round trips
 _BINS: Final = 20  # of the latency histogram: 2^0 to 2^19 microseconds
 
 
@@ -66,17 +70,23 @@ class Arrivals:
         for each in (main, demands, self._uffd):
             poll.register(each, select.POLLIN)
         while self._left:
-            ready = dict(poll.poll(patience_s * 1e3))
+            held = self._is_answer_due()
+            poll.modify(main, 0 if held else select.POLLIN)
+            ready = dict(poll.poll(_ANSWER_NS * 1e-6 if held else patience_s * 1e3))
             if self._uffd.fileno() in ready:
                 self._demand(demands)
             if demands.fileno() in ready:
                 self._place(demands.receiver.receive(wire.PAGES))
             elif main.fileno() in ready and self._uffd.fileno() not in ready:
                 self._place(main.receiver.receive(wire.PAGES))
-            elif not ready:
+            elif not ready and not held:
                 raise wire.ConnectionLostError("connection: lost in post-copy (nothing moved for too long)")
         with contextlib.suppress(wire.ConnectionLostError):  # the guest is whole, whether or not the source hears it
             main.sender.message(wire.COMPLETE)
+
+    def _is_answer_due(self) -> bool:
+        """Say whether the guest waits for a page that was demanded a moment ago."""
+        return bool(self._waiting) and time.monotonic_ns() - max(self._waiting.values()) < _ANSWER_NS
 
     def announce(self, main: Connection) -> None:
         """Tell a source that came back which pages are still absent."""
@@ -108,8 +118,8 @@ class Arrivals:
     def _place(self, frame: Frame) -> None:
         wire.check_pages(frame, self._absent.size)
         self._left -= int(kernels.arrive(frame.headers, self._absent, self._runs))
-        body = int(frame.words[frame.count :].__array_interface__["data"][0])
-        for kind, first, count in self._found():
+        body = ctypes.addressof(ctypes.c_char.from_buffer(frame.payload)) + 8 * frame.count
+        for kind, first, count in self._found(frame.count):
             if kind == layout.FULL:
                 self._copy(first, count, body)
                 body += count * PAGE_BYTES
@@ -118,11 +128,13 @@ class Arrivals:
         if self._waiting:
             self._arrived()
 
-    def _found(self) -> list[list[int]]:
-        """Return the runs of the frame: kind, first page, pages."""
-        rows = self._runs.reshape(-1, kernels.RUN_SLOTS)
-        found: list[list[int]] = rows[: int(np.argmax(rows[:, 0] < 0))].tolist()
-        return found
+    def _found(self, pages: int) -> Iterator[tuple[int, int, int]]:
+        """Yield the runs of a frame of so many pages: kind, first page, pages."""
+        slots = iter(self._runs[: kernels.RUN_SLOTS * pages + 1].tolist())
+        for kind in slots:
+            if kind < 0:
+                return
+            yield kind, next(slots), next(slots)
 
     def _copy(self, first: int, count: int, source: int) -> None:
         start = self._address(first)

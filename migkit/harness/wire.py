@@ -353,7 +353,7 @@ class Receiver:
         return Frame(PAGES, frame.count, view, words)
 
     def _header(self) -> tuple[int, int, int]:
-        first, sequence, count, length_bytes = (int(word) for word in self._buffer[:4])
+        first, sequence, count, length_bytes = self._buffer[:4].tolist()
         kind = first >> 32
         if first & 0xFFFFFF != _MAGIC & 0xFFFFFF:
             raise WireError("wire: this is no migkit migration; the other side speaks something else")
