@@ -24,7 +24,7 @@ from migkit.harness.run import moves as journey
 from migkit.scenario import Scenario, schema
 from migkit.traces import io
 from migkit.traces.schema import Outcome, Trace
-from migkit.units import format_duration, format_rate, format_size
+from migkit.units import duration, format_duration, format_rate, format_size
 
 __all__ = ["command"]
 
@@ -41,6 +41,9 @@ __all__ = ["command"]
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Save the guest to this file before the move.")
 @click.option(
     "--path", type=click.Choice(PATHS), default=PATHS[0], show_default=True, help="Whether [link] is emulated."
+)
+@click.option(
+    "--recovery", default="60 s", show_default=True, help="How long post-copy may go on without a connection."
 )
 @click.option("--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Runs, behind one warm-up.")
 @click.option(
@@ -61,6 +64,7 @@ def command(
     port: int,
     checkpoint: Path | None,
     path: str,
+    recovery: str,
     repeat: int,
     moves: int,
     grid: Path | None,
@@ -94,6 +98,7 @@ def command(
         pacing=pacing,
         checkpoint=checkpoint,
         path=path,
+        recovery_s=duration(recovery, "recovery"),
         plaintext=tables.get("strategy", {}).get("tls") is False,
     )
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))

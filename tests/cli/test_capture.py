@@ -86,6 +86,7 @@ def test_a_file_and_flags_make_one_scenario(tmp_path):
         (["--memory", "64 MiB", "--tracker", "guess"], "tracker: 'guess' is not known"),
         (["--memory", "64 MiB", "--pacing", "fast"], "pacing: 'fast' is not known"),
         (["--memory", "64 MiB", "--port", "70000"], "port: 70000 is out of range"),
+        (["--memory", "64 MiB", "--recovery", "60"], "recovery: "),
         (["missing.toml"], "scenario missing.toml: cannot be read (No such file or directory)"),
     ],
 )
