@@ -18,7 +18,7 @@ from migkit.models.predict import predict
 from migkit.scenario import DirtyClass, Guest, Policy, Scenario, Strategy
 from migkit.units import MIB
 
-__all__ = ["Designed", "calibration_runs", "designed_runs", "held_out_run"]
+__all__ = ["Designed", "calibration_runs", "designed_runs", "encoding_runs", "held_out_run"]
 
 _LONGEST_S: Final = 4.0
 
@@ -47,6 +47,22 @@ def calibration_runs() -> tuple[Designed, ...]:
         Designed("large", "cost of a sync by size", _scenario(512, 192, 64, 5000.0, 200e6, 0.1, kind="sweep")),
         Designed("postcopy", "push, demand faults", _scenario(256, 0, 64, 5000.0, 200e6, 0.3, "postcopy")),
         Designed("postcopy-zero", "push of zero pages", _scenario(384, 192, 32, 5000.0, 200e6, 0.3, "postcopy")),
+    )
+
+
+def encoding_runs() -> tuple[Designed, ...]:
+    """Return four migrations that tell what encryption and each compressor cost, beside :func:`calibration_runs`.
+
+    Examples
+    --------
+    >>> [run.scenario.strategy.compression for run in encoding_runs()]
+    ['none', 'zlib', 'zstd', 'lz4']
+    """
+    free = _scenario(256, 64, 32, 1500.0, math.inf, 0.3, "stopcopy")
+    encoded = {"tls": {"tls": True}} | {name: {"compression": name} for name in ("zlib", "zstd", "lz4")}
+    return tuple(
+        Designed(name, f"cost of {name}", dataclasses.replace(free, strategy=Strategy(name="stopcopy", **changes)))
+        for name, changes in encoded.items()
     )
 
 

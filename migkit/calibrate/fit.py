@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from migkit.calibrate.identify import REMEDIES, identified
-from migkit.calibrate.observe import Block, blocks
+from migkit.calibrate.identify import INVERSES, REMEDIES, identified
+from migkit.calibrate.observe import ENCODINGS, Block, blocks
 from migkit.errors import InfeasibleError, UsageError
 from migkit.scenario import Host, Scenario
 
@@ -38,12 +38,12 @@ FITTED: Final = (
     "quiesce_s",
     "resume_s",
     "write_fault_s",
+    *(f"{name}_bytes_per_s" for name in ENCODINGS),
     "postcopy_bytes_per_s",
     "postcopy_zero_page_cpu_s",
     "fault_service_s",
     "register_per_page_s",
 )
-_INVERSES: Final = {"seconds_per_byte": "goodput_bytes_per_s", "seconds_per_pushed_byte": "postcopy_bytes_per_s"}
 _LIKE: Final = ("kernel", "processor", "processors", "tracker", "qemu_version", "accelerator")
 
 
@@ -203,7 +203,7 @@ class _Pool:
 
 def _default(host: Host, name: str) -> float:
     """Return what a constant of a block is when it is not fitted."""
-    return 1.0 / getattr(host, _INVERSES[name]) if name in _INVERSES else float(getattr(host, name))
+    return 1.0 / getattr(host, INVERSES[name]) if name in INVERSES else float(getattr(host, name))
 
 
 def _least_squares(block: Block) -> _Solution:
@@ -255,9 +255,9 @@ def _in_host_terms(constants: tuple[str, ...], solution: _Solution) -> tuple[tup
     """Return names, values and covariance with speeds in place of their inverses (delta method)."""
     names, values, slopes = list(constants), solution.values.copy(), np.ones(solution.values.size)
     for at, name in enumerate(constants):
-        if name not in _INVERSES:
+        if name not in INVERSES:
             continue
-        names[at] = _INVERSES[name]
+        names[at] = INVERSES[name]
         slope = max(values[at], 1e-15)
         values[at], slopes[at] = 1.0 / slope, -1.0 / slope**2
     return tuple(names), values, solution.covariance * np.outer(slopes, slopes)

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from migkit.calibrate.observe import FREE_BYTES, Block
+from migkit.calibrate.observe import ENCODINGS, FREE_BYTES, Block
 from migkit.units import format_size
 
 if TYPE_CHECKING:
     from migkit.traces import Trace
 
-__all__ = ["REMEDIES", "Identified", "identified"]
+__all__ = ["INVERSES", "REMEDIES", "Identified", "identified"]
 
+INVERSES: Final[Mapping[str, str]] = {  # what the blocks are linear in, and the speed that it stands for
+    "seconds_per_byte": "goodput_bytes_per_s",
+    "seconds_per_pushed_byte": "postcopy_bytes_per_s",
+    **{f"seconds_per_{name}_byte": f"{name}_bytes_per_s" for name in ENCODINGS},
+}
 _SIZES_APART: Final = 1.5  # memory sizes must differ by this factor to tell base from per-page cost
 _PAGES: Final = 1024  # so many pages of a kind must be sent to tell their cost
 
@@ -43,6 +48,13 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "fault_service_s": "no guest waited for pages in post-copy; add a post-copy run of a guest that writes",
     "register_per_page_s": "no run went post-copy; add a post-copy run",
+    **{
+        f"{name}_bytes_per_s": (
+            f"no run sent {format_size(FREE_BYTES)} in one pass without a cap with {name} alone; "
+            f"add a run without a cap with {name}, one stream"
+        )
+        for name in ENCODINGS
+    },
     "write_fault_s": (
         "no run counts the operations of a guest that writes at a steady rate; add a run of such a guest"
     ),
@@ -62,10 +74,7 @@ def identified(blocks: Sequence[Block], traces: Sequence[Trace]) -> Identified:
     told = {name: test(by_name, traces) for name, test in _TESTS.items()}
     refused = {name: REMEDIES[name] for name, good in told.items() if not good}
     constants = {name for name, good in told.items() if good}
-    if "goodput_bytes_per_s" in constants:
-        constants.add("seconds_per_byte")
-    if "postcopy_bytes_per_s" in constants:
-        constants.add("seconds_per_pushed_byte")
+    constants |= {inverse for inverse, name in INVERSES.items() if name in constants}
     return Identified(frozenset(constants), refused)
 
 
@@ -112,7 +121,7 @@ def _zero_share(name: str) -> _Test:
 
 
 def _loads(blocks: Mapping[str, Block], traces: Sequence[Trace]) -> bool:
-    return bool((blocks["path"].design[:, 2] > 0).any())
+    return any((blocks[name].design[:, 2] > 0).any() for name in ("path", *ENCODINGS))
 
 
 def _faults(blocks: Mapping[str, Block], traces: Sequence[Trace]) -> bool:
@@ -126,6 +135,7 @@ _TESTS: Final[Mapping[str, _Test]] = {
     "sync_per_page_s": _has_rows("sync"),
     "goodput_bytes_per_s": _free_pass("path"),
     "zero_page_cpu_s": _zero_share("path"),
+    **{f"{name}_bytes_per_s": _free_pass(name) for name in ENCODINGS},
     "load_s": _loads,
     "setup_s": _has_rows("setup"),
     "quiesce_s": _has_rows("quiesce"),

@@ -8,6 +8,7 @@ block          row
 framing        bytes of a round = full pages x (page + header) + zero pages x z
 sync           time of a bitmap sync = base + per page x guest pages
 path           time without a cap = bytes of full pages / goodput + zero pages x c [+ load]
+tls, zlib, ..  as path, for runs that are encrypted, or compressed (bytes of full pages before compression)
 setup          first byte after the request, less the first sync
 quiesce        decision to guest stopped
 resume         ready to running
@@ -33,7 +34,9 @@ from migkit.units import MIB, PAGE_BYTES
 if TYPE_CHECKING:
     from migkit.traces import Trace
 
-__all__ = ["Block", "blocks", "sends_freely"]
+__all__ = ["ENCODINGS", "Block", "blocks", "sends_freely"]
+
+ENCODINGS: Final = ("tls", "zlib", "zstd", "lz4")
 
 FREE_BYTES: Final = 32 * MIB  # a pass must send so much for its time to tell the goodput
 ZERO_BYTES: Final = 9.0  # of a zero page on the wire, about; the processor takes longer over it than the path
@@ -87,6 +90,7 @@ def blocks(traces: Sequence[Trace]) -> tuple[Block, ...]:
         _framing(traces),
         _sync(traces),
         _path(traces),
+        *(_encoded(traces, encoding) for encoding in ENCODINGS),
         _setup(traces),
         _part(traces, "quiesce", "quiesce_s"),
         _part(traces, "resume", "resume_s"),
@@ -115,11 +119,16 @@ def _plain(trace: Trace) -> bool:
     return _unlimited(trace) and trace.scenario.strategy.name in ("precopy", "stopcopy")
 
 
-def _unlimited(trace: Trace) -> bool:
+def _unlimited(trace: Trace, *encodings: str) -> bool:
+    """Say whether no link limits the only stream, and just these encodings change what it carries."""
     link, strategy = trace.scenario.link, trace.scenario.strategy
     limited = math.isfinite(link.bandwidth_bytes_per_s) or link.rtt_s or link.steps or link.background_bytes_per_s
-    encoded = strategy.tls or strategy.compression != "none" or strategy.streams > 1
-    return not (limited or encoded)
+    return not limited and strategy.streams == 1 and not strategy.xbzrle and _encodings(trace) == encodings
+
+
+def _encodings(trace: Trace) -> tuple[str, ...]:
+    strategy = trace.scenario.strategy
+    return ("tls",) * strategy.tls + (strategy.compression,) * (strategy.compression != "none")
 
 
 def _block(
@@ -139,6 +148,8 @@ def _time_scatter(time_s: float) -> float:
 def _framing(traces: Sequence[Trace]) -> Block:
     rows = []
     for trace in traces:
+        if trace.scenario.strategy.compression != "none" or trace.scenario.strategy.xbzrle:
+            continue
         normal, zero, sent = (column(trace.rounds, n) for n in ("normal_pages", "zero_pages", "sent_bytes"))
         for full, nothing, sent_bytes in zip(normal.tolist(), zero.tolist(), sent.tolist(), strict=True):
             if full + nothing:
@@ -171,25 +182,50 @@ def _path(traces: Sequence[Trace]) -> Block:
     )
 
 
+def _encoded(traces: Sequence[Trace], encoding: str) -> Block:
+    """Return the passes of the runs that are encrypted, or compressed in one way, and limited by nothing else.
+
+    The speed of encryption counts bytes on the wire, that of a compressor the bytes of the pages.
+    """
+    rows: list[tuple[Sequence[float], float, float]] = []
+    for trace in traces:
+        if _unlimited(trace, encoding) and trace.scenario.strategy.name in ("precopy", "stopcopy"):
+            free = math.isinf(trace.scenario.policy.max_bandwidth_bytes_per_s)
+            if free or trace.scenario.strategy.name == "precopy":
+                rows += _final_pass(trace)
+            if free:
+                rows += _free_rounds(trace)
+    constants = (f"seconds_per_{encoding}_byte", "zero_page_cpu_s", "load_s")
+    return _block(encoding, constants, rows, f"final passes and rounds without a cap, {encoding}")
+
+
 def _final_pass(trace: Trace) -> list[tuple[Sequence[float], float, float]]:
     parts = trace.outcome.downtime_parts_s
     if not {"final_copy_s", "load_s"} <= parts.keys():
         return []
     time_s = parts["final_copy_s"] + parts["load_s"]
-    sent, zero = (float(column(trace.rounds, n)[-1]) for n in ("sent_bytes", "zero_pages"))
-    return [((sent - ZERO_BYTES * zero, zero, 1.0), time_s, _time_scatter(time_s) + 1e-3)]
+    full_bytes, zero = _passes(trace)[-1]
+    return [((full_bytes, zero, 1.0), time_s, _time_scatter(time_s) + 1e-3)]
 
 
 def _free_rounds(trace: Trace) -> list[tuple[Sequence[float], float, float]]:
-    names = ("sent_bytes", "zero_pages", "duration_s", "sync_s")
-    table = np.column_stack([column(trace.rounds, n) for n in names])[:-1]
-    if len(table):  # the last round before the final one lasts until the guest has stopped
-        table[-1, 2] -= trace.outcome.downtime_parts_s.get("quiesce_s", 0.0)
+    times_s = np.column_stack([column(trace.rounds, n) for n in ("duration_s", "sync_s")])[:-1]
+    if len(times_s):  # the last round before the final one lasts until the guest has stopped
+        times_s[-1, 0] -= trace.outcome.downtime_parts_s.get("quiesce_s", 0.0)
     return [
-        ((sent - ZERO_BYTES * zero, zero, 0.0), duration_s - sync_s, _time_scatter(duration_s - sync_s) + 1e-3)
-        for sent, zero, duration_s, sync_s in table.tolist()
-        if sent >= FREE_BYTES / 4
+        ((full_bytes, zero, 0.0), duration_s - sync_s, _time_scatter(duration_s - sync_s) + 1e-3)
+        for (full_bytes, zero), (duration_s, sync_s) in zip(_passes(trace)[:-1], times_s.tolist(), strict=True)
+        if full_bytes >= FREE_BYTES / 4
     ]
+
+
+def _passes(trace: Trace) -> list[tuple[float, float]]:
+    """Return the bytes of full pages of each round, on the wire or before they are compressed, and its zero pages."""
+    sent, normal, zero = (column(trace.rounds, n) for n in ("sent_bytes", "normal_pages", "zero_pages"))
+    full_bytes = sent - ZERO_BYTES * zero
+    if trace.scenario.strategy.compression != "none":
+        full_bytes = normal * float(PAGE_BYTES)
+    return list(zip(full_bytes.tolist(), zero.tolist(), strict=True))
 
 
 def _setup(traces: Sequence[Trace]) -> Block:

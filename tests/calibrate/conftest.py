@@ -26,19 +26,29 @@ TRUE = dataclasses.replace(
         postcopy_bytes_per_s=0.8e9,
         fault_service_s=3e-4,
         register_per_page_s=2e-7,
+        tls_bytes_per_s=0.5e9,
+        zlib_bytes_per_s=0.6e8,
+        zstd_bytes_per_s=2.5e8,
+        lz4_bytes_per_s=5.5e8,
     ).sends_as_harness(),
     postcopy_zero_page_cpu_s=6e-7,
 )
 
 
-def _scenario(memory_mib=256, writes_per_s=2000.0, cap=80e6, zero_mib=64, strategy="precopy", host=TRUE, **policy):
+ENCODED = ((("tls", True),), *((("compression", name),) for name in ("zlib", "zstd", "lz4")))
+
+
+def _scenario(
+    memory_mib=256, writes_per_s=2000.0, cap=80e6, zero_mib=64, strategy="precopy", host=TRUE, encoding=(), **policy
+):
     guest = Guest(
         memory_bytes=memory_mib * MIB,
         zero_bytes=zero_mib * MIB,
         dirty=(DirtyClass(region_bytes=32 * MIB, writes_per_s=writes_per_s),),
+        compression_ratio=2.5,
     )
     rule = Policy(max_bandwidth_bytes_per_s=cap, **policy)
-    return Scenario(guest=guest, host=host, policy=rule, strategy=Strategy(name=strategy))
+    return Scenario(guest=guest, host=host, policy=rule, strategy=Strategy(name=strategy, **dict(encoding)))
 
 
 def _whole(parts, total):
@@ -155,6 +165,8 @@ def design():
         _scenario(memory_mib=512, cap=np.inf, zero_mib=448),
         _scenario(strategy="stopcopy", cap=np.inf),
         _scenario(strategy="stopcopy", cap=np.inf, memory_mib=512, zero_mib=400),
+        *(_scenario(strategy="stopcopy", cap=np.inf, encoding=encoding) for encoding in ENCODED),
+        *(_scenario(strategy="stopcopy", cap=np.inf, zero_mib=128, encoding=encoding) for encoding in ENCODED),
         _scenario(strategy="postcopy", zero_mib=0),
         _scenario(strategy="postcopy", memory_mib=512, zero_mib=400),
     )

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from migkit.calibrate.fit import FITTED, fit
 from migkit.errors import InfeasibleError, UsageError
 
+TLS = {"tls": True}
 TOLD = [name for name in FITTED if name != "write_fault_s"]
 
 
@@ -36,6 +37,7 @@ def test_any_constants_are_recovered_within_their_errors(
         true_host,
         goodput_bytes_per_s=goodput,
         postcopy_bytes_per_s=0.7 * goodput,
+        tls_bytes_per_s=0.4 * goodput,
         sync_per_page_s=per_page,
         quiesce_s=quiesce,
         load_s=load,
@@ -70,6 +72,9 @@ def test_more_runs_give_smaller_errors(design, computed):
         ([{}, {"cap": 5e7}], "sync_base_s", "at least 1.5 times the memory"),
         ([{"zero_mib": 0}], "zero_page_bytes", "add a run of a guest with zero memory"),
         ([{"writes_per_s": 0.0}], "write_fault_s", "writes at a steady rate"),
+        ([{"cap": np.inf}], "tls_bytes_per_s", "add a run without a cap with tls"),
+        ([{"cap": np.inf, "encoding": TLS}], "zstd_bytes_per_s", "add a run without a cap with zstd"),
+        ([{"cap": np.inf, "encoding": TLS}], "goodput_bytes_per_s", "add a run without a cap"),
         ([{"cap": 1e7, "writes_per_s": 2e4, "time_limit_s": 3.0}], "load_s", "add a run that converges"),
         ([{"cap": 1e7, "writes_per_s": 2e4, "time_limit_s": 3.0}], "quiesce_s", "add a run that converges"),
         ([{"cap": 1e7, "writes_per_s": 2e4, "time_limit_s": 3.0}], "resume_s", "add a run that converges"),
@@ -94,6 +99,8 @@ def test_what_traces_cannot_tell_is_refused_with_the_run_to_add(scenario, comput
         ({"strategy": "stopcopy", "cap": np.inf}, "goodput_bytes_per_s"),
         ({"memory_mib": 512}, "sync_base_s"),
         ({"zero_mib": 64}, "zero_page_bytes"),
+        ({"cap": np.inf, "encoding": TLS}, "tls_bytes_per_s"),
+        ({"cap": np.inf, "encoding": {"compression": "lz4"}}, "lz4_bytes_per_s"),
     ],
 )
 def test_the_run_that_is_asked_for_does_tell(scenario, computed, added, name):
