@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from migkit.kernels import writers
 
 __all__ = ["Attached"]
 
+_MADV_POPULATE_READ: Final = 22
 _MADV_POPULATE_WRITE: Final = 23
 
 Words = npt.NDArray[np.int64]
@@ -140,15 +142,27 @@ class Attached:
             return None
         return np.frombuffer(mmap.mmap(descriptor, self.memory_bytes // 4096), np.uint8)
 
+    def prepare(self) -> None:
+        """Map the pages that the memory holds now, so that a look at one need not wait; as :meth:`populate`."""
+        with contextlib.suppress(OSError):
+            for first, end in self._held():
+                self._map.madvise(_MADV_POPULATE_READ, first * 4096, (end - first) * 4096)
+
     def holes(self) -> npt.NDArray[np.uint8]:
         """Return one byte a page, 1 where the memfd holds no page at all: zero without a look."""
         holes = np.ones(self.memory_bytes // 4096, np.uint8)
+        for first, end in self._held():
+            holes[first:end] = 0
+        return holes
+
+    def _held(self) -> Iterator[tuple[int, int]]:
+        """Yield the half-open ranges of pages that the memfd holds."""
         position = 0
         while position < self.memory_bytes:
             try:
                 start = os.lseek(self.descriptor, position, os.SEEK_DATA)
             except OSError:
-                break
-            position = os.lseek(self.descriptor, start, os.SEEK_HOLE)
-            holes[start // 4096 : -(-position // 4096)] = 0
-        return holes
+                return
+            position = min(os.lseek(self.descriptor, start, os.SEEK_HOLE), self.memory_bytes)
+            if start < position:
+                yield start // 4096, -(-position // 4096)

@@ -41,7 +41,7 @@ class _Destination:
         self._demands: Connection | None = None
         self._intake: Intake | None = None
         self._present = np.zeros(config["memory_bytes"] // PAGE_BYTES, np.uint8)
-        self._pages = np.zeros(2, np.int64)
+        self._arrived = np.zeros(3, np.int64)  # full pages, zero pages, checksums of their frames
         self._absent: list[np.ndarray] = []
 
     def serve(self) -> None:
@@ -133,12 +133,15 @@ class _Destination:
             raise WireError("wire: a PAGES frame holds a difference that does not fit its page")
         kernels.settle(frame.headers, self._guest.words, self._present)
         zero = int(np.count_nonzero(frame.headers >> kernels.KIND_SHIFT == kernels.ZERO))
-        self._pages += frame.count - zero, zero
+        self._arrived += frame.count - zero, zero, frame.checksum
 
     def _check_totals(self, frame: Frame) -> None:
-        said = [frame.message.get("full_pages"), frame.message.get("zero_pages")]
-        if said != self._pages.tolist():
-            raise WireError(f"wire: the source sent {said} full and zero pages, {self._pages.tolist()} arrived")
+        said = [frame.message.get(name) for name in ("full_pages", "zero_pages", "checksum")]
+        full, zero, checksum = self._arrived.tolist()
+        if said[:2] != [full, zero]:
+            raise WireError(f"wire: the source sent {said[:2]} full and zero pages, {[full, zero]} arrived")
+        if said[2] != checksum & kernels.CHECKSUM_MASK:
+            raise WireError("wire: the checksum of a round is wrong; other frames arrived than were sent")
 
     def _state(self, frame: Frame) -> np.ndarray:
         if len(frame.payload) != self._guest.registers.nbytes:

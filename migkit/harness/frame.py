@@ -10,20 +10,42 @@ import numpy as np
 import numpy.typing as npt
 
 from migkit.errors import RunError
+from migkit.harness.kinds import KINDS
 from migkit.kernels import wire
 from migkit.units import PAGE_BYTES
 
-__all__ = ["FRAME_PAGES", "KINDS", "Frame", "WireError", "check_pages", "tally"]
+__all__ = [
+    "CHUNK_PAGES",
+    "FRAME_BYTES",
+    "FRAME_PAGES",
+    "HEADER_WORDS",
+    "MAX_PAYLOAD_BYTES",
+    "SUM_BYTES",
+    "VERSION",
+    "Frame",
+    "WireError",
+    "check_pages",
+    "in_place",
+    "magic",
+    "page_ranges",
+    "tally",
+]
 
-_NAMES: Final = (
-    "HELLO WELCOME REFUSE PAGES ROUND STATE PREPARE PREPARED COMMIT CONFIRM ABORT ABSENT DEMAND COMPLETE PACKED JOIN "
-    "FLUSH"
-)
-KINDS: Final = dict(enumerate(_NAMES.split(), 1))
-
+VERSION: Final = 3
 FRAME_PAGES: Final = 512
+CHUNK_PAGES: Final = 64  # sent or received at a time, so that they are in a near cache when they are summed up
+_RUN_PAGES: Final = 8  # neighbours from which on a call of the kernel costs less than a copy
+HEADER_WORDS: Final = 4
+SUM_BYTES: Final = 8
+FRAME_BYTES: Final = 8 * HEADER_WORDS + SUM_BYTES
+MAX_PAYLOAD_BYTES: Final = FRAME_PAGES * wire.FULL_BYTES
 
 Words = npt.NDArray[np.int64]
+
+
+def magic(version: int = VERSION) -> int:
+    """Return the low half of the first word of every frame."""
+    return int.from_bytes(b"MGK", "little") | version << 24
 
 
 class WireError(RunError):
@@ -41,6 +63,7 @@ class Frame:
     count: int
     payload: memoryview
     words: Words
+    checksum: int
     placed: bool = False
 
     @property
@@ -99,6 +122,19 @@ def page_ranges(frame: Frame, pages: int) -> Words:
     if (ranges[:, 0] >= ranges[:, 1]).any():
         raise WireError("wire: an ABSENT frame holds an empty range")
     return ranges
+
+
+def in_place(memory: Words, headers: Words, full: int) -> list[Words]:
+    """Return where in memory the full pages of a frame are, a chunk at a time; none when they are too scattered."""
+    found = np.zeros(2 * headers.size, np.int64)
+    runs = int(wire.runs(headers, found))
+    if runs > full // _RUN_PAGES:
+        return []
+    return [
+        memory[first * wire.PAGE_WORDS : min(first + CHUNK_PAGES, page + pages) * wire.PAGE_WORDS]
+        for page, pages in found[: 2 * runs].reshape(-1, 2).tolist()
+        for first in range(page, page + pages, CHUNK_PAGES)
+    ]
 
 
 def tally(headers: Words, length_bytes: int, pages: int, placed: bool = False) -> tuple[int, int, int]:

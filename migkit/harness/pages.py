@@ -77,4 +77,5 @@ class Pages:
 
     def totals(self) -> dict[str, int]:
         """Return what was sent so far, as the destination checks it."""
-        return {"full_pages": int(self.sent[0]), "zero_pages": int(self.sent[1])}
+        full, zero = self.sent.tolist()
+        return {"full_pages": full, "zero_pages": zero, "checksum": self._streams.checksum}

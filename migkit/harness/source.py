@@ -51,6 +51,7 @@ class _Source:
         self._owner = owner
         self._guest = Attached(guest, self._scenario.guest.memory_bytes)
         self._tracker = self._guest.open_tracker(config["tracker"])
+        self._guest.prepare()
         owner.send({"tracker": self._tracker.name})
         self._state = policy.new_state()
         self._parameters = pack(self._scenario.policy, self._scenario.strategy)

@@ -107,6 +107,12 @@ class Streams:
         """What was taken and may not be sent yet; before compression [B]."""
         return sum(lane.pending_bytes for lane in self._lanes)
 
+    @property
+    def checksum(self) -> int:
+        """Of all frames of pages sent so far, see :attr:`migkit.harness.sender.Sender.checksum`."""
+        senders = [self._main, *(lane.connection.sender for lane in self._lanes)]
+        return sum(sender.checksum for sender in senders) & kernels.CHECKSUM_MASK
+
     def pages(self, memory: Words, headers: Words, full: int, zero: int, *, still: bool = False) -> None:
         """Send pages over the next stream that is free, as :meth:`migkit.harness.wire.Sender.pages` does.
 

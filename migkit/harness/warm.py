@@ -25,7 +25,6 @@ def warm_up() -> None:
     wire.select(machine.words, bitmap, holes, 0, 1e9, headers, tally)
     words = wire.gather(machine.words, headers, bodies)
     wire.checksum(bodies[:words], 0)
-    wire.checksum_pages(machine.words, headers, 0)
     wire.tally(headers, 16, np.zeros(3, np.int64))
     wire.runs(headers, np.zeros(32, np.int64))
     wire.scatter(headers, bodies[: 512 * int(tally[0])], machine.words)

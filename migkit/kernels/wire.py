@@ -18,7 +18,7 @@ import numpy as np
 
 from migkit.kernels._jit import jit
 
-__all__ = ["checksum", "checksum_pages", "gather", "mark", "runs", "scatter", "select", "settle", "tally"]
+__all__ = ["checksum", "gather", "mark", "runs", "scatter", "select", "settle", "tally"]
 
 PAGE_WORDS: Final = 512
 FULL: Final = 0
@@ -37,7 +37,7 @@ BAD_KIND: Final = -2
 BAD_LENGTH: Final = -3
 
 _LOW: Final = 0xFFFFFFFF
-_MASK: Final = (1 << 61) - 1
+CHECKSUM_MASK: Final = (1 << 61) - 1
 
 
 @jit
@@ -135,19 +135,14 @@ def select(
 
 @jit
 def gather(memory: np.ndarray, headers: np.ndarray, bodies: np.ndarray) -> int:
-    """Copy the full pages that ``headers`` name into ``bodies``; return the words used, zero bytes included."""
+    """Copy the full pages that ``headers`` name into ``bodies``; return the words used."""
     at = 0
-    zero = 0
     for header in headers:
-        if header >> KIND_SHIFT == ZERO:
-            zero += 1
-            continue
-        start = (header & INDEX_MASK) * PAGE_WORDS
-        bodies[at : at + PAGE_WORDS] = memory[start : start + PAGE_WORDS]
-        at += PAGE_WORDS
-    words = (zero + 7) // 8
-    bodies[at : at + words] = 0
-    return at + words
+        if header >> KIND_SHIFT == FULL:
+            start = (header & INDEX_MASK) * PAGE_WORDS
+            bodies[at : at + PAGE_WORDS] = memory[start : start + PAGE_WORDS]
+            at += PAGE_WORDS
+    return at
 
 
 @jit
@@ -176,21 +171,10 @@ def checksum(words: np.ndarray, start: int) -> int:
 
 @jit
 def _chain(total: int, value: int) -> int:
-    folded = (total ^ value) & _MASK
+    folded = (total ^ value) & CHECKSUM_MASK
     low = (folded & _LOW) * 0x45D9F3B
     high = (folded >> 32) * 0x2C1B3C6D
-    return (low ^ (high << 3) ^ (folded >> 17) ^ (folded << 7)) & _MASK
-
-
-@jit
-def checksum_pages(memory: np.ndarray, headers: np.ndarray, start: int) -> int:
-    """Return :func:`checksum` of the full pages that ``headers`` name, where they are, continued from ``start``."""
-    total = start
-    for header in headers:
-        if header >> KIND_SHIFT == FULL:
-            first = (header & INDEX_MASK) * PAGE_WORDS
-            total = checksum(memory[first : first + PAGE_WORDS], total)
-    return total
+    return (low ^ (high << 3) ^ (folded >> 17) ^ (folded << 7)) & CHECKSUM_MASK
 
 
 @jit

@@ -117,7 +117,7 @@ def test_another_protocol_version_is_refused_with_the_reason_to_both(path):
     with secure(destination.connect(), folder, "source") as connection:
         connection.sendall(struct.pack("<5q", first, 0, 0, 0, 0))
         reason = wire.Receiver(connection).receive(wire.ABORT).message["reason"]
-    assert reason == "wire: protocol version 9; this side speaks 2; use one release on both"
+    assert reason == "wire: protocol version 9; this side speaks 3; use one release on both"
     assert reason in destination.end()
 
 
@@ -229,7 +229,7 @@ def test_a_header_that_promises_too_much_is_refused_before_anything_is_read(path
     destination, folder = path
     first = int.from_bytes(b"MGK", "little") | wire.VERSION << 24 | wire.HELLO << 32
     with secure(destination.connect(), folder, "source") as connection:
-        connection.sendall(struct.pack("<5q", first, 0, 0, wire.MAX_PAYLOAD_BYTES + 1, 0))
+        connection.sendall(struct.pack("<4q", first, 0, 0, wire.MAX_PAYLOAD_BYTES + 1))
         reason = wire.Receiver(connection).receive(wire.ABORT).message["reason"]
     assert "is too long" in reason
     assert wire.MAX_PAYLOAD_BYTES <= wire.FRAME_PAGES * kernels.FULL_BYTES
@@ -241,7 +241,7 @@ def test_a_guest_without_registers_is_refused_with_the_reason_to_both(path):
         sender, receiver = wire.Sender(connection), wire.Receiver(connection)
         sender.message(wire.HELLO, {"token": TOKEN, "memory_bytes": MIB})
         assert receiver.receive().kind == wire.WELCOME
-        sender.message(wire.PREPARE, {"full_pages": 0, "zero_pages": 0})
+        sender.message(wire.PREPARE, {"full_pages": 0, "zero_pages": 0, "checksum": 0})
         reason = receiver.receive(wire.ABORT).message["reason"]
     assert reason == "wire: a PREPARE frame came before the registers of the guest"
     assert reason in destination.end()

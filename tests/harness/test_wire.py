@@ -20,7 +20,7 @@ class Recorded:
     def __init__(self, data=b""):
         self.data = bytearray(data)
 
-    def sendall(self, data):
+    def sendall(self, data, flags=0):
         self.data += data
 
     def recv_into(self, target, size=0, flags=0):
@@ -88,12 +88,12 @@ def test_pages_arrive_as_they_were_copied_or_not_at_either_side(still, in_place,
     ("at", "value", "message"),
     [
         (0, b"GET ", "this is no migkit migration"),
-        (3, b"\x63", "protocol version 99; this side speaks 2"),
+        (3, b"\x63", "protocol version 99; this side speaks 3"),
         (4, b"\xff", "frame kind 255 is not known"),
         (8, b"\x05", "frame 5 came where 0 was due"),
         (29, b"\x7f", "is too long"),
-        (32, b"\x00\x01\x02\x03", "checksum of HELLO frame 0 is wrong"),
-        (45, b"!", "checksum of HELLO frame 0 is wrong"),
+        (37, b"!", "checksum of HELLO frame 0 is wrong"),
+        (46, b"\x00\x01\x02\x03", "checksum of HELLO frame 0 is wrong"),
     ],
 )
 def test_what_is_not_allowed_is_named(at, value, message):
@@ -150,7 +150,7 @@ def sealed(draw):
             [data, zlib.compress(bytes(40)), zlib.compress(bytes(1 << 20))]
         )
     sender._payload[: len(data) // 8 + 2] = 0
-    sender._bytes[wire.FRAME_BYTES : wire.FRAME_BYTES + len(data)] = data
+    sender._bytes[8 * wire.HEADER_WORDS : 8 * wire.HEADER_WORDS + len(data)] = data
     sender._send(draw.choice([wire.HELLO, wire.PAGES, wire.PACKED]), draw.randrange(6), len(data))
     return bytes(sock.data)
 

@@ -43,6 +43,7 @@ from migkit.traces.schema import ROUND_COLUMNS, SAMPLE_COLUMNS, Outcome, Trace
 from migkit.units import PAGE_BYTES
 
 PAGES = 8
+_ROOM = 10**18  # as wide as any checksum
 MOST_BYTES = 1 << 16
 MEMORY_BYTES = 4 << 30
 HANG_S = 20
@@ -76,7 +77,7 @@ class Recorded:
         self.data = bytearray(data)
         self._at = 0
 
-    def sendall(self, data) -> None:
+    def sendall(self, data, flags: int = 0) -> None:
         """Take what is sent."""
         self.data += data
 
@@ -120,19 +121,20 @@ def _stream(compression: str) -> bytes:
     sender.message(wire.HELLO, {"token": "t", "memory_bytes": PAGES * PAGE_BYTES})
     headers = np.array([1, (kernels.ZERO << kernels.KIND_SHIFT) | 3, 2])
     sender.pages(np.arange(PAGES * kernels.PAGE_WORDS) >> 6, headers, 2, 1)
-    sender.message(wire.ROUND, {"full_pages": 2, "zero_pages": 1})
+    sender.message(wire.ROUND, {"full_pages": 2, "zero_pages": 1, "checksum": _ROOM})
     sender.blob(wire.ABSENT, np.array([4, 6], np.int64).tobytes())
     sender.blob(wire.STATE, bytes(64))
-    sender.message(wire.PREPARE, {"full_pages": 2, "zero_pages": 1})
+    sender.message(wire.PREPARE, {"full_pages": 2, "zero_pages": 1, "checksum": _ROOM})
     sender.message(wire.COMMIT)
     sender.blob(wire.DEMAND, np.array([5], np.int64).tobytes())
     sender.message(wire.ABORT, {"reason": "tired"})
+    repair_frames(sock.data, random.Random(0))
     return bytes(sock.data)
 
 
 def repair_frames(data: bytearray, draw: random.Random) -> None:
-    """Make sequence numbers, lengths and checksums right, frame by frame."""
-    at = sequence = 0
+    """Make sequence numbers, lengths and checksums right, of frames and of rounds."""
+    at = sequence = total = 0
     while at + wire.FRAME_BYTES <= len(data):
         kind = data[at + 4] % (max(wire.KINDS) + 1)
         magic = int.from_bytes(b"MGK", "little") | wire.VERSION << 24 | kind << 32
@@ -140,11 +142,33 @@ def repair_frames(data: bytearray, draw: random.Random) -> None:
         left = len(data) - at - wire.FRAME_BYTES
         length = min(length if 0 <= length <= wire.MAX_PAYLOAD_BYTES else draw.randrange(65), left)
         struct.pack_into("<4q", data, at, magic, sequence, count, length)
-        words = np.zeros(-(-length // 8), np.int64)
-        words.view(np.uint8)[:length] = data[at + wire.FRAME_BYTES : at + wire.FRAME_BYTES + length]
-        header = np.frombuffer(bytes(data[at : at + 32]), np.int64)
-        struct.pack_into("<q", data, at + 32, int(kernels.checksum(words, kernels.checksum(header, 0))))
+        first, end = at + 8 * wire.HEADER_WORDS, at + 8 * wire.HEADER_WORDS + length
+        if kind in (wire.ROUND, wire.PREPARE):
+            _repair_total(data, first, end, total)
+        sum_ = _checksum(data[at:first], data[first:end], count if kind == wire.PAGES else 0)
+        if kind in (wire.PAGES, wire.PACKED):
+            total = (total + sum_) & kernels.CHECKSUM_MASK
+        struct.pack_into("<q", data, end, sum_)
         at, sequence = at + wire.FRAME_BYTES + length, sequence + 1
+
+
+def _repair_total(data: bytearray, first: int, end: int, total: int) -> None:
+    """Put the checksum of the round where the frame says one, if there is room for it."""
+    word = b'"checksum": '
+    at = data.find(word, first, end) + len(word)
+    width = len(str(_ROOM))
+    if first + len(word) <= at <= end - width:
+        data[at : at + width] = str(total).ljust(width).encode()
+
+
+def _checksum(header: bytearray, payload: bytearray, pages: int) -> int:
+    """Return the checksum of a frame."""
+    words = np.zeros(-(-len(payload) // 8), np.int64)
+    words.view(np.uint8)[: len(payload)] = payload
+    sum_ = 0
+    for part in (np.frombuffer(bytes(header), np.int64), words[: max(pages, 0)], words[max(pages, 0) :]):
+        sum_ = int(kernels.checksum(part, sum_))
+    return sum_
 
 
 class StandIn:

@@ -1,0 +1,180 @@
+"""Receives frames and refuses what :mod:`migkit.harness.wire` does not allow."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from migkit.errors import RunError
+from migkit.harness.codec import by_code
+from migkit.harness.frame import (
+    CHUNK_PAGES,
+    FRAME_BYTES,
+    FRAME_PAGES,
+    HEADER_WORDS,
+    MAX_PAYLOAD_BYTES,
+    SUM_BYTES,
+    VERSION,
+    Frame,
+    WireError,
+    in_place,
+    magic,
+    tally,
+)
+from migkit.harness.kinds import ABORT, KINDS, PACKED, PAGES, REFUSE
+from migkit.harness.transport import ConnectionLostError, lost
+from migkit.kernels import wire
+from migkit.units import PAGE_BYTES
+
+__all__ = ["Receiver"]
+
+_CHUNK_BYTES: Final = CHUNK_PAGES * PAGE_BYTES
+
+Words = npt.NDArray[np.int64]
+
+
+class Receiver:
+    """Receives frames and refuses what the protocol does not allow.
+
+    Attributes
+    ----------
+    bytes
+        Received so far, headers included.
+    memory
+        RAM of a guest that does not run yet: full pages are put in place there as they come, before their
+        checksum is known; so a guest is lost that was sent in a frame which proves to be altered, and it
+        must not run. None: no page is put anywhere.
+    """
+
+    def __init__(self, sock: socket.socket, memory: Words | None = None) -> None:
+        self._socket = sock
+        self.memory = memory
+        self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 2, np.int64)
+        self._bytes = self._buffer.view(np.uint8).data
+        self._payload = self._bytes[8 * HEADER_WORDS :]
+        self._expanded: Words = np.zeros(MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
+        self._flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL
+        self._frames = 0
+        self.bytes = 0
+
+    def receive(self, *kinds: int) -> Frame:
+        """Return the next frame, which must be of one of ``kinds`` when any are given.
+
+        Raises
+        ------
+        ConnectionLostError
+            The other side is gone.
+        WireError
+            The frame is not allowed; the message says why.
+        RunError
+            The other side sent ``ABORT`` or ``REFUSE`` and it is not among ``kinds``; with its reason.
+        """
+        self._fill(self._bytes[: 8 * HEADER_WORDS])
+        kind, count, length_bytes = self._header()
+        frame = self._read(kind, count, length_bytes)
+        self._frames += 1
+        self.bytes += FRAME_BYTES + length_bytes
+        if kind == PACKED:
+            frame = self._expand(frame)
+        _expect(frame, kinds)
+        return frame
+
+    def _read(self, kind: int, count: int, length_bytes: int) -> Frame:
+        """Return the frame whose header is in the buffer, when its checksum is right."""
+        head = count if kind == PAGES else 0
+        if 8 * head > length_bytes:
+            raise WireError("wire: a PAGES frame holds fewer pages than it says")
+        self._fill(self._payload[: 8 * head])
+        headers = self._words(0, 8 * head)
+        sum_ = int(wire.checksum(headers, wire.checksum(self._buffer[:HEADER_WORDS], 0)))
+        placed_bytes = 0
+        for place in self._places(headers, length_bytes):
+            self._fill(place.view(np.uint8).data)
+            sum_ = int(wire.checksum(place, sum_))
+            placed_bytes += place.nbytes
+        length_bytes -= placed_bytes
+        sum_, said = self._take(8 * head, length_bytes, sum_)
+        if sum_ != said:
+            raise WireError(f"wire: the checksum of {KINDS[kind]} frame {self._frames} is wrong; data was altered")
+        return Frame(kind, count, self._payload[:length_bytes], self._words(0, length_bytes), sum_, placed_bytes > 0)
+
+    def _take(self, first: int, end: int, sum_: int) -> tuple[int, int]:
+        """Read the payload between two bytes, a chunk at a time; return its checksum, and the one that follows it."""
+        while end - first > _CHUNK_BYTES:
+            self._fill(self._payload[first : first + _CHUNK_BYTES])
+            sum_ = int(wire.checksum(self._words(first, first + _CHUNK_BYTES), sum_))
+            first += _CHUNK_BYTES
+        self._fill(self._payload[first : end + SUM_BYTES])
+        said = int.from_bytes(self._payload[end : end + SUM_BYTES], "little")
+        self._payload[end : end + SUM_BYTES] = bytes(SUM_BYTES)  # what is left of the last word is zero
+        return int(wire.checksum(self._words(first, end), sum_)), said
+
+    def _words(self, first: int, end: int) -> Words:
+        """Return the words that hold the payload between two bytes, the first of which begins a word."""
+        return self._buffer[HEADER_WORDS + first // 8 : HEADER_WORDS + -(-end // 8)]
+
+    def _places(self, headers: Words, length_bytes: int) -> list[Words]:
+        """Return where in the memory full pages go, a chunk at a time; nothing when they are too scattered."""
+        if self.memory is None or not headers.size:
+            return []
+        full, _, _ = tally(headers, length_bytes, self.memory.size // wire.PAGE_WORDS)
+        return in_place(self.memory, headers, full)
+
+    def _expand(self, frame: Frame) -> Frame:
+        """Return the PAGES frame that a PACKED one holds; never more than its limits allow."""
+        said = int(frame.words[0]) if len(frame.payload) > 8 else 0
+        codec, size = by_code(said >> 32), said & 0xFFFFFFFF
+        if codec is None or not 0 < size <= MAX_PAYLOAD_BYTES:
+            raise WireError(f"wire: a PACKED frame of compressor {said >> 32} and {size} B is not known")
+        try:
+            data = codec.expand(frame.payload[8:], size)
+        except ValueError as error:
+            raise WireError(f"wire: a PACKED frame cannot be expanded ({error})") from error
+        if len(data) != size:
+            raise WireError(f"wire: a PACKED frame holds {len(data)} B, not the {size} B that it says")
+        words = self._expanded[: -(-size // 8)]
+        words[-1] = 0
+        view = words.view(np.uint8).data[:size]
+        view[:] = data
+        return Frame(PAGES, frame.count, view, words, frame.checksum)
+
+    def _header(self) -> tuple[int, int, int]:
+        first, sequence, count, length_bytes = self._buffer[:HEADER_WORDS].tolist()
+        kind = first >> 32
+        if first & 0xFFFFFF != magic() & 0xFFFFFF:
+            raise WireError("wire: this is no migkit migration; the other side speaks something else")
+        if first & 0xFFFFFFFF != magic():
+            raise WireError(
+                f"wire: protocol version {first >> 24 & 0xFF}; this side speaks {VERSION}; use one release on both"
+            )
+        if kind not in KINDS:
+            raise WireError(f"wire: frame kind {kind} is not known")
+        if sequence != self._frames:
+            raise WireError(f"wire: frame {sequence} came where {self._frames} was due")
+        if not (0 <= length_bytes <= MAX_PAYLOAD_BYTES and 0 <= count <= FRAME_PAGES):
+            raise WireError(f"wire: a frame of {length_bytes} B and {count} pages is too long")
+        return kind, count, length_bytes
+
+    def _fill(self, target: memoryview) -> None:
+        """Read exactly as many bytes as it takes."""
+        done, size = 0, len(target)
+        while done < size:
+            try:
+                got = self._socket.recv_into(target[done:], size - done, self._flags)
+            except OSError as error:
+                raise lost("receiving", error) from error
+            if not got:
+                raise ConnectionLostError("connection: closed by the other side")
+            done += got
+
+
+def _expect(frame: Frame, kinds: tuple[int, ...]) -> None:
+    if not kinds or frame.kind in kinds:
+        return
+    if frame.kind in (ABORT, REFUSE):
+        raise RunError(f"the other side gave up: {frame.message.get('reason', 'no reason given')}")
+    raise WireError(f"wire: a {KINDS[frame.kind]} frame came where {' or '.join(KINDS[k] for k in kinds)} was due")

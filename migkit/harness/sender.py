@@ -1,0 +1,168 @@
+"""Sends frames, as :mod:`migkit.harness.wire` describes them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from migkit.harness.codec import Codec
+from migkit.harness.differences import Differences
+from migkit.harness.frame import (
+    CHUNK_PAGES,
+    FRAME_BYTES,
+    FRAME_PAGES,
+    HEADER_WORDS,
+    MAX_PAYLOAD_BYTES,
+    SUM_BYTES,
+    VERSION,
+    in_place,
+    magic,
+)
+from migkit.harness.kinds import ABSENT, PACKED, PAGES
+from migkit.harness.transport import lost
+from migkit.kernels import wire
+
+__all__ = ["Sender"]
+
+_RANGES_PER_FRAME: Final = 4096
+
+Words = npt.NDArray[np.int64]
+
+
+class Sender:
+    """Sends frames; what must be copied for that is copied to its buffer.
+
+    Attributes
+    ----------
+    bytes
+        Sent so far, headers included.
+    frames
+        Sent so far.
+    checksum
+        Sum of the checksums of all frames of pages, modulo 2^61.
+    differences
+        What was sent of pages, to send only what changed in them; None: whole pages.
+    """
+
+    def __init__(self, sock: socket.socket, codec: Codec | None = None, version: int = VERSION) -> None:
+        self._socket = sock
+        self._codec = codec
+        self._magic = magic(version)
+        self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 2, np.int64)
+        self._bytes = self._buffer.view(np.uint8).data
+        self._payload = self._buffer[HEADER_WORDS:]
+        self._more = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_MORE
+        self.bytes = 0
+        self.frames = 0
+        self.checksum = 0
+        self.differences: Differences | None = None
+
+    def message(self, kind: int, message: dict[str, Any] | None = None) -> None:
+        """Send a control frame."""
+        self.blob(kind, json.dumps(message or {}).encode())
+
+    def blob(self, kind: int, data: bytes) -> None:
+        """Send a frame with these bytes."""
+        self._fill(0, data)
+        self._send(kind, 0, len(data))
+
+    def absent(self, bitmap: np.ndarray) -> None:
+        """Send which pages are absent where, one byte a page."""
+        edges = np.flatnonzero(np.diff(bitmap.astype(np.int8), prepend=0, append=0)).astype(np.int64)
+        for first in range(0, edges.size, 2 * _RANGES_PER_FRAME):
+            self.blob(ABSENT, edges[first : first + 2 * _RANGES_PER_FRAME].tobytes())
+
+    def pages(self, memory: Words, headers: Words, full: int, zero: int, *, still: bool = False) -> int:
+        """Send pages selected by :func:`migkit.kernels.wire.select`; return the bytes that this took.
+
+        While the guest stands ``still``, its pages need no copy of their own: the checksum is that of the
+        very bytes that are sent.
+        """
+        headers = headers[: full + zero]
+        self._payload[: headers.size] = headers
+        if self.differences is not None and self.differences.turn > 1:
+            return self._send_differences(memory, self._payload[: headers.size], zero)
+        if self._codec is not None:
+            return self._send_packed(self._codec, memory, headers, zero)
+        length_bytes = full * wire.FULL_BYTES + zero * wire.ZERO_BYTES
+        pieces = in_place(memory, headers, full) if still else []
+        return self._send_pieces(headers.size, length_bytes, zero, pieces or self._copied(memory, headers))
+
+    def _send_differences(self, memory: Words, headers: Words, zero: int) -> int:
+        assert self.differences is not None
+        end = headers.size + self.differences.pack(memory, headers, self._payload[headers.size :])
+        return self._send(PAGES, headers.size, self._end(end, zero))
+
+    def _send_packed(self, codec: Codec, memory: Words, headers: Words, zero: int) -> int:
+        end = headers.size + int(wire.gather(memory, headers, self._payload[headers.size :]))
+        length_bytes = self._end(end, zero)
+        packed = codec.compress(self._bytes[8 * HEADER_WORDS : 8 * HEADER_WORDS + length_bytes])
+        if len(packed) + 8 >= length_bytes:
+            return self._send(PAGES, headers.size, length_bytes)
+        self._payload[0] = codec.code << 32 | length_bytes
+        self._fill(1, packed)
+        return self._send(PACKED, headers.size, 8 + len(packed))
+
+    def _end(self, words: int, zero: int) -> int:
+        """Put the bytes of zero pages behind so many words of payload; return its length [B]."""
+        self._payload[words : words + -(-zero // 8)] = 0
+        return 8 * words + zero
+
+    def _fill(self, word: int, data: bytes) -> None:
+        """Put these bytes at a word of the payload; what is left of the last one is zero."""
+        first = HEADER_WORDS + word
+        self._buffer[first + len(data) // 8] = 0
+        self._bytes[8 * first : 8 * first + len(data)] = data
+
+    def _copied(self, memory: Words, headers: Words) -> Iterator[Words]:
+        """Yield copies of full pages, which the guest may be writing, a chunk at a time."""
+        chunk = self._payload[FRAME_PAGES : FRAME_PAGES + CHUNK_PAGES * wire.PAGE_WORDS]
+        for first in range(0, headers.size, CHUNK_PAGES):
+            yield chunk[: int(wire.gather(memory, headers[first : first + CHUNK_PAGES], chunk))]
+
+    def _send_pieces(self, count: int, length_bytes: int, zero: int, pieces: Iterable[Words]) -> int:
+        """Send pages piece by piece, each right after it is summed up; zero pages follow them."""
+        sum_ = self._begin(PAGES, count, length_bytes)
+        self._write(self._bytes[: 8 * (HEADER_WORDS + count)], self._more)
+        for piece in pieces:
+            sum_ = int(wire.checksum(piece, sum_))
+            self._write(piece.view(np.uint8).data, self._more)
+        self._payload[: -(-zero // 8)] = 0
+        sum_ = int(wire.checksum(self._payload[: -(-zero // 8)], sum_))
+        return self._finish(PAGES, length_bytes, 8 * HEADER_WORDS, zero, sum_)
+
+    def _send(self, kind: int, count: int, length_bytes: int) -> int:
+        """Send the payload that is in the buffer."""
+        sum_ = self._begin(kind, count, length_bytes)
+        headers = count if kind == PAGES else 0
+        sum_ = int(wire.checksum(self._payload[headers : -(-length_bytes // 8)], sum_))
+        return self._finish(kind, length_bytes, 0, 8 * HEADER_WORDS + length_bytes, sum_)
+
+    def _begin(self, kind: int, count: int, length_bytes: int) -> int:
+        """Fill in the header; return the checksum up to the end of the page headers."""
+        self._buffer[:HEADER_WORDS] = self._magic | kind << 32, self.frames, count, length_bytes
+        sum_ = wire.checksum(self._buffer[:HEADER_WORDS], 0)
+        return int(wire.checksum(self._payload[: count if kind == PAGES else 0], sum_))
+
+    def _finish(self, kind: int, length_bytes: int, first: int, left_bytes: int, sum_: int) -> int:
+        """Send what is left in the buffer, from a byte of it on, and the checksum; return the bytes of the frame."""
+        end = first + left_bytes
+        self._bytes[end : end + SUM_BYTES] = sum_.to_bytes(SUM_BYTES, "little")
+        self._write(self._bytes[first : end + SUM_BYTES])
+        if kind in (PAGES, PACKED):
+            self.checksum = (self.checksum + sum_) & wire.CHECKSUM_MASK
+        self.bytes += FRAME_BYTES + length_bytes
+        self.frames += 1
+        return FRAME_BYTES + length_bytes
+
+    def _write(self, data: memoryview, flags: int = 0) -> None:
+        try:
+            self._socket.sendall(data, flags)
+        except OSError as error:
+            raise lost("sending", error) from error
