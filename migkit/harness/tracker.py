@@ -126,6 +126,7 @@ class UffdAsync:
     name = "uffd-async"
 
     def __init__(self, uffd: int, pid: int, address: int, length_bytes: int) -> None:
+        compile_kernels()
         self._start, self._end = address, address + length_bytes
         self._uffd = _handshake(uffd, _WP_ASYNC, self.name)
         try:
@@ -139,9 +140,7 @@ class UffdAsync:
         self._uffd.protect(self._start, self._end - self._start)
 
     def collect(self) -> Ranges:
-        found = self._pagemap.ranges(self._start, self._end, protect=True, origin=self._start)
-        found >>= _PAGE_SHIFT
-        return found
+        return self._pagemap.ranges(self._start, self._end, protect=True, origin=self._start, shift=_PAGE_SHIFT)
 
     def close(self) -> None:
         _leave(self._uffd, self._start, self._end - self._start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from migkit.kernels import arrivals, delta, policy, wire
+from migkit.kernels import arrivals, delta, policy, ranges, wire
 from migkit.kernels._jit import compile_kernels
 from migkit.scenario import DirtyClass, Guest
 
@@ -32,6 +32,7 @@ def warm_up() -> None:
     delta.pack(machine.words, headers, bodies, bodies.copy(), *cache, 2, np.zeros(3, np.int64))
     delta.apply(headers, bodies, machine.words)
     wire.settle(headers, machine.words, holes)
+    ranges.take(np.zeros(3, np.int64), 0, 12, 0, np.zeros(2, np.int64))
     arrivals.arrive(headers, holes, np.zeros(51, np.int64))
     policy.decide(policy.new_state(), policy.new_parameters(), None)
     machine.close()

@@ -1,4 +1,4 @@
-"""Bulk copy over loopback as a ratio to iperf3 over the same path in the same run."""
+"""Bulk copy over loopback as ratios to iperf3, and to QEMU, over the same path in the same run."""
 
 import json
 import math
@@ -10,20 +10,29 @@ import pytest
 from migkit.harness import run as runs
 from migkit.harness.nursery import Nursery
 from migkit.scenario import Guest, Policy, Scenario, Strategy
+from tests.benchmarks import virtual_machine
 from tests.conftest import require
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.live]
 MIB = 1 << 20
 MEMORY_BYTES = 256 * MIB
-SHARE = 0.25  # 0.7 is the aim: new pages at the destination cost as much as the path; shared machines add noise
+TURNS = 6
+SHARE = 0.4  # 0.7 is the aim, and what a machine without other work shows; shared ones add noise
+
+
+@pytest.fixture(scope="module")
+def nursery():
+    with Nursery() as process:
+        yield process
 
 
 def iperf3_bytes_per_s():
-    server = subprocess.Popen(["iperf3", "-s", "-1", "-p", "5299", "--forceflush"], stdout=subprocess.PIPE, text=True)
+    port = str(virtual_machine.free_port())
+    server = subprocess.Popen(["iperf3", "-s", "-1", "-p", port, "--forceflush"], stdout=subprocess.PIPE, text=True)
     while "listening" not in server.stdout.readline():
         pass
     client = subprocess.run(
-        ["iperf3", "-c", "127.0.0.1", "-p", "5299", "-n", str(4 * MEMORY_BYTES), "-J"],
+        ["iperf3", "-c", "127.0.0.1", "-p", port, "-n", str(4 * MEMORY_BYTES), "-J"],
         capture_output=True,
         text=True,
         check=True,
@@ -32,24 +41,46 @@ def iperf3_bytes_per_s():
     return json.loads(client.stdout)["end"]["sum_received"]["bits_per_second"] / 8
 
 
-def bulk_bytes_per_s(nursery):
-    guest = Guest(memory_bytes=MEMORY_BYTES)
+def uncapped(nursery, strategy):
+    guest = Guest(memory_bytes=MEMORY_BYTES, zero_bytes=virtual_machine.FIRST_BYTE)
     rule = Policy(max_bandwidth_bytes_per_s=math.inf, downtime_limit_s=0.3)
-    trace = runs.run(
-        Scenario(guest=guest, policy=rule, strategy=Strategy(name="stopcopy")),
+    return runs.run(
+        Scenario(guest=guest, policy=rule, strategy=Strategy(name=strategy)),
         options=runs.Options(plaintext=True),
         nursery=nursery,
-    )
-    parts = trace.outcome.downtime_parts_s
-    return trace.outcome.transferred_bytes / (parts["final_copy_s"] + parts["load_s"])
+    ).outcome
 
 
-def test_bulk_copy_reaches_its_share_of_iperf3(record_property):
+def bulk_bytes_per_s(nursery):
+    outcome = uncapped(nursery, "stopcopy")
+    return outcome.transferred_bytes / (outcome.downtime_parts_s["final_copy_s"] + outcome.downtime_parts_s["load_s"])
+
+
+def precopy_bytes_per_s(nursery):
+    outcome = uncapped(nursery, "precopy")
+    return outcome.transferred_bytes / outcome.total_time_s
+
+
+def best(ours, theirs):
+    """Return the best of turns taken alternately: what else runs on the machine only ever adds time."""
+    return (max(column) for column in zip(*((ours(), theirs()) for _ in range(TURNS)), strict=True))
+
+
+def test_bulk_copy_reaches_its_share_of_iperf3(nursery, record_property):
     require(shutil.which("iperf3"), "no iperf3; apt-get install iperf3")
-    with Nursery() as nursery:
-        pairs = [(bulk_bytes_per_s(nursery), iperf3_bytes_per_s()) for _ in range(6)]
-    ours, theirs = (max(column) for column in zip(*pairs, strict=True))
+    ours, theirs = best(lambda: bulk_bytes_per_s(nursery), iperf3_bytes_per_s)
     record_property("goodput_bytes_per_s", ours)
     record_property("iperf3_bytes_per_s", theirs)
     print(f"bulk copy {ours / 1e9:.2f} GB/s, iperf3 {theirs / 1e9:.2f} GB/s, ratio {ours / theirs:.2f}")
     assert ours / theirs >= SHARE
+
+
+def test_precopy_of_an_idle_guest_is_faster_than_qemus(nursery, tmp_path, record_property):
+    require(shutil.which("qemu-system-x86_64"), "no qemu-system-x86_64; apt-get install qemu-system-x86")
+    ours, theirs = best(
+        lambda: precopy_bytes_per_s(nursery), lambda: virtual_machine.bytes_per_s(tmp_path, MEMORY_BYTES)
+    )
+    record_property("goodput_bytes_per_s", ours)
+    record_property("qemu_bytes_per_s", theirs)
+    print(f"pre-copy {ours / 1e9:.2f} GB/s, QEMU {theirs / 1e9:.2f} GB/s, ratio {ours / theirs:.2f}")
+    assert ours > theirs
