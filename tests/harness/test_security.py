@@ -2,12 +2,14 @@
 
 import contextlib
 import datetime
+import re
 import select
 import shutil
 import socket
 import ssl
 import struct
 
+import numpy as np
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -245,6 +247,27 @@ def test_a_guest_without_registers_is_refused_with_the_reason_to_both(path):
         reason = receiver.receive(wire.ABORT).message["reason"]
     assert reason == "wire: a PREPARE frame came before the registers of the guest"
     assert reason in destination.end()
+
+
+@pytest.mark.parametrize(
+    ("totals", "reason"),
+    [
+        ({"full_pages": 2}, r"wire: the source sent \[2, 0\] full and zero pages, \[1, 0\] arrived"),
+        ({"checksum": 7}, "wire: the checksum of a round is wrong; other frames arrived than were sent"),
+    ],
+)
+def test_a_round_that_is_not_whole_is_refused_with_the_reason_to_both(path, totals, reason):
+    destination, folder = path
+    with secure(destination.connect(), folder, "source") as connection:
+        sender, receiver = wire.Sender(connection), wire.Receiver(connection)
+        sender.message(wire.HELLO, {"token": TOKEN, "memory_bytes": MIB})
+        assert receiver.receive().kind == wire.WELCOME
+        sender.pages(np.ones(MIB // 8, np.int64), np.array([3]), 1, 0)
+        right = {"full_pages": 1, "zero_pages": 0, "checksum": sender.checksum}
+        sender.message(wire.ROUND, right)
+        sender.message(wire.ROUND, right | totals)
+        assert re.fullmatch(reason, receiver.receive(wire.ABORT).message["reason"])
+    assert re.search(reason, destination.end())
 
 
 def test_runs_are_encrypted_unless_plain_text_is_asked_for(nursery):
