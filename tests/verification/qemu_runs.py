@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import itertools
 import json
 import random
 import sys
@@ -159,16 +160,28 @@ def summary(runs: list[Run]) -> str:
     )
 
 
-def measure(qemus: list[str], seeds: range, calibrate: bool, tell=print) -> dict[str, list[Run]]:
+def floor(runs: list[Run]) -> str:
+    """Return in a line what no prediction can beat: how far apart runs of the same scenario are."""
+    times: dict[tuple[int, str], list[float]] = {}
+    for run in runs:
+        if run.real.status == "completed":
+            times.setdefault((run.seed, run.version), []).append(run.real.total_time_s)
+    apart = [abs(other / each[0] - 1.0) for each in times.values() for other in each[1:]]
+    if not apart:
+        return "not repeated; --repeats 2 shows how far apart runs of the same scenario are"
+    return f"total time of a repetition: median {median(apart):.2%} off, worst {max(apart):.1%}"
+
+
+def measure(qemus: list[str], seeds: range, calibrate: bool, repeats: int = 1, tell=print) -> dict[str, list[Run]]:
     """Run the scenario of each seed with each QEMU; return the runs beside both predictions of each."""
     results: dict[str, list[Run]] = {"version known": [], "version not known": []}
     with tempfile.TemporaryDirectory() as folder:
         image = build_guest(Path(folder))
         hosts = {qemu: measured_host(qemu, image) if calibrate else Host() for qemu in qemus}
         for seed in seeds:
-            for qemu in qemus:
+            for qemu, repeat in itertools.product(qemus, range(repeats)):
                 version = version_of(qemu)
-                real = migrate(qemu, image, drawn(seed), seed)
+                real = migrate(qemu, image, drawn(seed), 1000 * seed + repeat)
                 for known, runs in zip((True, False), results.values(), strict=True):
                     runs.append(compared(seed, version, real, known, hosts[qemu]))
                 tell(results["version known"][-1])
@@ -192,15 +205,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the first run")
     parser.add_argument("--qemu", action="append", help="a QEMU binary; may be given several times")
     parser.add_argument("--calibrate", action="store_true", help="measure this machine's speed first, in other runs")
+    parser.add_argument("--repeats", type=int, default=1, help="of each scenario")
     parser.add_argument("-o", "--output", help="append the runs to this table, as data/qemu has them")
     asked = parser.parse_args()
     print(HEADER)
     with undisturbed() as permitted:
         if not permitted:
             print("ordinary priority: other processes disturb the runs; root can go before them", file=sys.stderr)
-        results = measure(asked.qemu or [QEMU], range(asked.seed, asked.seed + asked.runs), asked.calibrate)
+        seeds = range(asked.seed, asked.seed + asked.runs)
+        results = measure(asked.qemu or [QEMU], seeds, asked.calibrate, asked.repeats)
     for name, runs in results.items():
         print(f"{name}: {summary(runs)}")
+    print(f"floor: {floor(results['version known'])}")
     if asked.output:
         write(asked.output, results["version known"])
 
