@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -91,8 +91,13 @@ class Sender:
         if self._codec is not None:
             return self._send_packed(self._codec, memory, headers, zero)
         length_bytes = full * wire.FULL_BYTES + zero * wire.ZERO_BYTES
+        sum_ = self._begin(PAGES, headers.size, length_bytes)
+        self._write(self._bytes[: 8 * (HEADER_WORDS + headers.size)], self._more)
         pieces = in_place(memory, headers, full) if still else []
-        return self._send_pieces(headers.size, length_bytes, zero, pieces or self._copied(memory, headers))
+        sum_ = self._write_in_place(pieces, sum_) if pieces else self._write_copies(memory, headers, sum_)
+        self._payload[: -(-zero // 8)] = 0
+        sum_ = int(wire.checksum(self._payload[: -(-zero // 8)], sum_))
+        return self._finish(PAGES, length_bytes, 8 * HEADER_WORDS, zero, sum_)
 
     def _send_differences(self, memory: Words, headers: Words, zero: int) -> int:
         assert self.differences is not None
@@ -100,8 +105,8 @@ class Sender:
         return self._send(PAGES, headers.size, self._end(end, zero))
 
     def _send_packed(self, codec: Codec, memory: Words, headers: Words, zero: int) -> int:
-        end = headers.size + int(wire.gather(memory, headers, self._payload[headers.size :]))
-        length_bytes = self._end(end, zero)
+        words, _ = wire.gather(memory, headers, self._payload[headers.size :], 0)
+        length_bytes = self._end(headers.size + words, zero)
         packed = codec.compress(self._bytes[8 * HEADER_WORDS : 8 * HEADER_WORDS + length_bytes])
         if len(packed) + 8 >= length_bytes:
             return self._send(PAGES, headers.size, length_bytes)
@@ -120,22 +125,20 @@ class Sender:
         self._buffer[first + len(data) // 8] = 0
         self._bytes[8 * first : 8 * first + len(data)] = data
 
-    def _copied(self, memory: Words, headers: Words) -> Iterator[Words]:
-        """Yield copies of full pages, which the guest may be writing, a chunk at a time."""
-        chunk = self._payload[FRAME_PAGES : FRAME_PAGES + CHUNK_PAGES * wire.PAGE_WORDS]
-        for first in range(0, headers.size, CHUNK_PAGES):
-            yield chunk[: int(wire.gather(memory, headers[first : first + CHUNK_PAGES], chunk))]
-
-    def _send_pieces(self, count: int, length_bytes: int, zero: int, pieces: Iterable[Words]) -> int:
-        """Send pages piece by piece, each right after it is summed up; zero pages follow them."""
-        sum_ = self._begin(PAGES, count, length_bytes)
-        self._write(self._bytes[: 8 * (HEADER_WORDS + count)], self._more)
+    def _write_in_place(self, pieces: Iterable[Words], sum_: int) -> int:
+        """Send pages from where they are, each piece right after it is summed up; return the checksum."""
         for piece in pieces:
             sum_ = int(wire.checksum(piece, sum_))
             self._write(piece.view(np.uint8).data, self._more)
-        self._payload[: -(-zero // 8)] = 0
-        sum_ = int(wire.checksum(self._payload[: -(-zero // 8)], sum_))
-        return self._finish(PAGES, length_bytes, 8 * HEADER_WORDS, zero, sum_)
+        return sum_
+
+    def _write_copies(self, memory: Words, headers: Words, sum_: int) -> int:
+        """Send copies of pages, which the guest may be writing, a chunk at a time; return the checksum."""
+        chunk = self._payload[FRAME_PAGES : FRAME_PAGES + CHUNK_PAGES * wire.PAGE_WORDS]
+        for first in range(0, headers.size, CHUNK_PAGES):
+            words, sum_ = wire.gather(memory, headers[first : first + CHUNK_PAGES], chunk, sum_)
+            self._write(chunk[:words].view(np.uint8).data, self._more)
+        return sum_
 
     def _send(self, kind: int, count: int, length_bytes: int) -> int:
         """Send the payload that is in the buffer."""

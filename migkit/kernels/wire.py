@@ -134,18 +134,6 @@ def select(
 
 
 @jit
-def gather(memory: np.ndarray, headers: np.ndarray, bodies: np.ndarray) -> int:
-    """Copy the full pages that ``headers`` name into ``bodies``; return the words used."""
-    at = 0
-    for header in headers:
-        if header >> KIND_SHIFT == FULL:
-            start = (header & INDEX_MASK) * PAGE_WORDS
-            bodies[at : at + PAGE_WORDS] = memory[start : start + PAGE_WORDS]
-            at += PAGE_WORDS
-    return at
-
-
-@jit
 def checksum(words: np.ndarray, start: int) -> int:
     """Return a 61-bit positional sum of ``words``, continued from ``start``.
 
@@ -175,6 +163,34 @@ def _chain(total: int, value: int) -> int:
     low = (folded & _LOW) * 0x45D9F3B
     high = (folded >> 32) * 0x2C1B3C6D
     return (low ^ (high << 3) ^ (folded >> 17) ^ (folded << 7)) & CHECKSUM_MASK
+
+
+@jit
+def gather(memory: np.ndarray, headers: np.ndarray, bodies: np.ndarray, start: int) -> tuple[int, int]:
+    """Copy the full pages that ``headers`` name into ``bodies``; return the words used and their :func:`checksum`.
+
+    A page may be written meanwhile: each word is read once, so that the checksum is that of the copy.
+    """
+    total = start
+    at = 0
+    for header in headers:
+        if header >> KIND_SHIFT != FULL:
+            continue
+        first = (header & INDEX_MASK) * PAGE_WORDS
+        low = 0
+        high = 0
+        weighted = 0
+        for i in range(PAGE_WORDS):
+            word = memory[first + i]
+            bodies[at + i] = word
+            a = word & _LOW
+            b = (word >> 32) & _LOW
+            low += a
+            high += b
+            weighted += (i + 1) * (a + (b << 1))
+        total = _chain(_chain(_chain(total, low), high), weighted)
+        at += PAGE_WORDS
+    return at, total
 
 
 @jit

@@ -55,7 +55,7 @@ def test_what_is_gathered_and_scattered_is_the_memory(marked, position):
     words = memory()
     headers, (full, zero), _, _ = taken(words, marked, position)
     bodies = np.full(PAGES * 513, -1)
-    assert wire.gather(words, headers, bodies) == full * 512
+    assert wire.gather(words, headers, bodies, 9) == (full * 512, wire.checksum(bodies[: full * 512], 9))
     target, present, counts = np.full(PAGES * 512, 5), np.ones(PAGES, np.uint8), np.zeros(3, np.int64)
     assert wire.tally(headers, PAGES, counts) == 0
     assert counts.tolist() == [full, zero, 0]
