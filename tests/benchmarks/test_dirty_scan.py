@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.live]
 
 PAGES = 1 << 18
 REPEATS = 31
-LIMIT = 1.6  # the aim is 1.2; scattered pages cost the copy of their ranges, and shared machines add noise
+LIMIT = 1.5  # the aim is 1.2; where little is found the call itself counts, and shared machines add noise
 
 SCAN_C = r"""
 #include <stdint.h>
