@@ -41,7 +41,7 @@ def calibration_runs() -> tuple[Designed, ...]:
     """
     return (
         Designed("free", "goodput", _scenario(256, 0, 32, 1500.0, math.inf, 0.1)),
-        Designed("stopcopy", "zero pages, downtime", _scenario(256, 128, 32, 2000.0, math.inf, 0.3, "stopcopy")),
+        Designed("stopcopy", "zero pages, downtime", _scenario(512, 384, 32, 2000.0, math.inf, 0.3, "stopcopy")),
         Designed("slow", "windows, bytes", _scenario(256, 64, 32, 2000.0, 100e6, 0.3)),
         Designed("fast", "sync, many dirty pages", _scenario(256, 64, 64, 7000.0, 160e6, 0.15)),
         Designed("large", "cost of a sync by size", _scenario(512, 192, 64, 5000.0, 200e6, 0.1, kind="sweep")),

@@ -2,9 +2,9 @@
 
 The absent pages are taken out of its memory, which is registered with a userfaultfd in missing
 mode. Whoever touches one too early waits until it is there: it is demanded at once, and comes over
-a connection of its own. While the guest waits, nothing else is taken in: the answer finds this process
-ready and a processor free. What does not come soon is on its way among what is pushed, so that is
-taken in again.
+a connection of its own. While the guest waits, nothing else is taken in, and this process does not
+sleep: to wake it takes as long as the answer is on its way. What does not come soon is on its way among
+what is pushed, so that is taken in again.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Arrivals:
         while self._left:
             held = self._is_answer_due()
             poll.modify(main, 0 if held else select.POLLIN)
-            ready = dict(poll.poll(_ANSWER_NS * 1e-6 if held else patience_s * 1e3))
+            ready = dict(poll.poll(0.0 if held else patience_s * 1e3))
             if self._uffd.fileno() in ready:
                 self._demand(demands)
             if demands.fileno() in ready:
