@@ -32,8 +32,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "sync_per_page_s": "no run synced its bitmap while the guest ran; add a pre-copy run",
     "goodput_bytes_per_s": (
-        f"no run sent {format_size(FREE_BYTES)} in one pass without a cap; add a run without a cap "
-        "(pre-copy or stop-copy)"
+        f"no run sent {format_size(FREE_BYTES)} in one pass of plain pages without a cap; add a run without a cap "
+        "(pre-copy or stop-copy, no TLS, no compression, one stream)"
     ),
     "zero_page_cpu_s": (
         "no runs without a cap differ in their zero pages; add a run without a cap of a guest with zero memory"
@@ -42,7 +42,10 @@ REMEDIES: Final[Mapping[str, str]] = {
     "setup_s": "no run came to its first sync; add a run that does",
     "quiesce_s": "no run switched over; add a run that converges",
     "resume_s": "no run switched over; add a run that converges",
-    "postcopy_bytes_per_s": f"no run pushed {format_size(FREE_BYTES)} in post-copy; add a post-copy run",
+    "postcopy_bytes_per_s": (
+        f"no run pushed {format_size(FREE_BYTES)} of plain pages in post-copy without a cap; add a post-copy run "
+        "(max_postcopy_bandwidth unlimited, no TLS, no compression, one stream)"
+    ),
     "postcopy_zero_page_cpu_s": (
         "no post-copy runs differ in their zero pages; add one of a guest with zero memory and one without"
     ),
