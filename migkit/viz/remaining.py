@@ -71,7 +71,15 @@ def remaining(
 def remaining_spec(
     measured: Trace | None = None, predicted: Prediction | None = None, *, limit_bytes: float | None = None
 ) -> Spec:
-    """Return what :func:`remaining` draws, as plain values."""
+    """Return what :func:`remaining` draws, as plain values that plotly has not checked yet.
+
+    Examples
+    --------
+    >>> from migkit import Guest, predict
+    >>> drawn = remaining_spec(predicted=predict(guest=Guest(memory_bytes=2**30)))
+    >>> [trace["name"] for trace in drawn["data"]]
+    ['predicted', 'bitmap sync', 'switchover allowed']
+    """
     lines = ([_measured(measured)] if measured is not None else []) + (
         [_predicted(predicted)] if predicted is not None else []
     )
