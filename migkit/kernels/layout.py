@@ -52,6 +52,11 @@ PREFETCH_PAGES: Final = 42
 POSTCOPY_CAP: Final = 43  # of the push in post-copy [B/s]
 POSTCOPY_GOODPUT: Final = 44
 POSTCOPY_ZERO_CPU_S: Final = 45  # to place a zero page at the destination
+XBZRLE_PAGES: Final = 46  # that the cache of sent pages holds; 0: pages are always sent in full
+XBZRLE_HEADER_BYTES: Final = 47  # of a page sent as a difference, beside its runs
+XBZRLE_RUN_BYTES: Final = 48  # of a run of changed bytes, beside these
+XBZRLE_SAME_BYTES: Final = 49  # of a page that is as it was
+XBZRLE_CPU_S: Final = 50  # to compare a page with what was sent of it
 
 CLASS_BASE: Final = 56
 # Per class
@@ -62,7 +67,7 @@ PHASE_FIRST: Final = 3
 PHASE_COUNT: Final = 4
 PHASE_OFFSET_S: Final = 5
 READS_PER_S: Final = 6
-REWRITE_BYTES: Final = 7
+REWRITE_BYTES: Final = 7  # of a page that one write changes, in whole words
 START_PAGES: Final = 8  # where a sweep stands when the migration begins
 CLASS_SLOTS: Final = 9
 
@@ -86,6 +91,8 @@ ROUNDS: Final = 15  # rows written to the table of rounds
 POINTS: Final = 16  # rows written to the time line
 EXPOSURE_S: Final = 17  # push of post-copy
 DEGRADED_S: Final = 18  # throttled, or running without all of its memory
+SENT_DIFFERENCES: Final = 19  # of the pages sent in full: as differences
+SAVED: Final = 20  # what these were shorter than full pages [B]
 RESULT_SLOTS: Final = 24
 
 SETTLED: Final = 9

@@ -28,14 +28,17 @@ from migkit.kernels.layout import CAP, LOAD_S, QUIESCE_S, RESUME_S, ROUND_SLOTS,
 from migkit.kernels.pages_guest import ALL_BUT_TOUCHED, DEGRADED_S, LOST_S, MARK_S, RECENT, THROTTLED
 from migkit.kernels.pages_sender import (
     BYTES,
+    DIFFERENCES,
     FINAL,
     LEFT,
     MARKED,
     NORMAL,
     POINT,
     ROW,
+    SAVED,
     STOPPED_S,
     SYNC_BYTES,
+    SYNCS,
     ZERO,
     T,
 )
@@ -69,7 +72,7 @@ def pages_one(
     record, steps, parameters
         The packed scenario (:mod:`migkit.kernels.layout`) and its policy's parameters.
     pages
-        One uint8 for each page of the guest; overwritten.
+        One uint16 for each page of the guest; overwritten.
     rng
         Where every choice of a page comes from.
     result
@@ -86,7 +89,7 @@ def pages_one(
     """
     state = np.zeros(policy.STATE_SLOTS)
     guest = np.zeros(pages_guest.GUEST_SLOTS)
-    send = np.zeros(pages_sender.SEND_SLOTS)
+    send = np.zeros(pages_sender.SEND_SLOTS + 2 * int(record[layout.XBZRLE_PAGES]))
     result[:] = 0.0
     pages_sender.begin(record, steps, send, pages.size)
     pages_guest.lay_out(record, pages, guest)
@@ -149,6 +152,7 @@ def _sync(
     _row(record, send, state, marked, rounds)
     state[policy.ROUND_SENT_BYTES] = send[BYTES] - send[SYNC_BYTES]
     state[policy.ITERATION] += 1.0
+    send[SYNCS] = state[policy.ITERATION]
     state[policy.DIRTIED_PAGES] = marked
     send[T] += record[SYNC_S]
     pages_sender.new_check(record, send)
@@ -220,6 +224,8 @@ def _finish(
     result[layout.FINAL_PAGES] = send[FINAL]
     result[layout.SENT_NORMAL] = send[NORMAL]
     result[layout.SENT_ZERO] = send[ZERO]
+    result[layout.SENT_DIFFERENCES] = send[DIFFERENCES]
+    result[layout.SAVED] = send[SAVED]
     result[layout.MARKED] = send[MARKED]
     result[layout.LEFT_PAGES] = send[LEFT]
     result[layout.LOST_S] = guest[LOST_S] + result[layout.BLOCKTIME_S]

@@ -26,7 +26,7 @@ from migkit.kernels.layout import (
     WRITE_FAULT_S,
 )
 
-__all__ = ["GUEST_SLOTS", "lay_out", "pick", "read_bitmap", "write"]
+__all__ = ["GUEST_SLOTS", "class_of", "lay_out", "pick", "read_bitmap", "write"]
 
 # Slots of the guest's scalars; the later ones once for each class
 MARK_S: Final = 0  # writes are made up to this time
@@ -42,15 +42,17 @@ CARRY: Final = 2  # fraction of a write not yet made
 _CLASS: Final = 3
 GUEST_SLOTS: Final = _HEAD + 64 * _CLASS
 
-# Bits of a page
+# Bits of a page; above them stands how often it was written since it was sent
 PENDING: Final = 1  # to be sent
 DIRTY: Final = 2  # written since the last sync
 BLANK: Final = 4  # holds nothing but zeros
 TOUCHED: Final = 8  # written since dirty-limit last counted
-ALL_BUT_PENDING: Final = 254
-ALL_BUT_DIRTY: Final = 253
-ALL_BUT_BLANK: Final = 251
-ALL_BUT_TOUCHED: Final = 247
+ONE_WRITE: Final = 16
+MOST_WRITES: Final = 65520
+JUST_SENT: Final = 14  # neither pending nor written
+ALL_BUT_DIRTY: Final = 65533
+ALL_BUT_BLANK: Final = 65531
+ALL_BUT_TOUCHED: Final = 65527
 
 SLICE_S: Final = 0.001  # in which writers take turns when time is short
 
@@ -72,6 +74,17 @@ def lay_out(record: np.ndarray, pages: np.ndarray, guest: np.ndarray) -> None:
     for i in range(pages.size):
         blank = (zero and i < written) or i >= written + normal
         pages[i] = PENDING | BLANK if blank else PENDING
+
+
+@jit
+def class_of(record: np.ndarray, page: int) -> int:
+    """Return the class in whose region a page lies; that of the last region for a page behind all of them."""
+    last = int(record[CLASSES]) - 1
+    for c in range(last):
+        page -= int(record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES])
+        if page < 0:
+            return c
+    return last
 
 
 @jit
@@ -199,6 +212,8 @@ def _write_page(record: np.ndarray, pages: np.ndarray, guest: np.ndarray, c: int
         pages[page] |= TOUCHED
         guest[RECENT] += 1.0
     pages[page] &= ALL_BUT_BLANK
+    if pages[page] < MOST_WRITES:
+        pages[page] += ONE_WRITE
     if pages[page] & DIRTY:
         return 0
     grain = int(record[GRAIN_PAGES])

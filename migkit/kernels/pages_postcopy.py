@@ -32,7 +32,7 @@ from migkit.kernels.layout import (
     WINDOW_S,
 )
 from migkit.kernels.pages_guest import PENDING
-from migkit.kernels.pages_sender import LEFT, POINTER, SLACK_S, STOPPED_S, WINDOW_BYTES, WINDOW_START, T
+from migkit.kernels.pages_sender import LEFT, POINTER, SLACK_S, STOPPED_S, SYNCS, WINDOW_BYTES, WINDOW_START, T
 
 __all__ = ["push"]
 
@@ -51,6 +51,7 @@ def push(
     rng: np.random.Generator,
 ) -> None:
     """Resume the guest at the destination and bring what is pending."""
+    send[SYNCS] = 0.0  # from now on pages are sent in full
     send[T] += record[LOAD_S] + record[RESUME_S] + record[REGISTER_PER_PAGE_S] * send[LEFT]
     result[layout.DOWNTIME_S] = send[T] - send[STOPPED_S]
     pages_sender.point(send, line)

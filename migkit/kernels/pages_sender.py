@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from migkit.kernels import pages_guest, policy, precopy_sender
+from migkit.kernels import differences, pages_guest, policy, precopy_sender
 from migkit.kernels._jit import jit
 from migkit.kernels.layout import (
     DEVICE_BYTES,
@@ -21,10 +21,11 @@ from migkit.kernels.layout import (
     STEP_FIRST,
     WINDOW_EXTRA_S,
     WINDOW_S,
+    XBZRLE_CPU_S,
     ZERO_CPU_S,
     ZERO_WIRE_BYTES,
 )
-from migkit.kernels.pages_guest import ALL_BUT_PENDING, BLANK, DIRTY, PENDING
+from migkit.kernels.pages_guest import BLANK, DIRTY, JUST_SENT, ONE_WRITE, PENDING
 
 __all__ = ["SEND_SLOTS", "begin", "end_window", "next_page", "point", "send_all", "send_page", "send_window"]
 
@@ -47,7 +48,13 @@ POINT: Final = 14
 FRAME: Final = 15
 STOPPED_S: Final = 16  # when the guest stopped
 FINAL: Final = 17  # pages pending after the last sync
-SEND_SLOTS: Final = 24
+SYNCS: Final = 18  # so far; differences are sent from the second one on, 0: not any more
+DIFFERENCES: Final = 19  # sent so far
+SAVED: Final = 20  # what they were shorter than full pages [B]
+SEND_SLOTS: Final = 24  # then, for each slot of the cache, its page + 1 and the sync after which that was sent last
+
+FIRST_REMEMBERED: Final = 2.0  # the sync after which pages are remembered
+LIFETIME_SYNCS: Final = 2.0  # for which a page keeps its slot (QEMU page_cache.c)
 
 PAGE: Final = 4096.0
 LOWEST: Final = 1e-3  # speed of a path in an outage [B/s]
@@ -113,12 +120,32 @@ def send_page(
     """Put one page on the wire; a change of the path's speed in mid-page counts."""
     blank = pages[page] & BLANK
     wire_bytes = record[ZERO_WIRE_BYTES] if blank else record[PAGE_WIRE_BYTES]
-    pages[page] &= ALL_BUT_PENDING
+    cpu_s = zero_cpu_s if blank else record[PAGE_CPU_S]
+    if send[SYNCS] >= FIRST_REMEMBERED and not blank and is_remembered(send, page):
+        wire_bytes = differences.hit_bytes(record, pages_guest.class_of(record, page), pages[page] // ONE_WRITE)
+        cpu_s += record[XBZRLE_CPU_S]
+        send[DIFFERENCES] += 1.0
+        send[SAVED] += record[PAGE_WIRE_BYTES] - wire_bytes
+    pages[page] &= JUST_SENT
     send[LEFT] -= 1.0
     send[BYTES] += wire_bytes
     send[WINDOW_BYTES] += wire_bytes
     send[ZERO if blank else NORMAL] += 1.0
-    spend(record, steps, send, wire_bytes, zero_cpu_s if blank else record[PAGE_CPU_S], cap)
+    spend(record, steps, send, wire_bytes, cpu_s, cap)
+
+
+@jit
+def is_remembered(send: np.ndarray, page: int) -> bool:
+    """Return whether the cache holds what was sent of a page; if there is room, it does from now on."""
+    slots = (send.size - SEND_SLOTS) // 2
+    if slots == 0:
+        return False
+    at = SEND_SLOTS + 2 * (page % slots)
+    hit = send[at] == page + 1.0
+    if hit or send[at] == 0.0 or send[at + 1] + LIFETIME_SYNCS <= send[SYNCS]:
+        send[at] = page + 1.0
+        send[at + 1] = send[SYNCS]
+    return bool(hit)
 
 
 @jit

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from migkit.kernels import layout, policy
+from migkit.kernels import layout, policy, precopy_mixed
 from migkit.kernels._jit import inlined
 from migkit.kernels.layout import (
     CAP,
@@ -58,10 +58,12 @@ from migkit.kernels.precopy_state import (
     CHECK,
     COUNT,
     DEGRADED,
+    DIFFERENCES,
     LEFT,
     LOST,
     MARK,
     MARKED_ALL,
+    MIXED,
     MOST,
     NORMAL,
     NORMAL_QUOTA,
@@ -74,6 +76,7 @@ from migkit.kernels.precopy_state import (
     ROOM,
     ROUNDS_TO_SETTLE,
     ROW,
+    SAVED,
     STOPPED,
     SYNC_BYTES,
     SYNCED_S,
@@ -162,7 +165,7 @@ def precopy_one(
         if action == policy.SYNC or (event == policy.EMPTY and action == policy.CONTINUE):
             event = policy.SYNCED
         elif action == policy.CONTINUE:
-            event = send(record, steps, state, run)
+            event = send(record, steps, state, run, work)
         elif action in (policy.SWITCHOVER, policy.POSTCOPY):
             run[T] += record[QUIESCE_S]
             run[STOPPED] = run[T]
@@ -216,6 +219,7 @@ def _begin(
     run[MOST] = np.inf
     run[WINDOW] = record[WINDOW_S] + record[WINDOW_EXTRA_S]
     run[PLAIN] = 0.0 if phased or record[WRITE_FAULT_S] > 0.0 else 1.0
+    precopy_mixed.begin(record, run, work)
     run[MARK] = run[T] = record[SETUP_S] + record[LEAD_S]
     run[WINDOW_START] = record[LEAD_S]
     state[policy.GUEST_BYTES] = pages * PAGE
@@ -230,7 +234,11 @@ def _sync(
     """Sync the bitmap, and write the readings of a sync."""
     marked = run[LEFT]
     if state[policy.ITERATION] > 0.0:
+        if run[MIXED] > 0.0:
+            precopy_mixed.end_pass(record, steps, run, work)
         marked = mark(record, steps, run, work)
+        if run[MIXED] > 0.0:
+            precopy_mixed.restart(run)
     if rounds.size > 0:
         row(state, run, marked, record[SYNC_S], rounds)
     state[policy.ITERATION] += 1.0
@@ -298,11 +306,15 @@ def _finish(
         run[T] = min(run[T], parameters[policy.TIME_LIMIT_S])
     if action == policy.SWITCHOVER:
         stopped = parameters[policy.STRATEGY] == policy.STOPCOPY
-        send_all(record, steps, run, record[CAP] if stopped else np.inf)
+        send_all(record, steps, run, work, record[CAP] if stopped else np.inf)
         run[T] += record[LOAD_S] + record[RESUME_S]
         result[layout.DOWNTIME_S] = run[T] - run[STOPPED]
     else:
         count_writes(record, steps, run, work)
+    if run[MIXED] > 0.0:
+        precopy_mixed.leave(record, run, work, run[AHEAD])
+        result[layout.SENT_DIFFERENCES] = run[DIFFERENCES]
+        result[layout.SAVED] = run[SAVED]
     result[layout.ACTION] = action
     result[layout.TOTAL_S] = run[T]
     result[layout.SENT] = run[BYTES]

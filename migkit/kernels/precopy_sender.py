@@ -1,15 +1,16 @@
 """The sender: windows and bursts under a cap, polls without one, the scan pointer that goes around.
 
 What lies ahead of the pointer is a run of pages that cost alike: pages sent in full, then the zero pages,
-then pages sent in full. Windows do not care where in a run one piece ends and the next begins, so the
-sender counts the pages that it has passed, and the ring is turned by them at the next sync.
+then pages sent in full; or fewer, of which the mean is taken (:mod:`migkit.kernels.precopy_mixed`).
+Windows do not care where in a run one piece ends and the next begins, so the sender counts the pages that it
+has passed, and the ring is turned by them at the next sync.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from migkit.kernels import policy
+from migkit.kernels import policy, precopy_mixed
 from migkit.kernels._jit import inlined, lean
 from migkit.kernels.layout import (
     CAP,
@@ -23,6 +24,7 @@ from migkit.kernels.layout import (
     STEP_COUNT,
     STEP_FIRST,
     WINDOW_S,
+    XBZRLE_CPU_S,
     ZERO_CPU_S,
     ZERO_WIRE_BYTES,
 )
@@ -31,9 +33,12 @@ from migkit.kernels.precopy_state import (
     BYTES,
     CHANGE,
     CHECK,
+    DIFFERENCE_BYTES,
+    DIFFERENT,
     FULL_BANDWIDTH,
     LEFT,
     LOWEST,
+    MIXED,
     MOST,
     NORMAL,
     NORMAL_QUOTA,
@@ -61,7 +66,7 @@ __all__ = ["follow_link", "price", "quota", "send", "send_all"]
 
 
 @inlined
-def send(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarray) -> int:
+def send(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarray, work: np.ndarray) -> int:
     """Send until the policy must be asked; return the event.
 
     Each turn does one of: send the rest of a run, which fits in what is left of the window; end a window
@@ -82,7 +87,7 @@ def send(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarr
         if ahead <= 0.0:
             _count(run, passed)
             passed = 0.0
-            ahead = _next_run(record, run, left)
+            ahead = _next_run(record, steps, run, work, now_s, left)
             room = max(0.0, run[QUOTA] - window_bytes / run[WIRE_BYTES])
         pages = min(ahead, room)
         sent_s = now_s + pages * run[PAGE_S]
@@ -165,16 +170,18 @@ def _count(run: np.ndarray, pages: float) -> None:
     """Count pages of the present run as sent."""
     run[PASSED] += pages
     run[BYTES] += pages * run[WIRE_BYTES]
-    if run[ON_ZERO] > 0.0:
-        run[ZERO] += pages
-    else:
-        run[NORMAL] += pages
+    run[ZERO] += pages * run[ON_ZERO]
+    run[NORMAL] += pages * (1.0 - run[ON_ZERO])
 
 
 @inlined
-def _next_run(record: np.ndarray, run: np.ndarray, left: float) -> float:
+def _next_run(
+    record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, now_s: float, left: float
+) -> float:
     """Come to the zero pages, or to the pages behind them; return how many there are."""
-    if run[ZEROS_BEHIND] > 0.0:
+    if run[MIXED] > 0.0:
+        left = precopy_mixed.next_run(record, steps, run, work, now_s, left)
+    elif run[ZEROS_BEHIND] > 0.0:
         run[ON_ZERO] = 1.0
         left = run[ZEROS_BEHIND]
         run[ZEROS_BEHIND] = 0.0
@@ -187,6 +194,9 @@ def _next_run(record: np.ndarray, run: np.ndarray, left: float) -> float:
 @inlined
 def price(record: np.ndarray, run: np.ndarray) -> None:
     """Set what a page of the present run costs, and how many of them a window holds."""
+    if run[MIXED] > 0.0:
+        _price_mixed(record, run)
+        return
     if run[ON_ZERO] > 0.0:
         wire_bytes, cpu_s, pages = record[ZERO_WIRE_BYTES], record[ZERO_CPU_S], run[ZERO_QUOTA]
     else:
@@ -195,6 +205,26 @@ def price(record: np.ndarray, run: np.ndarray) -> None:
     run[QUOTA] = pages
     run[PAGE_S] = max(wire_bytes / min(run[MOST], run[SPEED]), cpu_s)
     run[FULL_BANDWIDTH] = pages * wire_bytes / run[WINDOW]
+
+
+@lean
+def _price_mixed(record: np.ndarray, run: np.ndarray) -> None:
+    """Set the mean over zero pages, differences and full pages."""
+    speed = min(run[MOST], run[SPEED])
+    zero, different = run[ON_ZERO], run[DIFFERENT]
+    full = 1.0 - zero - different
+    full_bytes, zero_bytes, short_bytes = record[PAGE_WIRE_BYTES], record[ZERO_WIRE_BYTES], run[DIFFERENCE_BYTES]
+    wire_bytes, page_s = full * full_bytes, full * max(full_bytes / speed, record[PAGE_CPU_S])
+    if zero > 0.0:
+        wire_bytes += zero * zero_bytes
+        page_s += zero * max(zero_bytes / speed, record[ZERO_CPU_S])
+    if different > 0.0:
+        wire_bytes += different * short_bytes
+        page_s += different * max(short_bytes / speed, record[PAGE_CPU_S] + record[XBZRLE_CPU_S])
+    run[WIRE_BYTES] = wire_bytes
+    run[QUOTA] = quota(record, wire_bytes)
+    run[PAGE_S] = page_s
+    run[FULL_BANDWIDTH] = run[QUOTA] * wire_bytes / run[WINDOW]
 
 
 @lean
@@ -225,7 +255,7 @@ def follow_link(record: np.ndarray, steps: np.ndarray, run: np.ndarray, now_s: f
 
 
 @inlined
-def send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, cap: float) -> None:
+def send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, cap: float) -> None:
     """Send all that is pending: pre-copy ends at the path's speed without the policy's cap, stop-copy keeps it."""
     run[MOST] = cap
     price(record, run)
@@ -233,7 +263,7 @@ def send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, cap: float)
         if run[T] >= run[CHANGE]:
             follow_link(record, steps, run, run[T])
         if run[AHEAD] <= 0.0:
-            run[AHEAD] = _next_run(record, run, run[LEFT])
+            run[AHEAD] = _next_run(record, steps, run, work, run[T], run[LEFT])
         pages = run[AHEAD]
         sent_s = run[T] + pages * run[PAGE_S]
         if sent_s > run[CHANGE]:

@@ -35,7 +35,7 @@ STOPPED: Final = 10
 ROW: Final = 11
 POINT: Final = 12
 PASSED: Final = 13  # pages sent since the ring was turned last
-ON_ZERO: Final = 14  # 1: the run ahead is the zero pages
+ON_ZERO: Final = 14  # which share of the run ahead is zero pages
 BEST_ITERATION: Final = 15  # the sync that left the least so far
 REMEMBERED: Final = 16  # a sum over what the policy remembers
 SKIPPED: Final = 17  # rounds that were jumped over
@@ -64,7 +64,19 @@ QUOTA: Final = 43  # pages of it that a window takes
 WIRE_BYTES: Final = 44  # what a page of it costs ...
 PAGE_S: Final = 45
 FULL_BANDWIDTH: Final = 46  # a window full of it [B/s]
-RUN_SLOTS: Final = 48
+# Of runs whose pages do not cost alike (precopy_mixed)
+MIXED: Final = 48  # 1: there are such
+PASS: Final = 49  # its number
+AT_PIECE: Final = 50  # in which piece the run ahead lies, from the head on ...
+AT_PAGE: Final = 51  # ... and the page at which it ends
+RUN_SEGMENT: Final = 52
+RUN_PAGES: Final = 53  # pending when it began
+RUN_WRITES: Final = 54  # of its class when it began
+DIFFERENT: Final = 55  # which share of it goes as differences ...
+DIFFERENCE_BYTES: Final = 56  # ... and what one costs
+DIFFERENCES: Final = 57  # sent so far
+SAVED: Final = 58  # what they were shorter than full pages [B]
+RUN_SLOTS: Final = 64
 
 # The ring, the classes' writes and where their sweeps stand lie in one work array.
 PIECES: Final = 64  # a power of two
@@ -75,7 +87,12 @@ MAX_CLASSES: Final = 64  # a power of two
 LAST_CLASS: Final = MAX_CLASSES - 1
 POSITIONS: Final = WRITES + MAX_CLASSES
 NEWLY: Final = POSITIONS + MAX_CLASSES  # share of each class that the last sync found dirty
-WORK_SLOTS: Final = NEWLY + MAX_CLASSES
+TALLIES: Final = NEWLY + MAX_CLASSES  # of each class, and ...
+TALLY_SLOTS: Final = 8
+CLASS_BINS: Final = TALLIES + MAX_CLASSES * TALLY_SLOTS  # ... of each bin of each class (precopy_mixed)
+BINS: Final = 16  # a class
+BIN_SLOTS: Final = 10
+WORK_SLOTS: Final = CLASS_BINS + MAX_CLASSES * BINS * BIN_SLOTS
 
 PAGE: Final = 4096.0
 NOTHING: Final = 1e-4  # pages: below it is rounding

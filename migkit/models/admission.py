@@ -33,8 +33,6 @@ def check(case: Scenario) -> None:
             "guest.fill: regions that start as zero pages are followed page by page only; "
             "use migkit.simulate, or random or constant"
         )
-    if case.strategy.xbzrle:
-        raise UsageError("strategy.xbzrle: no model follows differences between pages; leave it out")
 
 
 def refused(case: Scenario) -> Any:

@@ -113,6 +113,7 @@ def _check_conservation(packed: Packed, result: np.ndarray) -> None:
     wire_bytes = (
         result[layout.SENT_NORMAL] * record[layout.PAGE_WIRE_BYTES]
         + result[layout.SENT_ZERO] * record[layout.ZERO_WIRE_BYTES]
+        - result[layout.SAVED]
     )
     if not math.isclose(result[layout.MARKED], sent + result[layout.LEFT_PAGES], rel_tol=1e-6, abs_tol=1.0):
         raise AssertionError(f"pages are not conserved: {result[layout.MARKED]} marked, {sent} sent")

@@ -161,8 +161,6 @@ def simulate(scenario: Scenario, *, seed: int = 0, repeats: int = 1, frames: int
         raise UsageError(
             f"simulate: {frames} frames of {bins} bins; use at most {_MOST_FRAMES} frames, at least 1 bin"
         )
-    if scenario.strategy.xbzrle:
-        raise UsageError("strategy.xbzrle: no model follows differences between pages; leave it out")
     _jit.compile_kernels()
     streams = np.random.SeedSequence(seed).spawn(repeats)
     runs = [_run(scenario, np.random.default_rng(stream), None)[0] for stream in streams]
@@ -185,7 +183,7 @@ def _run(scenario: Scenario, rng: np.random.Generator, room: Any) -> tuple[Run, 
     result = np.zeros(layout.RESULT_SLOTS)
     regions = sum(one.region_pages for one in scenario.guest.dirty)
     rest = packed.record[layout.NORMAL_PAGES] + packed.record[layout.ZERO_PAGES]
-    memory = np.zeros(regions + int(rest), dtype=np.uint8)
+    memory = np.zeros(regions + int(rest), dtype=np.uint16)
     every_s, times, pending, dirty = room or _NO_FRAMES
     pages.pages_one(
         packed.record,

@@ -19,6 +19,7 @@ from migkit.units import PAGE_BYTES
 
 __all__ = ["Packed", "pack"]
 
+WORD_BYTES = 8
 WINDOW_S = 0.1  # QEMU's BUFFER_DELAY (migration.c)
 
 
@@ -63,6 +64,8 @@ def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: 
     _pack_strategy(record, scenario.strategy)
     if scenario.strategy.compression != "none":
         _pack_compression(record, scenario)
+    if scenario.xbzrle_cache_bytes is not None:
+        record[layout.XBZRLE_PAGES] = scenario.xbzrle_cache_bytes // PAGE_BYTES
     record[layout.GOODPUT] = goodput_bytes_per_s
     record[layout.POSTCOPY_GOODPUT] = np.minimum(goodput_bytes_per_s, scenario.host.postcopy_bytes_per_s)
     flush_pages = scenario.policy.preset.flush_pages
@@ -103,7 +106,7 @@ def _pack_class(record: np.ndarray, base: int, one: DirtyClass, steps: list[tupl
     record[base + layout.PHASE_COUNT] = len(one.phases)
     record[base + layout.PHASE_OFFSET_S] = one.phase_offset_s
     record[base + layout.READS_PER_S] = one.reads_per_s
-    record[base + layout.REWRITE_BYTES] = one.rewrite_bytes
+    record[base + layout.REWRITE_BYTES] = np.ceil(one.rewrite_bytes / WORD_BYTES) * WORD_BYTES
     record[base + layout.START_PAGES] = one.sweep_offset_bytes // PAGE_BYTES % one.region_pages
     steps.extend(one.phases)
 
@@ -114,6 +117,10 @@ def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:
     record[layout.PAGE_CPU_S] = host.page_cpu_s
     record[layout.ZERO_CPU_S] = host.zero_page_cpu_s
     record[layout.POSTCOPY_ZERO_CPU_S] = host.zero_page_cpu_s + host.postcopy_zero_page_cpu_s
+    record[layout.XBZRLE_HEADER_BYTES] = host.xbzrle_header_bytes
+    record[layout.XBZRLE_RUN_BYTES] = host.xbzrle_run_bytes
+    record[layout.XBZRLE_SAME_BYTES] = host.xbzrle_same_bytes
+    record[layout.XBZRLE_CPU_S] = PAGE_BYTES / host.xbzrle_bytes_per_s
     record[layout.SYNC_S] = host.sync_base_s + host.sync_per_page_s * guest.memory_pages
     record[layout.SETUP_S] = host.setup_s
     record[layout.QUIESCE_S] = host.quiesce_s

@@ -50,6 +50,8 @@ class Preset:
         Defaults of the fields of :class:`migkit.scenario.Policy` [B/s], [s].
     auto_converge
         The system throttles a guest that does not converge, without being asked.
+    xbzrle
+        The system sends pages as differences from what was sent before, without being asked.
     flush_pages
         A rate window ends with the first multiple of so many pages beyond its quota. QEMU up to 8.1 counts
         each page as it is queued, later ones when a buffer of 32 pages is flushed (qemu-file.c,
@@ -70,6 +72,7 @@ class Preset:
     max_bandwidth_bytes_per_s: float = math.inf
     downtime_limit_s: float = 0.3
     auto_converge: bool = False
+    xbzrle: bool = False
     flush_pages: tuple[float, float] = (1.0, 32.0)
     firmware_bytes: int = 0
     settings: tuple[Setting, ...] = ()
@@ -220,13 +223,14 @@ BUILT_IN: Final = (
     ),
     Preset(
         name="proxmox",
-        summary="Double the limit of 100 ms when more than five polls saw no progress; auto-converge is on.",
+        summary="Double the limit of 100 ms when more than five polls saw no progress; with auto-converge, XBZRLE.",
         version="Proxmox VE 8 and 9",
         source="qemu-server src/PVE/QemuMigrate.pm, src/PVE/QemuMigrate/Helpers.pm",
         code=kernel.PROXMOX,
         max_bandwidth_bytes_per_s=16.0 * GIB,
         downtime_limit_s=0.1,
         auto_converge=True,
+        xbzrle=True,
         settings=_own(poll_s=1.0, short_poll_s=0.1, patience_polls=5.0) + _QEMU,
     ),
     Preset(

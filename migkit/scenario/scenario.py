@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 from migkit.scenario.guest import Guest
 from migkit.scenario.host import Host
 from migkit.scenario.link import Link
@@ -28,3 +30,24 @@ class Scenario:
     host: Host = Host()
     policy: Policy = Policy()
     strategy: Strategy = Strategy()
+
+    @property
+    def xbzrle_cache_bytes(self) -> float | None:
+        """What the source remembers of pages that it sent [B]; None: pages are sent in full.
+
+        Some systems send differences without being asked, and remember a tenth of the memory, up to a power of two
+        (Proxmox, qemu-server PVE/QemuMigrate.pm); not beside a compression, since differences are not compressed.
+
+        Examples
+        --------
+        >>> guest = Guest(memory_bytes=2**32)
+        >>> Scenario(guest=guest).xbzrle_cache_bytes is None
+        True
+        >>> Scenario(guest=guest, policy=Policy(name="proxmox")).xbzrle_cache_bytes == 2**29
+        True
+        """
+        if self.strategy.xbzrle:
+            return self.strategy.xbzrle_cache_bytes
+        if self.policy.preset.xbzrle and self.strategy.compression == "none":
+            return 2.0 ** np.ceil(np.log2(self.guest.memory_bytes / 10.0))
+        return None

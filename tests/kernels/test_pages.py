@@ -41,7 +41,7 @@ for name in ("qemu-7", "kubevirt-ramp", "vmware-like"):
         packed = pack(Scenario(guest=guest, policy=rule, strategy=strategy, host=host, link=link), 5e7)
         result, rounds, line = np.zeros(layout.RESULT_SLOTS), np.zeros(400), np.zeros(300)
         frames = np.zeros(5), np.zeros(40), np.zeros(40)
-        memory = np.zeros(guest.memory_pages, dtype=np.uint8)
+        memory = np.zeros(guest.memory_pages, dtype=np.uint16)
         rng = np.random.default_rng(4)
         pages.pages_one(*packed, memory, rng, result, rounds, line, 0.2, *frames, None)
         for array in (result, rounds, line, *frames):

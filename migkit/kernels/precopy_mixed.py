@@ -1,0 +1,374 @@
+"""Runs of pages that do not cost alike: differences from what was sent before, regions that start as zero pages.
+
+Such a scenario is followed in *bins*, sixteen a region: a run is the part of a piece that lies in one bin. When
+the pointer comes to it, what its pages cost in the mean follows from the writes counted so far. Of each bin
+is kept how many of its pages were sent by the pass that reached it last, and what its class had written by then.
+
+A page that is sent by the second pass or a later one is remembered; when it is sent again, the difference is sent.
+Pages that share a slot of the cache keep each other out: the one that holds it loses it to another only when it was
+not sent by the pass before (QEMU page_cache.c). That is followed by class: how many of its pages are held.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from migkit.kernels import differences, dirty, layout, precopy_guest
+from migkit.kernels._jit import lean
+from migkit.kernels.layout import (
+    CAP,
+    CLASS_BASE,
+    CLASS_SLOTS,
+    CLASSES,
+    FILL_ZERO,
+    PAGE_CPU_S,
+    PAGE_WIRE_BYTES,
+    XBZRLE_PAGES,
+    XBZRLE_SAME_BYTES,
+)
+from migkit.kernels.precopy_state import (
+    AHEAD,
+    AT_PAGE,
+    AT_PIECE,
+    BIN_SLOTS,
+    BINS,
+    CLASS_BINS,
+    COUNT,
+    DIFFERENCE_BYTES,
+    DIFFERENCES,
+    DIFFERENT,
+    HEAD,
+    LAST_PIECE,
+    MIXED,
+    MOST,
+    NOTHING,
+    ON_ZERO,
+    PASS,
+    PIECE_SLOTS,
+    PLAIN,
+    RUN_PAGES,
+    RUN_SEGMENT,
+    RUN_WRITES,
+    SAVED,
+    SPEED,
+    STOPPED,
+    TALLIES,
+    TALLY_SLOTS,
+    THROTTLED,
+    WRITES,
+    T,
+)
+
+__all__ = ["begin", "end_pass", "leave", "next_run", "restart", "zero_share"]
+
+# Of a bin, as the pass that reached it last left it, and from OLDER on as the one before did
+SENT_WRITES: Final = 0  # of its class, when its pages were sent
+SENT_SHARE: Final = 1  # of its pages that were sent then; the others were not pending
+SYNC_WRITES: Final = 2  # of its class, at the sync before that
+SENT_PASS: Final = 3
+REMEMBERED: Final = 4  # share of its pages that any pass but the first has sent
+OLDER: Final = 5
+# Of a class
+TOTAL: Final = 0  # writes by the last sync
+PASSED: Final = 1  # pages sent since
+BEFORE: Final = 2  # share of its pages that the pass before sent
+EVER: Final = 3  # as REMEMBERED
+HELD: Final = 4  # share of its pages that the cache holds
+
+SLIVER_PAGES: Final = 1e-6
+LEAST_BYTES: Final = 0.01  # that a page costs, so that windows have an end
+FIRST_KEPT: Final = 2.0  # the pass from which on pages are remembered
+
+
+@lean
+def begin(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
+    """Set what is kept of runs that do not cost alike, where there are any."""
+    run[DIFFERENT] = run[SAVED] = run[DIFFERENCES] = 0.0
+    run[MIXED] = 1.0 if record[CLASSES] > 0.0 and record[FILL_ZERO] + record[XBZRLE_PAGES] > 0.0 else 0.0
+    if run[MIXED] == 0.0:
+        return
+    run[PLAIN] = 0.0
+    run[PASS] = 1.0
+    for i in range(TALLIES, CLASS_BINS + int(record[CLASSES]) * BINS * BIN_SLOTS):
+        work[i] = 0.0
+    restart(run)
+
+
+@lean
+def restart(run: np.ndarray) -> None:
+    """Go on at the head of the ring, after a sync."""
+    run[AT_PIECE] = 0.0
+    run[AT_PAGE] = -1.0
+    run[RUN_SEGMENT] = -1.0
+    run[AHEAD] = 0.0
+
+
+@lean
+def next_run(
+    record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, now_s: float, left: float
+) -> float:
+    """Come to the next part of a piece that lies in one bin; say what its pages are, return how many there are."""
+    run[T] = now_s
+    if run[STOPPED] == 0.0:
+        precopy_guest.count_writes(record, steps, run, work)
+    leave(record, run, work, 0.0)
+    run[ON_ZERO] = run[DIFFERENT] = 0.0
+    head, i, page = int(run[HEAD]), int(run[AT_PIECE]), run[AT_PAGE]
+    while i < int(run[COUNT]):
+        at = ((head + i) & LAST_PIECE) * PIECE_SLOTS
+        page = max(page, work[at + 3])
+        if work[at + 2] > 0.0 and work[at + 3] + work[at + 1] - page > SLIVER_PAGES:
+            break
+        i += 1
+        page = -1.0
+    run[AT_PIECE] = i
+    if i == int(run[COUNT]):
+        return left
+    segment, share, end = int(work[at]), work[at + 2], work[at + 3] + work[at + 1]
+    if segment < int(record[CLASSES]):
+        size = record[CLASS_BASE + segment * CLASS_SLOTS + layout.PAGES] / BINS
+        end = min(end, (math.floor(page / size + 1e-9) + 1.0) * size)
+    run[AT_PAGE] = end
+    pages = (end - page) * share
+    run[RUN_SEGMENT], run[RUN_PAGES] = segment, pages
+    if segment > int(record[CLASSES]):
+        run[ON_ZERO] = 1.0
+    elif segment < int(record[CLASSES]):
+        run[RUN_WRITES] = _writes(work, segment)
+        _price(record, run, work, page, end, share)
+    return float(pages)
+
+
+@lean
+def _writes(work: np.ndarray, c: int) -> float:
+    """Return what a class has written so far."""
+    return float(work[TALLIES + c * TALLY_SLOTS + TOTAL] + work[WRITES + c])
+
+
+@lean
+def _bin(record: np.ndarray, c: int, page: float) -> int:
+    """Return where a page's bin lies in the work array."""
+    size = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES] / BINS
+    return int(CLASS_BINS + (c * BINS + min(BINS - 1, int(page / size))) * BIN_SLOTS)
+
+
+@lean
+def _before(record: np.ndarray, run: np.ndarray, work: np.ndarray, c: int, page: float) -> int:
+    """Return where it stands what passes before this one left of a page's bin."""
+    at = _bin(record, c, page)
+    return at + OLDER if work[at + SENT_PASS] == run[PASS] else at
+
+
+@lean
+def _price(record: np.ndarray, run: np.ndarray, work: np.ndarray, page: float, end: float, share: float) -> None:
+    """Say which part of a run's pages is zero, which goes as differences, and what those cost: as of its middle."""
+    c = int(run[RUN_SEGMENT])
+    rate = 0.0
+    if run[STOPPED] == 0.0:
+        rate = record[CLASS_BASE + c * CLASS_SLOTS + layout.WRITES_PER_S] * (1.0 - run[THROTTLED])
+    page_bytes = record[PAGE_WIRE_BYTES]
+    for _ in range(2):
+        page_s = max(page_bytes / min(record[CAP], run[MOST], run[SPEED]), record[PAGE_CPU_S])
+        writes = run[RUN_WRITES] + 0.5 * rate * run[RUN_PAGES] * page_s
+        if record[FILL_ZERO] > 0.0:
+            run[ON_ZERO] = zero_share(record, run, work, c, page, end, share, writes)
+        if record[XBZRLE_PAGES] > 0.0 and run[PASS] > FIRST_KEPT:
+            _differ(record, run, work, 0.5 * (page + end), share, writes)
+        page_bytes = (1.0 - run[ON_ZERO]) * (1.0 - run[DIFFERENT]) * record[PAGE_WIRE_BYTES]
+        page_bytes += run[DIFFERENT] * run[DIFFERENCE_BYTES]
+    run[DIFFERENT] *= 1.0 - run[ON_ZERO]
+
+
+@lean
+def zero_share(
+    record: np.ndarray,
+    run: np.ndarray,
+    work: np.ndarray,
+    c: int,
+    page: float,
+    end: float,
+    share: float,
+    writes: float,
+) -> float:
+    """Return which share of the pending pages between two of a region was never written."""
+    base = CLASS_BASE + c * CLASS_SLOTS
+    pages = record[base + layout.PAGES]
+    if record[base + layout.KIND] == dirty.SWEEP:
+        start = record[base + layout.START_PAGES]
+        stop = start + math.floor(writes)
+        if stop - start >= pages:
+            return 0.0
+        over = max(0.0, min(end, stop) - max(page, start)) + max(0.0, min(end, stop - pages) - page)
+        return 1.0 - over / (end - page)
+    sync = work[_before(record, run, work, c, 0.5 * (page + end)) + SYNC_WRITES]
+    since = writes - work[TALLIES + c * TALLY_SLOTS + TOTAL]
+    never = math.exp(-writes / pages) - (1.0 - share) * math.exp(-(since + sync) / pages)
+    return min(1.0, max(0.0, never / share))
+
+
+@lean
+def _differ(record: np.ndarray, run: np.ndarray, work: np.ndarray, page: float, share: float, writes: float) -> None:
+    """Say which part of a run's pages goes as differences, and what these cost in the mean."""
+    c = int(run[RUN_SEGMENT])
+    tally = TALLIES + c * TALLY_SLOTS
+    at = _before(record, run, work, c, page)
+    ever, sent = work[at + REMEMBERED], min(1.0, work[at + SENT_SHARE])
+    run[DIFFERENT] = 0.0
+    if ever <= 0.0 or work[tally + EVER] <= 0.0:
+        return
+    kept = min(1.0, work[tally + HELD] / work[tally + EVER])  # of those that the cache may hold
+    if record[CLASS_BASE + c * CLASS_SLOTS + layout.KIND] == dirty.SWEEP:
+        kept *= 1.0 if _last_write(record, c, page, work[tally + TOTAL]) > 0.0 else 0.0
+    parts = (min(ever, sent) * kept, max(0.0, ever - sent) * kept)
+    cost = 0.0
+    for i in range(2):
+        since = work[at + (SENT_WRITES if i == 0 else SYNC_WRITES)]
+        cost += parts[i] * _mean_bytes(record, work, c, page, share, since, writes)
+    run[DIFFERENT] = parts[0] + parts[1]
+    if run[DIFFERENT] > 0.0:
+        run[DIFFERENCE_BYTES] = min(record[PAGE_WIRE_BYTES], max(LEAST_BYTES, cost / run[DIFFERENT]))
+
+
+@lean
+def _last_write(record: np.ndarray, c: int, page: float, writes: float) -> float:
+    """Return the number of a sweep's last write but one to a page; at most 0: there was none."""
+    base = CLASS_BASE + c * CLASS_SLOTS
+    pages = record[base + layout.PAGES]
+    return float(writes - (record[base + layout.START_PAGES] + writes - page) % pages - pages)
+
+
+@lean
+def _mean_bytes(
+    record: np.ndarray, work: np.ndarray, c: int, page: float, share: float, since: float, writes: float
+) -> float:
+    """Return what a pending page costs in the mean, as the difference from what was sent ``since``."""
+    base = CLASS_BASE + c * CLASS_SLOTS
+    pages = record[base + layout.PAGES]
+    if record[base + layout.KIND] == dirty.SWEEP:
+        last = _last_write(record, c, page, writes) + pages
+        number = 0.0 if last <= since else 1.0 + math.floor((last - since) / pages)
+        return float(differences.hit_bytes(record, c, number))
+    one, behind = differences.rewritten(record, base)
+    recent = (writes - work[TALLIES + c * TALLY_SLOTS + TOTAL]) / pages
+    ago = (writes - since) / pages
+    same = max(0.0, math.exp(-ago) - (1.0 - share) * math.exp(-recent))
+    kept = math.exp(-ago * one) - (1.0 - share) * math.exp(-recent * one) - same
+    apart = math.exp(-ago * behind) - (1.0 - share) * math.exp(-recent * behind) - same
+    cost = same * record[XBZRLE_SAME_BYTES]
+    return float(cost + differences.changed_bytes(record, base, share - same, kept, apart)) / share
+
+
+@lean
+def leave(record: np.ndarray, run: np.ndarray, work: np.ndarray, left_pages: float) -> None:
+    """Count what was sent of the present run, all but ``left_pages``."""
+    segment = int(run[RUN_SEGMENT])
+    passed = run[RUN_PAGES] - left_pages
+    run[RUN_SEGMENT] = -1.0
+    if segment < 0 or passed <= NOTHING:
+        return
+    run[DIFFERENCES] += passed * run[DIFFERENT]
+    run[SAVED] += passed * run[DIFFERENT] * (record[PAGE_WIRE_BYTES] - run[DIFFERENCE_BYTES])
+    if segment >= int(record[CLASSES]):
+        return
+    tally = TALLIES + segment * TALLY_SLOTS
+    work[tally + PASSED] += passed
+    at = _bin(record, segment, run[AT_PAGE] - SLIVER_PAGES)
+    part = passed * BINS / record[CLASS_BASE + segment * CLASS_SLOTS + layout.PAGES]
+    if work[at + SENT_PASS] != run[PASS]:
+        for i in range(OLDER):
+            work[at + OLDER + i] = work[at + i]
+        work[at + SENT_PASS] = run[PASS]
+        work[at + SENT_SHARE] = work[at + SENT_WRITES] = 0.0
+        work[at + SYNC_WRITES] = work[tally + TOTAL]
+    writes = 0.5 * (run[RUN_WRITES] + _writes(work, segment))
+    both = work[at + SENT_SHARE] + part
+    work[at + SENT_WRITES] += (writes - work[at + SENT_WRITES]) * part / both
+    work[at + SENT_SHARE] = both
+    if run[PASS] >= FIRST_KEPT:
+        sweeps = record[CLASS_BASE + segment * CLASS_SLOTS + layout.KIND] == dirty.SWEEP
+        work[at + REMEMBERED] = _with(work[at + OLDER + REMEMBERED], both, sweeps)
+
+
+@lean
+def end_pass(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
+    """Close the books of a pass, before its sync."""
+    precopy_guest.count_writes(record, steps, run, work)
+    leave(record, run, work, run[AHEAD])
+    classes = int(record[CLASSES])
+    dirtied = 0.0
+    for c in range(classes):
+        dirtied += record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES]
+    if record[XBZRLE_PAGES] > 0.0 and run[PASS] >= FIRST_KEPT:
+        _remember(record, work, dirtied > record[XBZRLE_PAGES])
+    for c in range(classes):
+        tally = TALLIES + c * TALLY_SLOTS
+        work[tally + BEFORE] = _sent(record, work, c)
+        work[tally + PASSED] = 0.0
+        work[tally + TOTAL] += work[WRITES + c]
+    run[PASS] += 1.0
+
+
+@lean
+def _sent(record: np.ndarray, work: np.ndarray, c: int) -> float:
+    """Return which share of a class's pages this pass has sent."""
+    pages = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES]
+    return float(min(1.0, work[TALLIES + c * TALLY_SLOTS + PASSED] / pages))
+
+
+@lean
+def _remember(record: np.ndarray, work: np.ndarray, crowded: bool) -> None:
+    """Count which pages the cache holds now, after a pass."""
+    if crowded:
+        _contend(record, work)
+    for c in range(int(record[CLASSES])):
+        tally = TALLIES + c * TALLY_SLOTS
+        sent = _sent(record, work, c)
+        sweeps = record[CLASS_BASE + c * CLASS_SLOTS + layout.KIND] == dirty.SWEEP
+        work[tally + EVER] = _with(work[tally + EVER], sent, sweeps)
+        if not crowded:
+            work[tally + HELD] = work[tally + EVER]
+
+
+@lean
+def _with(ever: float, sent: float, sweeps: bool) -> float:
+    """Return which share of pages was sent once, after a pass that sent this share of them."""
+    return min(1.0, ever + sent) if sweeps else ever + (1.0 - ever) * min(1.0, sent)
+
+
+@lean
+def _contend(record: np.ndarray, work: np.ndarray) -> None:
+    """Let pages take the slots that are free, and those whose holder was not sent for two passes."""
+    slots = record[XBZRLE_PAGES]
+    classes = int(record[CLASSES])
+    free = 1.0
+    nobody = 1.0  # odds that no page of a slot is sent
+    for c in range(classes):
+        each = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES] / slots
+        free -= work[TALLIES + c * TALLY_SLOTS + HELD] * each
+        nobody *= (1.0 - _sent(record, work, c)) ** each
+    free = max(0.0, free)
+    lost = 0.0
+    weights = 0.0
+    ahead = 1.0  # odds that no page of a slot was sent before this class
+    for c in range(classes):
+        tally = TALLIES + c * TALLY_SLOTS
+        each, sent = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES] / slots, _sent(record, work, c)
+        first = ahead * (1.0 - sent) ** max(0.0, 0.5 * (each - 1.0))
+        others = nobody / (1.0 - sent) if sent < 1.0 else 0.0
+        stale = 1.0 - work[tally + BEFORE]
+        gone = work[tally + HELD] * stale * (sent * (1.0 - first) + (1.0 - sent) * (1.0 - others))
+        work[tally + HELD] -= gone
+        lost += gone * each
+        weights += ahead * (1.0 - (1.0 - sent) ** each)
+        ahead *= (1.0 - sent) ** each
+    ahead = 1.0
+    for c in range(classes):
+        tally = TALLIES + c * TALLY_SLOTS
+        each, sent = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES] / slots, _sent(record, work, c)
+        weight = ahead * (1.0 - (1.0 - sent) ** each)
+        if weights > 0.0:
+            work[tally + HELD] += (free * weight + lost * weight / weights) / each
+        ahead *= (1.0 - sent) ** each
