@@ -25,6 +25,7 @@ from migkit.kernels.layout import (
     CLASS_BASE,
     CLASS_SLOTS,
     CLASSES,
+    FILL_ZERO,
     LEAD_S,
     LOAD_S,
     NORMAL_PAGES,
@@ -37,6 +38,7 @@ from migkit.kernels.layout import (
     WINDOW_EXTRA_S,
     WINDOW_S,
     WRITE_FAULT_S,
+    XBZRLE_PAGES,
     ZERO_PAGES,
     ZERO_WIRE_BYTES,
 )
@@ -219,7 +221,9 @@ def _begin(
     run[MOST] = np.inf
     run[WINDOW] = record[WINDOW_S] + record[WINDOW_EXTRA_S]
     run[PLAIN] = 0.0 if phased or record[WRITE_FAULT_S] > 0.0 else 1.0
-    precopy_mixed.begin(record, run, work)
+    run[MIXED] = record[FILL_ZERO] + record[XBZRLE_PAGES] if classes > 0 else 0.0
+    if run[MIXED] > 0.0:
+        precopy_mixed.begin(record, run, work)
     run[MARK] = run[T] = record[SETUP_S] + record[LEAD_S]
     run[WINDOW_START] = record[LEAD_S]
     state[policy.GUEST_BYTES] = pages * PAGE

@@ -42,7 +42,6 @@ from migkit.kernels.precopy_state import (
     DIFFERENT,
     HEAD,
     LAST_PIECE,
-    MIXED,
     MOST,
     NOTHING,
     ON_ZERO,
@@ -85,11 +84,8 @@ FIRST_KEPT: Final = 2.0  # the pass from which on pages are remembered
 
 @lean
 def begin(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
-    """Set what is kept of runs that do not cost alike, where there are any."""
+    """Set what is kept of runs that do not cost alike."""
     run[DIFFERENT] = run[SAVED] = run[DIFFERENCES] = 0.0
-    run[MIXED] = 1.0 if record[CLASSES] > 0.0 and record[FILL_ZERO] + record[XBZRLE_PAGES] > 0.0 else 0.0
-    if run[MIXED] == 0.0:
-        return
     run[PLAIN] = 0.0
     run[PASS] = 1.0
     for i in range(TALLIES, CLASS_BINS + int(record[CLASSES]) * BINS * BIN_SLOTS):

@@ -170,8 +170,11 @@ def _count(run: np.ndarray, pages: float) -> None:
     """Count pages of the present run as sent."""
     run[PASSED] += pages
     run[BYTES] += pages * run[WIRE_BYTES]
-    run[ZERO] += pages * run[ON_ZERO]
-    run[NORMAL] += pages * (1.0 - run[ON_ZERO])
+    if run[ON_ZERO] == 0.0:
+        run[NORMAL] += pages
+    else:
+        run[ZERO] += pages * run[ON_ZERO]
+        run[NORMAL] += pages * (1.0 - run[ON_ZERO])
 
 
 @inlined
@@ -180,8 +183,8 @@ def _next_run(
 ) -> float:
     """Come to the zero pages, or to the pages behind them; return how many there are."""
     if run[MIXED] > 0.0:
-        left = precopy_mixed.next_run(record, steps, run, work, now_s, left)
-    elif run[ZEROS_BEHIND] > 0.0:
+        return _next_mixed(record, steps, run, work, now_s, left)
+    if run[ZEROS_BEHIND] > 0.0:
         run[ON_ZERO] = 1.0
         left = run[ZEROS_BEHIND]
         run[ZEROS_BEHIND] = 0.0
@@ -205,6 +208,15 @@ def price(record: np.ndarray, run: np.ndarray) -> None:
     run[QUOTA] = pages
     run[PAGE_S] = max(wire_bytes / min(run[MOST], run[SPEED]), cpu_s)
     run[FULL_BANDWIDTH] = pages * wire_bytes / run[WINDOW]
+
+
+@lean
+def _next_mixed(
+    record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, now_s: float, left: float
+) -> float:
+    left = precopy_mixed.next_run(record, steps, run, work, now_s, left)
+    _price_mixed(record, run)
+    return left
 
 
 @lean

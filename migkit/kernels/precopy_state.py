@@ -65,7 +65,7 @@ WIRE_BYTES: Final = 44  # what a page of it costs ...
 PAGE_S: Final = 45
 FULL_BANDWIDTH: Final = 46  # a window full of it [B/s]
 # Of runs whose pages do not cost alike (precopy_mixed)
-MIXED: Final = 48  # 1: there are such
+MIXED: Final = 48  # above 0: there are such
 PASS: Final = 49  # its number
 AT_PIECE: Final = 50  # in which piece the run ahead lies, from the head on ...
 AT_PAGE: Final = 51  # ... and the page at which it ends

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
 import numpy as np
 
@@ -49,5 +50,5 @@ class Scenario:
         if self.strategy.xbzrle:
             return self.strategy.xbzrle_cache_bytes
         if self.policy.preset.xbzrle and self.strategy.compression == "none":
-            return 2.0 ** np.ceil(np.log2(self.guest.memory_bytes / 10.0))
+            return cast(float, 2.0 ** np.ceil(np.log2(self.guest.memory_bytes / 10.0)))
         return None

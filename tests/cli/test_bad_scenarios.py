@@ -91,7 +91,6 @@ WRONG = [
         GUEST + '[strategy]\nxbzrle = true\ncompression = "zstd"',
         'strategy.xbzrle: differences are not compressed; set compression to "none", not "zstd", or xbzrle to false',
     ),
-    (GUEST + "[strategy]\nxbzrle = true", "strategy.xbzrle: no model follows differences between pages; leave it out"),
     (GUEST + '[strategy]\nxbzrle_cache = "1 kB"', "strategy.xbzrle_cache_bytes: 1000 B is too small; it must be at least 4 KiB"),
     (DIRTY + '[[guest.dirty]]\nregion = "1 GiB"\nwrites_per_s = 1', "guest: dirty regions (1.06 GiB) and zero pages (0 B) exceed the memory (1 GiB); shrink a region or add memory"),
     (DIRTY.replace('"1 GiB"', '"1 GiB"\nfill = "zero"'), "guest.fill: regions that start as zero pages are followed page by page only; use migkit.simulate, or random or constant"),

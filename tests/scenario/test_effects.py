@@ -23,6 +23,7 @@ OPEN = {"policy.max_bandwidth": "unlimited", "link.bandwidth": "unlimited"}
 BUSY = {"guest.dirty.writes_per_s": 9000, "guest.capacity_writes_per_s": 9000, "policy.max_bandwidth": "10 MB/s"}
 POSTCOPY = {"strategy.name": "postcopy"}
 HYBRID = {"strategy.name": "hybrid"}
+XBZRLE = {"strategy.xbzrle": True, "guest.dirty.writes_per_s": 5000, "policy.downtime_limit": "10 ms"}
 SWEEP = {"guest.dirty.kind": "sweep"}
 
 # The key, its other value, and what must be so for it to matter
@@ -35,6 +36,7 @@ CASES = {
     "guest.dirty.region": ("32 MiB", {}),
     "guest.dirty.writes_per_s": (4000, {}),
     "guest.dirty.kind": ("sweep", {}),
+    "guest.dirty.rewrite": ("1 kB", XBZRLE),
     "guest.dirty.sweep_offset": ("1 MiB", {**SWEEP, "guest.dirty.writes_per_s": 100, "guest.tracking": "2 MiB"}),
     "guest.dirty.reads_per_s": (5000, POSTCOPY),
     "guest.dirty.phases": ([["1 s", 1.0], ["1 s", 0.0]], {}),
@@ -67,6 +69,10 @@ CASES = {
     "host.zlib": ("10 MB/s", {"strategy.compression": "zlib"}),
     "host.zstd": ("10 MB/s", {"strategy.compression": "zstd"}),
     "host.lz4": ("10 MB/s", {"strategy.compression": "lz4"}),
+    "host.xbzrle": ("1 MB/s", XBZRLE),
+    "host.xbzrle_header": ("1 kB", XBZRLE),
+    "host.xbzrle_run": ("1 kB", XBZRLE),
+    "host.xbzrle_same": ("1 kB", XBZRLE),
     "host.disk": ("10 MB/s", {"strategy.checkpoint": "100 MB"}),
     "host.source_free_cores": (0.5, OPEN),
     "host.destination_free_cores": (0.5, OPEN),
@@ -89,6 +95,8 @@ CASES = {
     "strategy.auto_converge": (True, BUSY),
     "strategy.dirty_limit": ("1 MB/s", BUSY),
     "strategy.compression": ("zstd", {}),
+    "strategy.xbzrle": (True, {"guest.dirty.writes_per_s": 5000, "policy.downtime_limit": "10 ms"}),
+    "strategy.xbzrle_cache": ("8 MiB", XBZRLE),
     "strategy.streams": (2, OPEN),
     "strategy.tls": (True, OPEN),
     "strategy.storage": ("100 MB", {}),
@@ -103,9 +111,6 @@ ELSEWHERE = {
     "schema_version": "checked by the schema",
     "guest.dirty": "a table of the keys below it",
     "guest.profile": "tested with profiles",
-    "guest.dirty.rewrite": "the writers of real runs",
-    "strategy.xbzrle": "refused by the models",
-    "strategy.xbzrle_cache": "refused by the models",
 }
 
 
