@@ -44,6 +44,8 @@ class Strategy:
     xbzrle
         Send a page that was sent before as the difference from its last sent content (XBZRLE), where a cache
         at the source still holds that. Each page has one place in the cache: its number modulo the cache's pages.
+        As in QEMU nothing is remembered of the first pass, a page keeps its place until it was not sent for two
+        passes, and a policy compares what is left in whole pages with the bandwidth on the wire.
     xbzrle_cache_bytes
         Size of that cache [B]; QEMU takes powers of two, 64 MiB by default.
     streams
