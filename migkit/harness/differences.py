@@ -37,22 +37,11 @@ class Differences:
         self._used = np.zeros(slots, np.int64)
         self._content = np.zeros(slots * PAGE_WORDS, np.int64)
         self._scratch = np.zeros(FRAME_PAGES * PAGE_WORDS, np.int64)
-        self._counts = np.zeros(3, np.int64)
         self._lock = threading.Lock()
-        self._saved_bytes = 0
         self.turn = 1
 
     def pack(self, memory: Words, headers: Words, bodies: Words) -> int:
         """Copy pages, as differences where those are shorter; see :func:`migkit.kernels.delta.pack`."""
         with self._lock:
             cache = self._held, self._used, self._content
-            return int(delta.pack(memory, headers, bodies, self._scratch, *cache, self.turn, self._counts))
-
-    def newly_saved_bytes(self) -> int:
-        """Return what differences were shorter than their pages since the last look [B].
-
-        A policy counts what is left in whole pages, so it has to count like that what goes, too.
-        """
-        pages, words, _ = self._counts.tolist()
-        before, self._saved_bytes = self._saved_bytes, pages * PAGE_BYTES - 8 * words
-        return int(self._saved_bytes - before)
+            return int(delta.pack(memory, headers, bodies, self._scratch, *cache, self.turn))

@@ -103,8 +103,8 @@ class _Source:
         self._tracker.arm()
         if self._scenario.strategy.streams > 1:
             self._streams.spread(self._links.join(self._main, STREAM, self._scenario.strategy.streams))
-        if self._scenario.strategy.xbzrle:
-            self._links.remember(Differences(self._scenario.strategy.xbzrle_cache_bytes))
+        if self._scenario.xbzrle_cache_bytes is not None:
+            self._links.remember(Differences(int(self._scenario.xbzrle_cache_bytes)))
         self._pages = Pages(self._guest, self._sender, self._streams)
         self._window_start_s, self._bandwidth = 0.0, 0.0  # as QEMU's: set-up too
         self._window_bytes, self._asked_round = self._links.sent_bytes, (0.0, self._links.sent_bytes)
@@ -211,8 +211,7 @@ class _Source:
         elapsed_s = now_s - self._window_start_s
         if elapsed_s < WINDOW_S:
             return False
-        saved_bytes = self._sender.differences.newly_saved_bytes() if self._sender.differences else 0
-        self._bandwidth = (self._links.sent_bytes - self._window_bytes + saved_bytes) / elapsed_s
+        self._bandwidth = (self._links.sent_bytes - self._window_bytes) / elapsed_s
         self._window_bytes = self._links.sent_bytes
         self._window_start_s = now_s if elapsed_s > 2 * WINDOW_S else self._window_start_s + WINDOW_S
         self._sample(phase)

@@ -29,7 +29,7 @@ def warm_up() -> None:
     wire.runs(headers, np.zeros(32, np.int64))
     wire.scatter(headers, bodies[: 512 * int(tally[0])], machine.words)
     cache = np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(512, np.int64)
-    delta.pack(machine.words, headers, bodies, bodies.copy(), *cache, 2, np.zeros(3, np.int64))
+    delta.pack(machine.words, headers, bodies, bodies.copy(), *cache, 2)
     delta.apply(headers, bodies, machine.words)
     wire.settle(headers, machine.words, holes)
     ranges.take(np.zeros(3, np.int64), 0, 12, 0, np.zeros(2, np.int64))

@@ -112,7 +112,6 @@ def pack(
     used: np.ndarray,
     content: np.ndarray,
     turn: int,
-    counts: np.ndarray,
 ) -> int:
     """Copy the pages that ``headers`` name into ``bodies``, as differences where those are shorter.
 
@@ -132,8 +131,6 @@ def pack(
         The cache: for each slot its page (-1: none), the round in which that was last sent, its words.
     turn
         The round.
-    counts
-        Added to: pages sent as differences, their words, pages that the cache did not hold.
 
     Returns
     -------
@@ -162,11 +159,8 @@ def pack(
         if length > 0:
             headers[k] = (DELTA << KIND_SHIFT) | (length << LENGTH_SHIFT) | page
             end += length
-            counts[0] += 1
-            counts[1] += length
         else:
             headers[k] = (FULL << KIND_SHIFT) | page
             at += PAGE_WORDS
-        counts[2] += not hit
     bodies[at : at + end] = scratch[:end]
     return at + end
