@@ -15,13 +15,14 @@ from typing import Final
 
 import numpy as np
 
-from migkit.kernels import layout
+from migkit.kernels import layout, precopy_mixed
 from migkit.kernels._jit import lean
 from migkit.kernels.layout import (
     CLASS_BASE,
     CLASS_SLOTS,
     CLASSES,
     FAULT_SERVICE_S,
+    FILL_ZERO,
     LOAD_S,
     PAGE_CPU_S,
     PAGE_WIRE_BYTES,
@@ -47,6 +48,7 @@ from migkit.kernels.precopy_state import (
     POINT,
     STOPPED,
     ZERO,
+    ZERO_SHARES,
     T,
     point,
 )
@@ -75,16 +77,17 @@ def postcopy_one(record: np.ndarray, run: np.ndarray, work: np.ndarray, result: 
     result[layout.DOWNTIME_S] = run[T] - run[STOPPED]
     point(run, line)
     start_s = run[T]
+    _count_zeros(record, run, work)
     busy_s = _push_s(record, run, work, np.inf) / TURNS
     turn_s = _push_s(record, run, work, record[POSTCOPY_CAP]) / TURNS
     faults = 0.0
     blocked_s = 0.0
     for _ in range(TURNS):
         rate = _fault_rate(record, run, work)
-        wait_s = record[RTT_S] + record[FAULT_SERVICE_S] + _page_s(record, False)
+        wait_s = record[RTT_S] + record[FAULT_SERVICE_S] + _page_s(record, 0.0)
         progress_s = turn_s / (1.0 + rate * wait_s)
         new = _fetch(record, run, work, rate * progress_s)
-        _push(record, run, work, busy_s - new * (1.0 + record[PREFETCH_PAGES]) * _page_s(record, False))
+        _push(record, run, work, busy_s - new * (1.0 + record[PREFETCH_PAGES]) * _page_s(record, 0.0))
         faults += new
         blocked_s += turn_s - progress_s
         run[T] += turn_s
@@ -104,11 +107,31 @@ def postcopy_one(record: np.ndarray, run: np.ndarray, work: np.ndarray, result: 
 
 
 @lean
-def _page_s(record: np.ndarray, zero: bool) -> float:
-    """Return how long the path takes for one page [s]."""
-    if zero:
-        return max(record[ZERO_WIRE_BYTES] / record[POSTCOPY_GOODPUT], record[POSTCOPY_ZERO_CPU_S])
-    return max(record[PAGE_WIRE_BYTES] / record[POSTCOPY_GOODPUT], record[PAGE_CPU_S])
+def _page_s(record: np.ndarray, zero: float) -> float:
+    """Return how long the path takes for one page [s], in the mean over pages of which a share is zero."""
+    zero_s = max(record[ZERO_WIRE_BYTES] / record[POSTCOPY_GOODPUT], record[POSTCOPY_ZERO_CPU_S])
+    full_s = max(record[PAGE_WIRE_BYTES] / record[POSTCOPY_GOODPUT], record[PAGE_CPU_S])
+    return float(zero * zero_s + (1.0 - zero) * full_s)
+
+
+@lean
+def _wire_bytes(record: np.ndarray, zero: float) -> float:
+    """Return what one page costs, in the mean over pages of which a share is zero [B]."""
+    return float(zero * record[ZERO_WIRE_BYTES] + (1.0 - zero) * record[PAGE_WIRE_BYTES])
+
+
+@lean
+def _count_zeros(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
+    """Keep which share of each piece's pages is zero: those of a region may be that until they are written."""
+    for i in range(int(run[COUNT])):
+        piece = (int(run[HEAD]) + i) % PIECES
+        at = piece * PIECE_SLOTS
+        c, share, page = int(work[at]), work[at + 2], work[at + 3]
+        zero = 1.0 if c > record[CLASSES] else 0.0
+        if c < record[CLASSES] and record[FILL_ZERO] > 0.0 and share > 0.0:
+            writes = precopy_mixed.written(work, c)
+            zero = precopy_mixed.zero_share(record, run, work, c, page, page + work[at + 1], share, writes)
+        work[ZERO_SHARES + piece] = zero
 
 
 @lean
@@ -121,11 +144,11 @@ def _push_s(record: np.ndarray, run: np.ndarray, work: np.ndarray, cap: float) -
     used = 0.0  # of its quota [B]
     for i in range(int(run[COUNT])):
         at = (int(run[HEAD]) + i) % PIECES * PIECE_SLOTS
-        zero = int(work[at]) > record[CLASSES]
-        left = work[at + 1] * work[at + 2] * (record[ZERO_WIRE_BYTES] if zero else record[PAGE_WIRE_BYTES])
+        zero = work[ZERO_SHARES + (int(run[HEAD]) + i) % PIECES]
+        left = work[at + 1] * work[at + 2] * _wire_bytes(record, zero)
         if left <= 0.0:
             continue
-        pace_s = _page_s(record, zero) / (record[ZERO_WIRE_BYTES] if zero else record[PAGE_WIRE_BYTES])
+        pace_s = _page_s(record, zero) / _wire_bytes(record, zero)
         if quota * pace_s < window_s and left > quota - used:
             left -= quota - used
             start_s = max(start_s + window_s, at_s + (quota - used) * pace_s)
@@ -169,6 +192,7 @@ def _fetch(record: np.ndarray, run: np.ndarray, work: np.ndarray, faults: float)
         return 0.0
     wanted = faults * (1.0 + record[PREFETCH_PAGES])
     fetched = 0.0
+    blank = 0.0
     for i in range(int(run[COUNT])):
         at = (int(run[HEAD]) + i) % PIECES * PIECE_SLOTS
         pending = work[at + 1] * work[at + 2]
@@ -176,9 +200,11 @@ def _fetch(record: np.ndarray, run: np.ndarray, work: np.ndarray, faults: float)
             taken = min(pending, wanted * pending * _touch_rate(record, int(work[at])) / rate)
             work[at + 2] *= 1.0 - taken / pending
             fetched += taken
+            blank += taken * work[ZERO_SHARES + (int(run[HEAD]) + i) % PIECES]
     run[LEFT] = max(0.0, run[LEFT] - fetched)
-    run[BYTES] += fetched * record[PAGE_WIRE_BYTES]
-    run[NORMAL] += fetched
+    run[BYTES] += (fetched - blank) * record[PAGE_WIRE_BYTES] + blank * record[ZERO_WIRE_BYTES]
+    run[NORMAL] += fetched - blank
+    run[ZERO] += blank
     return fetched / (1.0 + record[PREFETCH_PAGES])
 
 
@@ -188,14 +214,14 @@ def _push(record: np.ndarray, run: np.ndarray, work: np.ndarray, time_s: float) 
     while run[COUNT] > 0.0 and time_s > 0.0:
         at = int(run[HEAD]) * PIECE_SLOTS
         pending = work[at + 1] * work[at + 2]
-        zero = int(work[at]) > record[CLASSES]
-        wire_bytes = record[ZERO_WIRE_BYTES] if zero else record[PAGE_WIRE_BYTES]
+        zero = work[ZERO_SHARES + int(run[HEAD])]
         pages = min(pending, time_s / _page_s(record, zero))
         share = pages / pending if pending > 0.0 else 1.0
         work[at + 1] *= 1.0 - share
         run[LEFT] = max(0.0, run[LEFT] - pages)
-        run[BYTES] += pages * wire_bytes
-        run[ZERO if zero else NORMAL] += pages
+        run[BYTES] += pages * _wire_bytes(record, zero)
+        run[ZERO] += pages * zero
+        run[NORMAL] += pages * (1.0 - zero)
         time_s -= pages * _page_s(record, zero)
         if share >= 1.0:
             run[HEAD] = (int(run[HEAD]) + 1) % PIECES

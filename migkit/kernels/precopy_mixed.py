@@ -61,7 +61,7 @@ from migkit.kernels.precopy_state import (
     T,
 )
 
-__all__ = ["begin", "end_pass", "leave", "next_run", "restart", "zero_share"]
+__all__ = ["begin", "end_pass", "leave", "next_run", "restart", "written", "zero_share"]
 
 # Of a bin, as the pass that reached it last left it, and from OLDER on as the one before did
 SENT_WRITES: Final = 0  # of its class, when its pages were sent
@@ -133,13 +133,13 @@ def next_run(
     if segment > int(record[CLASSES]):
         run[ON_ZERO] = 1.0
     elif segment < int(record[CLASSES]):
-        run[RUN_WRITES] = _writes(work, segment)
+        run[RUN_WRITES] = written(work, segment)
         _price(record, run, work, page, end, share)
     return float(pages)
 
 
 @lean
-def _writes(work: np.ndarray, c: int) -> float:
+def written(work: np.ndarray, c: int) -> float:
     """Return what a class has written so far."""
     return float(work[TALLIES + c * TALLY_SLOTS + TOTAL] + work[WRITES + c])
 
@@ -279,7 +279,7 @@ def leave(record: np.ndarray, run: np.ndarray, work: np.ndarray, left_pages: flo
         work[at + SENT_PASS] = run[PASS]
         work[at + SENT_SHARE] = work[at + SENT_WRITES] = 0.0
         work[at + SYNC_WRITES] = work[tally + TOTAL]
-    writes = 0.5 * (run[RUN_WRITES] + _writes(work, segment))
+    writes = 0.5 * (run[RUN_WRITES] + written(work, segment))
     both = work[at + SENT_SHARE] + part
     work[at + SENT_WRITES] += (writes - work[at + SENT_WRITES]) * part / both
     work[at + SENT_SHARE] = both

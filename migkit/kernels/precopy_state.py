@@ -87,6 +87,7 @@ MAX_CLASSES: Final = 64  # a power of two
 LAST_CLASS: Final = MAX_CLASSES - 1
 POSITIONS: Final = WRITES + MAX_CLASSES
 NEWLY: Final = POSITIONS + MAX_CLASSES  # share of each class that the last sync found dirty
+ZERO_SHARES: Final = NEWLY  # of each piece, from the start of post-copy on
 TALLIES: Final = NEWLY + MAX_CLASSES  # of each class, and ...
 TALLY_SLOTS: Final = 8
 CLASS_BINS: Final = TALLIES + MAX_CLASSES * TALLY_SLOTS  # ... of each bin of each class (precopy_mixed)

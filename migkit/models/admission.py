@@ -6,33 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from migkit.errors import UsageError
 from migkit.models.goodput import path
 from migkit.scenario import Scenario
 from migkit.units import format_rate, format_size
 
-__all__ = ["check", "refusal", "refused"]
-
-
-def check(case: Scenario) -> None:
-    """Raise unless the expected-value engine follows all that the scenario says.
-
-    Raises
-    ------
-    UsageError
-        Regions start as zero pages, of which each is one until it is first written; or pages are sent as
-        differences.
-
-    Examples
-    --------
-    >>> from migkit import Guest
-    >>> check(Scenario(guest=Guest(memory_bytes=2**28, fill="zero")))
-    """
-    if case.guest.fill == "zero" and case.guest.dirty:
-        raise UsageError(
-            "guest.fill: regions that start as zero pages are followed page by page only; "
-            "use migkit.simulate, or random or constant"
-        )
+__all__ = ["refusal", "refused"]
 
 
 def refused(case: Scenario) -> Any:

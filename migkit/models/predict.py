@@ -76,7 +76,6 @@ def predict(
     if level is not None and not 0.0 < level < 1.0:
         raise UsageError(f"predict: level {level:g} is not a probability; it must be above 0 and below 1")
     case = _scenario(scenario, guest, link, host, policy, strategy)
-    admission.check(case)
     packed, goodput_bytes_per_s = paths.packed(case)
     refusal = admission.refusal(case)
     if refusal:

@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.errors import UsageError
-from migkit.models import admission
 from migkit.models.frames import Column, Frame
 from migkit.scenario import DirtyClass, Guest, Scenario
 from migkit.scenario._fields import may_be_unlimited
@@ -63,9 +62,7 @@ def scenario_of(frame: Frame, base: Scenario | None, row: int) -> Scenario:
         if not _absent(classes[place].get("region_bytes"))
     )
     guest = Guest(**tables.pop("guest") | {"dirty": dirty})
-    case = Scenario(guest=guest, **{name: hints(Scenario)[name](**values) for name, values in tables.items()})
-    admission.check(case)
-    return case
+    return Scenario(guest=guest, **{name: hints(Scenario)[name](**values) for name, values in tables.items()})
 
 
 def table_of(frame: Frame, base: Scenario | None, name: str) -> Table:

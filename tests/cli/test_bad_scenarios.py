@@ -93,7 +93,6 @@ WRONG = [
     ),
     (GUEST + '[strategy]\nxbzrle_cache = "1 kB"', "strategy.xbzrle_cache_bytes: 1000 B is too small; it must be at least 4 KiB"),
     (DIRTY + '[[guest.dirty]]\nregion = "1 GiB"\nwrites_per_s = 1', "guest: dirty regions (1.06 GiB) and zero pages (0 B) exceed the memory (1 GiB); shrink a region or add memory"),
-    (DIRTY.replace('"1 GiB"', '"1 GiB"\nfill = "zero"'), "guest.fill: regions that start as zero pages are followed page by page only; use migkit.simulate, or random or constant"),
     (DIRTY + '[[guest.dirty]]\nregion = "4 KiB"\nwrites_per_s = 1\n' * 48, "guest.dirty: 49 page classes are too many; at most 48 fit, put like ones together"),
     (GUEST + 'profile = "absent.json"', "profile {folder}/absent.json: cannot be read (No such file or directory); check the path"),
     (DIRTY.replace("[[", 'profile = "x"\n[['), "guest.profile: guest.dirty is given as well; leave out one of the two"),

@@ -11,11 +11,11 @@ import pytest
 
 from migkit import Guest, predict, simulate
 from migkit.kernels import _jit
-from tests.verification.test_agreement import POLICIES, random_scenario
+from tests.verification.test_agreement import FEATURES, POLICIES, random_scenario
 
 RULES = ("qemu", "qemu-7", "libvirt", *POLICIES)
-PREDICTED = 12 * len(RULES)
-SIMULATED = 2 * len(RULES)
+PREDICTED = 10 * len(RULES)
+SIMULATED = len(RULES)
 SMALLER = 64  # times the memory, and what moves it, of a simulated guest
 
 
@@ -37,6 +37,10 @@ def varied(rng, scenario):
     policy = scenario.policy
     if policy.name.startswith("qemu"):
         policy = dataclasses.replace(policy, time_limit_s=np.inf)
+    feature = int(rng.integers(0, 2 * len(FEATURES)))
+    if feature < len(FEATURES):
+        mixed = dataclasses.replace(scenario, guest=guest, host=host, link=link, policy=policy)
+        return FEATURES[feature](rng, mixed)
     codec, prefetch = str(rng.choice(["none", "zlib", "zstd"])), int(rng.integers(0, 9))
     strategy = dataclasses.replace(scenario.strategy, compression=codec, prefetch_pages=prefetch)
     return dataclasses.replace(scenario, guest=guest, host=host, link=link, policy=policy, strategy=strategy)
@@ -72,10 +76,11 @@ def pages(size_bytes):
 
 
 def results():
-    """Return what both engines say, with rounds, time line and intervals."""
+    """Return what both engines say, with rounds and time line, and some intervals."""
     scenarios = random_scenarios(PREDICTED)
     runs = [simulate(smaller(scenario), seed=at, frames=5) for at, scenario in enumerate(scenarios[:SIMULATED])]
-    return [predict(scenario) for scenario in scenarios], [
+    levels = [0.9 if at % 8 == 0 else None for at in range(PREDICTED)]
+    return [predict(scenario, level=level) for scenario, level in zip(scenarios, levels, strict=True)], [
         (run.runs, *(array.tobytes() for array in (run.frames.times_s, run.frames.pending, run.frames.dirty)))
         for run in runs
     ]

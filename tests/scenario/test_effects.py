@@ -31,6 +31,7 @@ CASES = {
     "guest.memory": ("256 MiB", {}),
     "guest.zero": ("16 MiB", {}),
     "guest.compression_ratio": (3.0, {"strategy.compression": "zstd"}),
+    "guest.fill": ("zero", {}),
     "guest.tracking": ("2 MiB", {}),
     "guest.capacity_writes_per_s": (90_000, {**BUSY, "strategy.auto_converge": True}),
     "guest.dirty.region": ("32 MiB", {}),
@@ -104,7 +105,6 @@ CASES = {
     "strategy.checkpoint": ("100 MB", {}),
 }
 IN_PAGES = {
-    "guest.fill": ("zero", {}),
     "strategy.prefetch_pages": (16, {**POSTCOPY, **SWEEP, "guest.dirty.sweep_offset": "8 MiB"}),
 }
 ELSEWHERE = {

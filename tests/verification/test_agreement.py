@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
@@ -83,10 +84,45 @@ def _strategy(rng: np.random.Generator) -> Strategy:
     return Strategy(name=name)
 
 
-def differences(count: int, repeats: int, seed: int, policies: tuple[str, ...] = ("qemu-7",)) -> list[Difference]:
+def with_differences(rng: np.random.Generator, scenario: Scenario) -> Scenario:
+    """Return a scenario in which pages are sent as differences, against a cache that may be too small."""
+    cache = int(2 ** rng.integers(23, 28))
+    strategy = dataclasses.replace(scenario.strategy, xbzrle=True, xbzrle_cache_bytes=cache)
+    rewrites = [int(rng.choice([8, 64, 512])) for _ in scenario.guest.dirty]
+    dirty = [dataclasses.replace(one, rewrite_bytes=n) for one, n in zip(scenario.guest.dirty, rewrites, strict=True)]
+    return dataclasses.replace(
+        scenario, strategy=strategy, guest=dataclasses.replace(scenario.guest, dirty=tuple(dirty))
+    )
+
+
+def with_zero_regions(rng: np.random.Generator, scenario: Scenario) -> Scenario:
+    """Return a scenario whose regions start as zero pages."""
+    return dataclasses.replace(scenario, guest=dataclasses.replace(scenario.guest, fill="zero"))
+
+
+def with_prefetch(rng: np.random.Generator, scenario: Scenario) -> Scenario:
+    """Return a scenario that goes post-copy and sends neighbours behind pages that faulted."""
+    strategy = Strategy(
+        name=str(rng.choice(["postcopy", "hybrid"])),
+        postcopy_after_s=float(rng.uniform(0.3, 3.0)),
+        prefetch_pages=int(rng.choice([1, 4, 16, 64])),
+    )
+    return dataclasses.replace(scenario, strategy=strategy)
+
+
+FEATURES = (with_differences, with_zero_regions, with_prefetch)
+
+
+def differences(
+    count: int,
+    repeats: int,
+    seed: int,
+    policies: tuple[str, ...] = ("qemu-7",),
+    feature: Callable[[np.random.Generator, Scenario], Scenario] = lambda rng, scenario: scenario,
+) -> list[Difference]:
     """Return the differences on ``count`` random scenarios, found by two processes."""
     rng = np.random.default_rng(seed)
-    scenarios = [random_scenario(rng, policies[at % len(policies)]) for at in range(count)]
+    scenarios = [feature(rng, random_scenario(rng, policies[at % len(policies)])) for at in range(count)]
     with ProcessPoolExecutor(2) as processes:
         return list(processes.map(difference, scenarios, range(count), [repeats] * count, chunksize=5))
 
@@ -116,6 +152,17 @@ def check(rows: list[Difference], alike: float) -> None:
 
 def test_a_few_random_scenarios_agree():
     check(differences(count=40, repeats=4, seed=20), alike=0.97)
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_few_random_scenarios_agree_on(feature):
+    check(differences(count=16, repeats=3, seed=20, feature=feature), alike=0.9)
+
+
+@pytest.mark.verification
+@pytest.mark.parametrize("feature", FEATURES)
+def test_random_scenarios_agree_on(feature):
+    check(differences(count=100, repeats=20, seed=3, feature=feature), alike=0.97)
 
 
 @pytest.mark.verification
