@@ -213,10 +213,12 @@ def end_window(record: np.ndarray, send: np.ndarray, state: np.ndarray) -> None:
 @jit
 def send_all(record: np.ndarray, steps: np.ndarray, pages: np.ndarray, send: np.ndarray, cap: float) -> None:
     """Send everything that is pending, then the state of devices."""
+    first_byte, early_s = send[BYTES], send[T] - send[WINDOW_START]
     while send[LEFT] > 0.0:
         page = next_page(pages, send)
         send_page(record, steps, pages, send, page, cap, record[ZERO_CPU_S])
         send[POINTER] = (page + 1) % pages.size
+    send[T] -= precopy_sender.spared_s(record, cap, send[SPEED], send[BYTES] - first_byte, early_s)
     spend(record, steps, send, record[DEVICE_BYTES], 0.0, np.inf)
     send[BYTES] += record[DEVICE_BYTES]
 

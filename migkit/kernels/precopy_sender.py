@@ -266,11 +266,26 @@ def follow_link(record: np.ndarray, steps: np.ndarray, run: np.ndarray, now_s: f
     price(record, run)
 
 
+@lean
+def spared_s(record: np.ndarray, cap: float, speed: float, sent_bytes: float, early_s: float) -> float:
+    """Return how much sooner bytes are out in windows than spread evenly under the cap [s].
+
+    What the last window holds goes at the path's speed, and the first window began before the first byte.
+    """
+    if cap >= speed or sent_bytes <= 0.0:
+        return 0.0
+    windows = np.ceil(sent_bytes / (cap * record[WINDOW_S])) - 1.0
+    rest = sent_bytes - windows * cap * record[WINDOW_S]
+    begun_s = min(max(early_s, 0.0), record[WINDOW_S]) if windows > 0.0 else 0.0
+    return float(rest * (1.0 / cap - 1.0 / speed) + begun_s)
+
+
 @inlined
 def send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, cap: float) -> None:
     """Send all that is pending: pre-copy ends at the path's speed without the policy's cap, stop-copy keeps it."""
     run[MOST] = cap
     price(record, run)
+    first_byte, early_s = run[BYTES], run[T] - run[WINDOW_START]
     while run[LEFT] > 0.0:
         if run[T] >= run[CHANGE]:
             follow_link(record, steps, run, run[T])
@@ -287,5 +302,6 @@ def send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.nd
         run[LEFT] -= pages
         if run[LEFT] <= NOTHING:
             run[LEFT] = 0.0
+    run[T] -= spared_s(record, cap, run[SPEED], run[BYTES] - first_byte, early_s)
     run[T] += record[DEVICE_BYTES] / run[SPEED]
     run[BYTES] += record[DEVICE_BYTES]
