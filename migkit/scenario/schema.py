@@ -203,7 +203,19 @@ def _build(cls: Any, mapping: Any, path: str) -> Any:
     for key, field in known.items():
         if field.default is dataclasses.MISSING and field.name not in values:
             raise UsageError(f"{path + '.' if path else ''}{key}: missing; it is required")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except UsageError as error:
+        raise UsageError(_as_in_file(cls, str(error))) from error
+
+
+def _as_in_file(cls: Any, message: str) -> str:
+    """Return a record's message with the key that a file has in place of the field that it names first."""
+    where, colon, rest = message.partition(":")
+    table, dot, name = where.rpartition(".")
+    if name in {field.name for field in dataclasses.fields(cls)}:
+        name = file_key(name)
+    return f"{table}{dot}{name}{colon}{rest}"
 
 
 def _keys(path: str, known: Mapping[str, Any]) -> list[str]:

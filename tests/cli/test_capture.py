@@ -76,7 +76,7 @@ def test_a_file_and_flags_make_one_scenario(tmp_path):
         (["--memory", "-64 MiB"], 'guest.memory: "-64 MiB" is negative'),
         (
             ["--memory", "64 MiB", "--max-bandwidth", "0 MB/s"],
-            "policy.max_bandwidth_bytes_per_s: 0 bit/s is too",
+            "policy.max_bandwidth: 0 bit/s is too",
         ),
         (
             ["--memory", "64 MiB", "--dirty", 'region = "65 MiB", writes_per_s = 10'],

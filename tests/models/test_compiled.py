@@ -34,13 +34,12 @@ def varied(rng, scenario):
         host = dataclasses.replace(host, write_fault_s=rng.uniform(0, 1e-5), page_cpu_s=rng.uniform(0, 5e-6))
     if rng.random() < 0.5:
         link = dataclasses.replace(link, steps=((rng.uniform(0, 2), rng.uniform(0, 1)), (0.7, 0.0)))
+    feature = int(rng.integers(0, 2 * len(FEATURES)))
+    if feature < len(FEATURES):
+        return FEATURES[feature](rng, dataclasses.replace(scenario, guest=guest, host=host, link=link))
     policy = scenario.policy
     if policy.name.startswith("qemu"):
         policy = dataclasses.replace(policy, time_limit_s=np.inf)
-    feature = int(rng.integers(0, 2 * len(FEATURES)))
-    if feature < len(FEATURES):
-        mixed = dataclasses.replace(scenario, guest=guest, host=host, link=link, policy=policy)
-        return FEATURES[feature](rng, mixed)
     codec, prefetch = str(rng.choice(["none", "zlib", "zstd"])), int(rng.integers(0, 9))
     strategy = dataclasses.replace(scenario.strategy, compression=codec, prefetch_pages=prefetch)
     return dataclasses.replace(scenario, guest=guest, host=host, link=link, policy=policy, strategy=strategy)
