@@ -13,6 +13,7 @@ Pacing says what a guest does about time in which it did not run:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import mmap
@@ -297,15 +298,19 @@ class _Guest:
         """Stop at the operation that was asked for, and tell who asked."""
         self._stop()
         if self._asker is not None:
-            self._asker.send(self._report())
+            with contextlib.suppress(ClosedError):  # who asked has gone, which the next look at its channel shows
+                self._asker.send(self._report())
         self._limit, self._asker = _NO_LIMIT, None
 
     def _serve(self, channel: Channel) -> bool:
-        """Obey one message; False: end."""
+        """Obey one message; False: end. Whoever asked may be gone before it is answered."""
         try:
-            message, descriptors = channel.receive_with_descriptors()
+            return self._answer(channel)
         except ClosedError:
             return self._lost(channel)
+
+    def _answer(self, channel: Channel) -> bool:
+        message, descriptors = channel.receive_with_descriptors()
         if message["do"] == "exit":
             return False
         if message["do"] == "run_to":
@@ -337,6 +342,8 @@ class _Guest:
         """End with the owner; whoever else goes leaves the guest as it is, but not throttled."""
         channel.close()
         self._channels.remove(channel)
+        if self._asker is channel:
+            self._asker = None
         self._clock.throttle = 0.0
         return channel is not self._owner
 
@@ -371,11 +378,11 @@ class _Guest:
             descriptors["uffd"] = userfaultfd.create_descriptor(user_mode_only=True)
         except MigkitError as error:
             answer["uffd_refused"] = str(error)
-        given = {name: each for name, each in descriptors.items() if each >= 0}
-        channel.send({**answer, "descriptors": list(given)}, list(given.values()))
         if self._uffd >= 0:
             os.close(self._uffd)
         self._uffd = descriptors["uffd"]
+        given = {name: each for name, each in descriptors.items() if each >= 0}
+        channel.send({**answer, "descriptors": list(given)}, list(given.values()))
 
 
 def main(config: Mapping[str, Any], owner: Channel) -> None:

@@ -235,10 +235,10 @@ class Migration:
     def _watch(self, progress: Progress) -> None:
         """Let the guest run and the source begin; follow it to the end."""
         here, source = self._members["here"], self._members["source"]
-        here.channel.ask({"do": "resume"})
-        disturbance = Disturbance(self._used_s)
-        source.channel.send({"do": "begin"})
         try:
+            here.channel.ask({"do": "resume"})
+            disturbance = Disturbance(self._used_s)
+            source.channel.send({"do": "begin"})
             self._follow(progress)
             self.others_share = disturbance.share()
             self.survivor = self._members["there" if self._resumed else "here"]

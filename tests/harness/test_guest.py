@@ -1,0 +1,47 @@
+"""A guest outlives whoever asks it something."""
+
+import contextlib
+import signal
+
+import pytest
+
+from migkit.harness.migration import guest_of
+from migkit.harness.nursery import Nursery
+from migkit.harness.options import Options
+from migkit.scenario import DirtyClass, Guest, Scenario
+
+pytestmark = pytest.mark.live
+MIB = 1 << 20
+SCENARIO = Scenario(guest=Guest(memory_bytes=8 * MIB, dirty=(DirtyClass(region_bytes=MIB, writes_per_s=1000),)))
+
+
+@pytest.fixture
+def guest():
+    with Nursery() as nursery, contextlib.ExitStack() as stack:
+        member = guest_of(nursery, SCENARIO, Options(), 1)
+        stack.callback(member.end)
+        yield member
+
+
+def ask_and_go(guest, message):
+    """Have somebody ask a guest and be gone before it can answer."""
+    asker = guest.lend()
+    guest.process.signal(signal.SIGSTOP)
+    asker.send(message)
+    asker.close()
+    guest.process.signal(signal.SIGCONT)
+    for _ in range(2):  # by the second answer it has looked at everybody
+        guest.channel.ask({"do": "report"})
+
+
+@pytest.mark.parametrize("what", ["stop", "digest", "attach"])
+def test_who_asks_may_be_gone_before_the_answer(guest, what):
+    ask_and_go(guest, {"do": what})
+    assert guest.channel.ask({"do": "run_to", "operation": 40})["operations"] >= 40
+
+
+def test_who_waits_for_an_operation_may_be_gone_before_it_comes(guest):
+    ask_and_go(guest, {"do": "run_to", "operation": 20})
+    while (report := guest.channel.ask({"do": "report"}))["running"]:
+        continue
+    assert report["operations"] >= 20
