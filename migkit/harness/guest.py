@@ -298,21 +298,20 @@ class _Guest:
         """Stop at the operation that was asked for, and tell who asked."""
         self._stop()
         if self._asker is not None:
-            with contextlib.suppress(ClosedError):  # who asked has gone, which the next look at its channel shows
+            with contextlib.suppress(ClosedError):  # who asked may be gone
                 self._asker.send(self._report())
         self._limit, self._asker = _NO_LIMIT, None
 
     def _serve(self, channel: Channel) -> bool:
-        """Obey one message; False: end. Whoever asked may be gone before it is answered."""
+        """Obey one message, whose sender may be gone before the answer; False: end."""
         try:
-            return self._answer(channel)
+            self._answer(channel)
         except ClosedError:
             return self._lost(channel)
+        return True
 
-    def _answer(self, channel: Channel) -> bool:
+    def _answer(self, channel: Channel) -> None:
         message, descriptors = channel.receive_with_descriptors()
-        if message["do"] == "exit":
-            return False
         if message["do"] == "run_to":
             self._asker, self._limit = channel, message["operation"]
             self._resume()
@@ -323,7 +322,6 @@ class _Guest:
         else:
             self._obey(message, descriptors)
             channel.send(self._report())
-        return True
 
     def _obey(self, message: dict[str, Any], descriptors: list[int]) -> None:
         match message["do"]:
