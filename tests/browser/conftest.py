@@ -69,6 +69,7 @@ def lab(tmp_path_factory):
         "--no-browser",
         "--ip=127.0.0.1",
         f"--IdentityProvider.token={token}",
+        "--LabApp.expose_app_in_browser=True",
     ]
     server = subprocess.Popen(
         command, cwd=folder, env=_environment(folder), stderr=subprocess.PIPE, text=True, start_new_session=True

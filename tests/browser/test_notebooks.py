@@ -8,6 +8,9 @@ pytestmark = pytest.mark.browser
 IDLE = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
 EXPLORER = ".jp-Cell-outputArea:has(.noUi-handle)"
 START_MS = 90_000
+# What a kernel says of a widget before the page listens to that is lost: "model not found".
+LISTENS = """() => [...jupyterapp.shell.widgets("main")].some(
+    (panel) => "jupyter.widget" in (panel.context?.sessionContext?.session?.kernel?._targetRegistry ?? {}))"""
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def _open(page, lab, notebook):
     expect(page.locator(".jp-Notebook")).to_be_visible(timeout=START_MS)
     expect(page.locator(".jp-Toolbar-kernelName, .jp-KernelName").first).to_contain_text("Python 3", timeout=START_MS)
     expect(page.locator(IDLE)).to_be_attached(timeout=START_MS)
-    page.wait_for_load_state("networkidle")  # JupyterLab's extensions too, that of the widgets among them
+    page.wait_for_function(LISTENS, timeout=START_MS)
 
 
 def _run_all(page):
