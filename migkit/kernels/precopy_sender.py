@@ -272,7 +272,7 @@ def spared_s(record: np.ndarray, cap: float, speed: float, sent_bytes: float, ea
 
     What the last window holds goes at the path's speed, and the first window began before the first byte.
     """
-    if sent_bytes <= 0.0:
+    if cap >= speed or sent_bytes <= 0.0:
         return 0.0
     windows = np.ceil(sent_bytes / (cap * record[WINDOW_S])) - 1.0
     rest = sent_bytes - windows * cap * record[WINDOW_S]
@@ -302,7 +302,6 @@ def send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.nd
         run[LEFT] -= pages
         if run[LEFT] <= NOTHING:
             run[LEFT] = 0.0
-    if cap < run[SPEED]:
-        run[T] -= spared_s(record, cap, run[SPEED], run[BYTES] - first_byte, early_s)
+    run[T] -= spared_s(record, cap, run[SPEED], run[BYTES] - first_byte, early_s)
     run[T] += record[DEVICE_BYTES] / run[SPEED]
     run[BYTES] += record[DEVICE_BYTES]
