@@ -75,6 +75,7 @@ def test_bulk_copy_reaches_its_share_of_iperf3(nursery, record_property):
     assert ours / theirs >= SHARE
 
 
+@pytest.mark.verification
 def test_precopy_of_an_idle_guest_is_faster_than_qemus(nursery, tmp_path, record_property):
     require(shutil.which("qemu-system-x86_64"), "no qemu-system-x86_64; apt-get install qemu-system-x86")
     ours, theirs = best(
