@@ -25,7 +25,7 @@ from migkit.kernels.layout import (
     ZERO_CPU_S,
     ZERO_WIRE_BYTES,
 )
-from migkit.kernels.pages_guest import BLANK, DIRTY, JUST_SENT, ONE_WRITE, PENDING
+from migkit.kernels.pages_guest import BLANK, DIRTY, JUST_SENT, MARK_S, ONE_WRITE, PENDING, SLICE_S
 
 __all__ = ["SEND_SLOTS", "begin", "end_window", "next_page", "point", "send_all", "send_page", "send_window"]
 
@@ -175,8 +175,8 @@ def send_window(
 ) -> int:
     """Send until the policy is to be asked; return the event.
 
-    In a window the guest's writes are made up to the moment at which sending begins; their
-    order beside the pages of one burst is not resolved finer than that.
+    The guest's writes are made up to the present once every SLICE_S; their order beside the pages that go in
+    between is not resolved finer than that.
     """
     if send[LEFT] <= 0.0:
         end_window(record, send, state)
@@ -195,6 +195,8 @@ def send_window(
             else:
                 new_check(record, send)
             return policy.WINDOW
+        if send[T] >= guest[MARK_S] + SLICE_S:
+            pages_guest.write(record, steps, pages, guest, send[T], rng)
         send_page(record, steps, pages, send, page, np.inf, record[ZERO_CPU_S])
         send[POINTER] = (page + 1) % pages.size
     return policy.EMPTY

@@ -130,7 +130,7 @@ def _count_zeros(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
         zero = 1.0 if c > record[CLASSES] else 0.0
         if c < record[CLASSES] and record[FILL_ZERO] > 0.0 and share > 0.0:
             writes = precopy_mixed.written(work, c)
-            zero = precopy_mixed.zero_share(record, run, work, c, page, page + work[at + 1], share, writes)
+            zero = precopy_mixed.zero_share(record, c, page, page + work[at + 1], share, writes)
         work[ZERO_SHARES + piece] = zero
 
 

@@ -37,7 +37,7 @@ from migkit.kernels.precopy_state import (
     T,
 )
 
-__all__ = ["count_writes", "dirty_rate", "mark"]
+__all__ = ["count_writes", "dirty_rate", "mark", "writes_until"]
 
 
 @inlined
@@ -134,7 +134,9 @@ def count_writes(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: n
         share = _progress(record, steps, run, work, span_s)
     for c in range(classes):
         base = CLASS_BASE + c * CLASS_SLOTS
-        work[WRITES + c] += record[base + layout.WRITES_PER_S] * share * _active_s(record, steps, base, run)
+        work[WRITES + c] += (
+            record[base + layout.WRITES_PER_S] * share * _active_s(record, steps, base, run[MARK], run[T])
+        )
     run[LOST] += (1.0 - share) * span_s
     if run[THROTTLED] > 0.0:
         run[DEGRADED] += span_s
@@ -142,15 +144,29 @@ def count_writes(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: n
 
 
 @lean
-def _active_s(record: np.ndarray, steps: np.ndarray, base: int, run: np.ndarray) -> float:
-    """Return the integral of a class's intensity since the last count [s]."""
+def writes_until(record: np.ndarray, steps: np.ndarray, run: np.ndarray, c: int, until_s: float) -> float:
+    """Return what a class will write from the last count on, as throttled as the guest is now."""
+    base = CLASS_BASE + c * CLASS_SLOTS
+    writes = record[base + layout.WRITES_PER_S] * _active_s(record, steps, base, run[MARK], until_s)
+    if run[THROTTLED] == 0.0 or writes <= 0.0:
+        return float(writes)
+    demand = 0.0
+    for k in range(int(record[CLASSES])):
+        demand += record[CLASS_BASE + k * CLASS_SLOTS + layout.WRITES_PER_S]
+    capacity = record[CAPACITY] if record[CAPACITY] > 0.0 else demand
+    return float(writes * min(1.0, (1.0 - run[THROTTLED]) * capacity / demand))
+
+
+@lean
+def _active_s(record: np.ndarray, steps: np.ndarray, base: int, from_s: float, until_s: float) -> float:
+    """Return the integral of a class's intensity over a span [s]."""
     count = int(record[base + layout.PHASE_COUNT])
     if count == 0:
-        return run[T] - run[MARK]
+        return until_s - from_s
     first = int(record[base + layout.PHASE_FIRST])
     offset_s = record[base + layout.PHASE_OFFSET_S]
-    return dirty.intensity_s(steps, first, count, offset_s, run[T]) - dirty.intensity_s(
-        steps, first, count, offset_s, run[MARK]
+    return dirty.intensity_s(steps, first, count, offset_s, until_s) - dirty.intensity_s(
+        steps, first, count, offset_s, from_s
     )
 
 
@@ -162,7 +178,7 @@ def _progress(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.n
     classes = int(record[CLASSES])
     for c in range(classes):
         base = CLASS_BASE + c * CLASS_SLOTS
-        writes = record[base + layout.WRITES_PER_S] * _active_s(record, steps, base, run)
+        writes = record[base + layout.WRITES_PER_S] * _active_s(record, steps, base, run[MARK], run[T])
         demand += writes / span_s
         kind = int(record[base + layout.KIND])
         pages = record[base + layout.PAGES]

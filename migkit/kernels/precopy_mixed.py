@@ -1,8 +1,12 @@
 """Runs of pages that do not cost alike: differences from what was sent before, regions that start as zero pages.
 
-Such a scenario is followed in *bins*, sixteen a region: a run is the part of a piece that lies in one bin. When
-the pointer comes to it, what its pages cost in the mean follows from the writes counted so far. Of each bin
-is kept how many of its pages were sent by the pass that reached it last, and what its class had written by then.
+Such a scenario is followed in *bins*, sixteen a region: a run is the part of a piece that lies in one bin, and
+goes within one window. When the pointer comes to it, what its pages cost in the mean follows from the writes
+counted by its middle. Of each bin is kept how many of its pages were sent by the pass that reached it last, and
+what its class had written by then.
+
+A page of a region that starts as zero pages is zero until its first write. One that was sent is pending again only
+because its block was written, so with blocks of one page none of those is zero. A sweep cuts a run where it stands.
 
 A page that is sent by the second pass or a later one is remembered; when it is sent again, the difference is sent.
 Pages that share a slot of the cache keep each other out: the one that holds it loses it to another only when it was
@@ -19,15 +23,18 @@ import numpy as np
 from migkit.kernels import differences, dirty, layout, precopy_guest
 from migkit.kernels._jit import lean
 from migkit.kernels.layout import (
-    CAP,
     CLASS_BASE,
     CLASS_SLOTS,
     CLASSES,
     FILL_ZERO,
+    GRAIN_PAGES,
     PAGE_CPU_S,
     PAGE_WIRE_BYTES,
+    XBZRLE_CPU_S,
     XBZRLE_PAGES,
     XBZRLE_SAME_BYTES,
+    ZERO_CPU_S,
+    ZERO_WIRE_BYTES,
 )
 from migkit.kernels.precopy_state import (
     AHEAD,
@@ -40,14 +47,18 @@ from migkit.kernels.precopy_state import (
     DIFFERENCE_BYTES,
     DIFFERENCES,
     DIFFERENT,
+    FULL_BANDWIDTH,
     HEAD,
     LAST_PIECE,
     MOST,
+    NORMAL_QUOTA,
     NOTHING,
     ON_ZERO,
+    PAGE_S,
     PASS,
     PIECE_SLOTS,
     PLAIN,
+    QUOTA,
     RUN_PAGES,
     RUN_SEGMENT,
     RUN_WRITES,
@@ -56,12 +67,14 @@ from migkit.kernels.precopy_state import (
     STOPPED,
     TALLIES,
     TALLY_SLOTS,
-    THROTTLED,
+    WINDOW,
+    WIRE_BYTES,
     WRITES,
+    ZERO_QUOTA,
     T,
 )
 
-__all__ = ["begin", "end_pass", "leave", "next_run", "restart", "written", "zero_share"]
+__all__ = ["begin", "end_pass", "leave", "next_run", "price", "restart", "written", "zero_share"]
 
 # Of a bin, as the pass that reached it last left it, and from OLDER on as the one before did
 SENT_WRITES: Final = 0  # of its class, when its pages were sent
@@ -104,9 +117,16 @@ def restart(run: np.ndarray) -> None:
 
 @lean
 def next_run(
-    record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, now_s: float, left: float
+    record: np.ndarray,
+    steps: np.ndarray,
+    run: np.ndarray,
+    work: np.ndarray,
+    now_s: float,
+    left: float,
+    window_bytes: float,
+    window_end_s: float,
 ) -> float:
-    """Come to the next part of a piece that lies in one bin; say what its pages are, return how many there are."""
+    """Come to the next part of a piece whose pages cost alike; say what they are, return how many there are."""
     run[T] = now_s
     if run[STOPPED] == 0.0:
         precopy_guest.count_writes(record, steps, run, work)
@@ -124,18 +144,61 @@ def next_run(
     if i == int(run[COUNT]):
         return left
     segment, share, end = int(work[at]), work[at + 2], work[at + 3] + work[at + 1]
-    if segment < int(record[CLASSES]):
-        size = record[CLASS_BASE + segment * CLASS_SLOTS + layout.PAGES] / BINS
-        end = min(end, (math.floor(page / size + 1e-9) + 1.0) * size)
-    run[AT_PAGE] = end
-    pages = (end - page) * share
-    run[RUN_SEGMENT], run[RUN_PAGES] = segment, pages
+    run[RUN_SEGMENT] = segment
     if segment > int(record[CLASSES]):
         run[ON_ZERO] = 1.0
     elif segment < int(record[CLASSES]):
-        run[RUN_WRITES] = written(work, segment)
+        end = _cut(record, steps, run, work, page, end, share, window_bytes, window_end_s)
+    price(record, run)
+    run[AT_PAGE] = end
+    run[RUN_PAGES] = (end - page) * share
+    return float(run[RUN_PAGES])
+
+
+@lean
+def _cut(
+    record: np.ndarray,
+    steps: np.ndarray,
+    run: np.ndarray,
+    work: np.ndarray,
+    page: float,
+    end: float,
+    share: float,
+    window_bytes: float,
+    window_end_s: float,
+) -> float:
+    """Return where the run ends that begins with a page of a region, and say what its pages are.
+
+    It ends with the bin, where a sweep stands, or when the window is full; its pages are what they are at its middle.
+    """
+    c = int(run[RUN_SEGMENT])
+    size = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES] / BINS
+    end = min(end, (math.floor(page / size + 1e-9) + 1.0) * size)
+    if record[FILL_ZERO] > 0.0 and record[CLASS_BASE + c * CLASS_SLOTS + layout.KIND] == dirty.SWEEP:
+        end = _edge(record, work, c, page, end)
+    run[RUN_WRITES] = written(work, c)
+    _price(record, run, work, page, end, share)
+    if run[STOPPED] == 0.0:
+        begin_s, room = run[T], run[QUOTA] - window_bytes / run[WIRE_BYTES]
+        if room <= SLIVER_PAGES:
+            begin_s, room = max(run[T], window_end_s), run[QUOTA]
+        end = min(end, page + room / share)
+        middle_s = begin_s + 0.5 * (end - page) * share * run[PAGE_S]
+        run[RUN_WRITES] += precopy_guest.writes_until(record, steps, run, c, middle_s)
         _price(record, run, work, page, end, share)
-    return float(pages)
+    return end
+
+
+@lean
+def _edge(record: np.ndarray, work: np.ndarray, c: int, page: float, end: float) -> float:
+    """Return the first page behind ``page`` at which what a sweep has written begins or ends, at most ``end``."""
+    start = record[CLASS_BASE + c * CLASS_SLOTS + layout.START_PAGES]
+    stop = start + math.floor(written(work, c))
+    wrapped = stop - record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES]
+    for edge in (start, stop, wrapped):
+        if edge > page + SLIVER_PAGES:
+            end = min(end, edge)
+    return end
 
 
 @lean
@@ -160,36 +223,49 @@ def _before(record: np.ndarray, run: np.ndarray, work: np.ndarray, c: int, page:
 
 @lean
 def _price(record: np.ndarray, run: np.ndarray, work: np.ndarray, page: float, end: float, share: float) -> None:
-    """Say which part of a run's pages is zero, which goes as differences, and what those cost: as of its middle."""
+    """Say which part of a run's pages is zero, which goes as differences, and what those cost."""
     c = int(run[RUN_SEGMENT])
-    rate = 0.0
-    if run[STOPPED] == 0.0:
-        rate = record[CLASS_BASE + c * CLASS_SLOTS + layout.WRITES_PER_S] * (1.0 - run[THROTTLED])
-    page_bytes = record[PAGE_WIRE_BYTES]
-    for _ in range(2):
-        page_s = max(page_bytes / min(record[CAP], run[MOST], run[SPEED]), record[PAGE_CPU_S])
-        writes = run[RUN_WRITES] + 0.5 * rate * run[RUN_PAGES] * page_s
-        if record[FILL_ZERO] > 0.0:
-            run[ON_ZERO] = zero_share(record, run, work, c, page, end, share, writes)
-        if record[XBZRLE_PAGES] > 0.0 and run[PASS] > FIRST_KEPT:
-            _differ(record, run, work, 0.5 * (page + end), share, writes)
-        page_bytes = (1.0 - run[ON_ZERO]) * (1.0 - run[DIFFERENT]) * record[PAGE_WIRE_BYTES]
-        page_bytes += run[DIFFERENT] * run[DIFFERENCE_BYTES]
-    run[DIFFERENT] *= 1.0 - run[ON_ZERO]
+    run[ON_ZERO] = run[DIFFERENT] = 0.0
+    if record[FILL_ZERO] > 0.0:
+        run[ON_ZERO] = zero_share(record, c, page, end, share, run[RUN_WRITES])
+    if record[XBZRLE_PAGES] > 0.0 and run[PASS] > FIRST_KEPT:
+        _differ(record, run, work, 0.5 * (page + end), share, run[RUN_WRITES])
+        run[DIFFERENT] *= 1.0 - run[ON_ZERO]
+    price(record, run)
 
 
 @lean
-def zero_share(
-    record: np.ndarray,
-    run: np.ndarray,
-    work: np.ndarray,
-    c: int,
-    page: float,
-    end: float,
-    share: float,
-    writes: float,
-) -> float:
-    """Return which share of the pending pages between two of a region was never written."""
+def price(record: np.ndarray, run: np.ndarray) -> None:
+    """Set what a page of the run costs in the mean over zero pages, differences and full pages."""
+    speed = min(run[MOST], run[SPEED])
+    zero, different = run[ON_ZERO], run[DIFFERENT]
+    full = 1.0 - zero - different
+    full_bytes, zero_bytes, short_bytes = record[PAGE_WIRE_BYTES], record[ZERO_WIRE_BYTES], run[DIFFERENCE_BYTES]
+    wire_bytes, page_s = full * full_bytes, full * max(full_bytes / speed, record[PAGE_CPU_S])
+    quota_bytes = 0.0
+    if zero < 1.0:
+        quota_bytes += (1.0 - zero) * run[NORMAL_QUOTA] * full_bytes
+    if zero > 0.0:
+        wire_bytes += zero * zero_bytes
+        page_s += zero * max(zero_bytes / speed, record[ZERO_CPU_S])
+        quota_bytes += zero * run[ZERO_QUOTA] * zero_bytes
+    if different > 0.0:
+        wire_bytes += different * short_bytes
+        page_s += different * max(short_bytes / speed, record[PAGE_CPU_S] + record[XBZRLE_CPU_S])
+    run[WIRE_BYTES] = wire_bytes
+    run[QUOTA] = quota_bytes / wire_bytes
+    run[PAGE_S] = page_s
+    run[FULL_BANDWIDTH] = quota_bytes / run[WINDOW]
+
+
+@lean
+def zero_share(record: np.ndarray, c: int, page: float, end: float, share: float, writes: float) -> float:
+    """Return which share of the pending pages between two of a region was never written.
+
+    Of a random class ``exp(-n / W)`` were never written, ``n`` writes to ``W`` pages. Those that are not pending were
+    sent, and their block of ``g`` pages was not written since the sync before: a page of it was not with the odds
+    ``(1 - p)^(1 / g)`` of that, so that ``(1 - p)^(1 - 1 / g)`` of those never written are not pending.
+    """
     base = CLASS_BASE + c * CLASS_SLOTS
     pages = record[base + layout.PAGES]
     if record[base + layout.KIND] == dirty.SWEEP:
@@ -198,11 +274,10 @@ def zero_share(
         if stop - start >= pages:
             return 0.0
         over = max(0.0, min(end, stop) - max(page, start)) + max(0.0, min(end, stop - pages) - page)
-        return 1.0 - over / (end - page)
-    sync = work[_before(record, run, work, c, 0.5 * (page + end)) + SYNC_WRITES]
-    since = writes - work[TALLIES + c * TALLY_SLOTS + TOTAL]
-    never = math.exp(-writes / pages) - (1.0 - share) * math.exp(-(since + sync) / pages)
-    return min(1.0, max(0.0, never / share))
+        return max(0.0, 1.0 - over / (end - page))
+    if share >= 1.0:
+        return math.exp(-writes / pages)
+    return math.exp(-writes / pages) * (1.0 - (1.0 - share) ** (1.0 - 1.0 / record[GRAIN_PAGES])) / share
 
 
 @lean
@@ -279,9 +354,8 @@ def leave(record: np.ndarray, run: np.ndarray, work: np.ndarray, left_pages: flo
         work[at + SENT_PASS] = run[PASS]
         work[at + SENT_SHARE] = work[at + SENT_WRITES] = 0.0
         work[at + SYNC_WRITES] = work[tally + TOTAL]
-    writes = 0.5 * (run[RUN_WRITES] + written(work, segment))
     both = work[at + SENT_SHARE] + part
-    work[at + SENT_WRITES] += (writes - work[at + SENT_WRITES]) * part / both
+    work[at + SENT_WRITES] += (run[RUN_WRITES] - work[at + SENT_WRITES]) * part / both
     work[at + SENT_SHARE] = both
     if run[PASS] >= FIRST_KEPT:
         sweeps = record[CLASS_BASE + segment * CLASS_SLOTS + layout.KIND] == dirty.SWEEP

@@ -24,7 +24,6 @@ from migkit.kernels.layout import (
     STEP_COUNT,
     STEP_FIRST,
     WINDOW_S,
-    XBZRLE_CPU_S,
     ZERO_CPU_S,
     ZERO_WIRE_BYTES,
 )
@@ -33,8 +32,6 @@ from migkit.kernels.precopy_state import (
     BYTES,
     CHANGE,
     CHECK,
-    DIFFERENCE_BYTES,
-    DIFFERENT,
     FULL_BANDWIDTH,
     LEFT,
     LOWEST,
@@ -87,7 +84,8 @@ def send(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarr
         if ahead <= 0.0:
             _count(run, passed)
             passed = 0.0
-            ahead = _next_run(record, steps, run, work, now_s, left)
+            window_end_s = start_s + run[WINDOW]
+            ahead = _next_run(record, steps, run, work, now_s, left, window_bytes, window_end_s)
             room = max(0.0, run[QUOTA] - window_bytes / run[WIRE_BYTES])
         pages = min(ahead, room)
         sent_s = now_s + pages * run[PAGE_S]
@@ -179,11 +177,18 @@ def _count(run: np.ndarray, pages: float) -> None:
 
 @inlined
 def _next_run(
-    record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, now_s: float, left: float
+    record: np.ndarray,
+    steps: np.ndarray,
+    run: np.ndarray,
+    work: np.ndarray,
+    now_s: float,
+    left: float,
+    window_bytes: float,
+    window_end_s: float,
 ) -> float:
     """Come to the zero pages, or to the pages behind them; return how many there are."""
     if run[MIXED] > 0.0:
-        return _next_mixed(record, steps, run, work, now_s, left)
+        return precopy_mixed.next_run(record, steps, run, work, now_s, left, window_bytes, window_end_s)
     if run[ZEROS_BEHIND] > 0.0:
         run[ON_ZERO] = 1.0
         left = run[ZEROS_BEHIND]
@@ -198,7 +203,7 @@ def _next_run(
 def price(record: np.ndarray, run: np.ndarray) -> None:
     """Set what a page of the present run costs, and how many of them a window holds."""
     if run[MIXED] > 0.0:
-        _price_mixed(record, run)
+        precopy_mixed.price(record, run)
         return
     if run[ON_ZERO] > 0.0:
         wire_bytes, cpu_s, pages = record[ZERO_WIRE_BYTES], record[ZERO_CPU_S], run[ZERO_QUOTA]
@@ -208,35 +213,6 @@ def price(record: np.ndarray, run: np.ndarray) -> None:
     run[QUOTA] = pages
     run[PAGE_S] = max(wire_bytes / min(run[MOST], run[SPEED]), cpu_s)
     run[FULL_BANDWIDTH] = pages * wire_bytes / run[WINDOW]
-
-
-@lean
-def _next_mixed(
-    record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, now_s: float, left: float
-) -> float:
-    left = precopy_mixed.next_run(record, steps, run, work, now_s, left)
-    _price_mixed(record, run)
-    return left
-
-
-@lean
-def _price_mixed(record: np.ndarray, run: np.ndarray) -> None:
-    """Set the mean over zero pages, differences and full pages."""
-    speed = min(run[MOST], run[SPEED])
-    zero, different = run[ON_ZERO], run[DIFFERENT]
-    full = 1.0 - zero - different
-    full_bytes, zero_bytes, short_bytes = record[PAGE_WIRE_BYTES], record[ZERO_WIRE_BYTES], run[DIFFERENCE_BYTES]
-    wire_bytes, page_s = full * full_bytes, full * max(full_bytes / speed, record[PAGE_CPU_S])
-    if zero > 0.0:
-        wire_bytes += zero * zero_bytes
-        page_s += zero * max(zero_bytes / speed, record[ZERO_CPU_S])
-    if different > 0.0:
-        wire_bytes += different * short_bytes
-        page_s += different * max(short_bytes / speed, record[PAGE_CPU_S] + record[XBZRLE_CPU_S])
-    run[WIRE_BYTES] = wire_bytes
-    run[QUOTA] = quota(record, wire_bytes)
-    run[PAGE_S] = page_s
-    run[FULL_BANDWIDTH] = run[QUOTA] * wire_bytes / run[WINDOW]
 
 
 @lean
@@ -290,7 +266,7 @@ def send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.nd
         if run[T] >= run[CHANGE]:
             follow_link(record, steps, run, run[T])
         if run[AHEAD] <= 0.0:
-            run[AHEAD] = _next_run(record, steps, run, work, run[T], run[LEFT])
+            run[AHEAD] = _next_run(record, steps, run, work, run[T], run[LEFT], 0.0, run[T])
         pages = run[AHEAD]
         sent_s = run[T] + pages * run[PAGE_S]
         if sent_s > run[CHANGE]:
