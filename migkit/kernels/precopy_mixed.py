@@ -7,10 +7,6 @@ what its class had written by then.
 
 A page of a region that starts as zero pages is zero until its first write. One that was sent is pending again only
 because its block was written, so with blocks of one page none of those is zero. A sweep cuts a run where it stands.
-
-A page that is sent by the second pass or a later one is remembered; when it is sent again, the difference is sent.
-Pages that share a slot of the cache keep each other out: the one that holds it loses it to another only when it was
-not sent by the pass before (QEMU page_cache.c). That is followed by class: how many of its pages are held.
 """
 
 from __future__ import annotations
@@ -36,6 +32,7 @@ from migkit.kernels.layout import (
     ZERO_CPU_S,
     ZERO_WIRE_BYTES,
 )
+from migkit.kernels.precopy_cache import BEFORE, EVER, HELD, PASSED, TOTAL, remember, sent_share, with_share
 from migkit.kernels.precopy_state import (
     AHEAD,
     AT_PAGE,
@@ -83,13 +80,6 @@ SYNC_WRITES: Final = 2  # of its class, at the sync before that
 SENT_PASS: Final = 3
 REMEMBERED: Final = 4  # share of its pages that any pass but the first has sent
 OLDER: Final = 5
-# Of a class
-TOTAL: Final = 0  # writes by the last sync
-PASSED: Final = 1  # pages sent since
-BEFORE: Final = 2  # share of its pages that the pass before sent
-EVER: Final = 3  # as REMEMBERED
-HELD: Final = 4  # share of its pages that the cache holds
-
 SLIVER_PAGES: Final = 1e-6
 LEAST_BYTES: Final = 0.01  # that a page costs, so that windows have an end
 FIRST_KEPT: Final = 2.0  # the pass from which on pages are remembered
@@ -359,7 +349,7 @@ def leave(record: np.ndarray, run: np.ndarray, work: np.ndarray, left_pages: flo
     work[at + SENT_SHARE] = both
     if run[PASS] >= FIRST_KEPT:
         sweeps = record[CLASS_BASE + segment * CLASS_SLOTS + layout.KIND] == dirty.SWEEP
-        work[at + REMEMBERED] = _with(work[at + OLDER + REMEMBERED], both, sweeps)
+        work[at + REMEMBERED] = with_share(work[at + OLDER + REMEMBERED], both, sweeps)
 
 
 @lean
@@ -372,73 +362,10 @@ def end_pass(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.nd
     for c in range(classes):
         dirtied += record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES]
     if record[XBZRLE_PAGES] > 0.0 and run[PASS] >= FIRST_KEPT:
-        _remember(record, work, dirtied > record[XBZRLE_PAGES])
+        remember(record, work, dirtied > record[XBZRLE_PAGES])
     for c in range(classes):
         tally = TALLIES + c * TALLY_SLOTS
-        work[tally + BEFORE] = _sent(record, work, c)
+        work[tally + BEFORE] = sent_share(record, work, c)
         work[tally + PASSED] = 0.0
         work[tally + TOTAL] += work[WRITES + c]
     run[PASS] += 1.0
-
-
-@lean
-def _sent(record: np.ndarray, work: np.ndarray, c: int) -> float:
-    """Return which share of a class's pages this pass has sent."""
-    pages = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES]
-    return float(min(1.0, work[TALLIES + c * TALLY_SLOTS + PASSED] / pages))
-
-
-@lean
-def _remember(record: np.ndarray, work: np.ndarray, crowded: bool) -> None:
-    """Count which pages the cache holds now, after a pass."""
-    if crowded:
-        _contend(record, work)
-    for c in range(int(record[CLASSES])):
-        tally = TALLIES + c * TALLY_SLOTS
-        sent = _sent(record, work, c)
-        sweeps = record[CLASS_BASE + c * CLASS_SLOTS + layout.KIND] == dirty.SWEEP
-        work[tally + EVER] = _with(work[tally + EVER], sent, sweeps)
-        if not crowded:
-            work[tally + HELD] = work[tally + EVER]
-
-
-@lean
-def _with(ever: float, sent: float, sweeps: bool) -> float:
-    """Return which share of pages was sent once, after a pass that sent this share of them."""
-    return min(1.0, ever + sent) if sweeps else ever + (1.0 - ever) * min(1.0, sent)
-
-
-@lean
-def _contend(record: np.ndarray, work: np.ndarray) -> None:
-    """Let pages take the slots that are free, and those whose holder was not sent for two passes."""
-    slots = record[XBZRLE_PAGES]
-    classes = int(record[CLASSES])
-    free = 1.0
-    nobody = 1.0  # odds that no page of a slot is sent
-    for c in range(classes):
-        each = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES] / slots
-        free -= work[TALLIES + c * TALLY_SLOTS + HELD] * each
-        nobody *= (1.0 - _sent(record, work, c)) ** each
-    free = max(0.0, free)
-    lost = 0.0
-    weights = 0.0
-    ahead = 1.0  # odds that no page of a slot was sent before this class
-    for c in range(classes):
-        tally = TALLIES + c * TALLY_SLOTS
-        each, sent = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES] / slots, _sent(record, work, c)
-        first = ahead * (1.0 - sent) ** max(0.0, 0.5 * (each - 1.0))
-        others = nobody / (1.0 - sent) if sent < 1.0 else 0.0
-        stale = 1.0 - work[tally + BEFORE]
-        gone = work[tally + HELD] * stale * (sent * (1.0 - first) + (1.0 - sent) * (1.0 - others))
-        work[tally + HELD] -= gone
-        lost += gone * each
-        weights += ahead * (1.0 - (1.0 - sent) ** each)
-        ahead *= (1.0 - sent) ** each
-    ahead = 1.0
-    for c in range(classes):
-        tally = TALLIES + c * TALLY_SLOTS
-        each, sent = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES] / slots, _sent(record, work, c)
-        weight = ahead * (1.0 - (1.0 - sent) ** each)
-        if weights > 0.0:
-            work[tally + HELD] += (free * weight + lost * weight / weights) / each
-        ahead *= (1.0 - sent) ** each
