@@ -1,10 +1,11 @@
 """Between which bounds a run will lie: the engine run again with inputs drawn from what is known of them.
 
 Uncertain are, with the relative spread that repeated runs of the shipped reference set show:
-the speed of the path, the processor's time for a zero page, in post-copy too, the quota that a window really
-sends (of either version of QEMU, when it is not said which), the guest's write rates, where
-its sweeps stand, and the moments at which the sender takes notice. To the spread of the draws comes that of the
-writes themselves: a round that marks ``n`` pages marks ``n`` give or take ``sqrt(n)``.
+the speed of the path, the processor's time for a zero page, both once more in the push of post-copy, which goes as
+fast as the processors are at the moment, the quota that a window really sends (of either version of QEMU, when it
+is not said which), the guest's write rates, where its sweeps stand, and the moments at which the sender takes
+notice, of an order to go post-copy, too. To the spread of the draws comes that of the writes themselves: a round
+that marks ``n`` pages marks ``n`` give or take ``sqrt(n)``.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ MANY_ROUNDS: Final = 60  # of which fewer draws must do
 SPREADS: Final = (
     (layout.GOODPUT, 0.3),
     (layout.ZERO_CPU_S, 0.25),
-    (layout.POSTCOPY_ZERO_CPU_S, 0.25),
     (layout.CAP, 0.006),
 )
+PUSH_SPREAD: Final = 0.3  # of all that the push of post-copy takes
 WRITES_SPREAD: Final = 0.02
 NOTICE_S: Final = 0.006  # spread of set-up and of the stop
+ORDER_S: Final = 0.01  # sooner or later than expected, a switch to post-copy is asked for
 FLOOR: Final = 0.0025  # no quantity is known better than this
 _MEASURES: Final = (layout.TOTAL_S, layout.DOWNTIME_S, layout.SENT)
 
@@ -81,7 +83,9 @@ def _draw(packed: Packed, rule: Any, rng: random.Random) -> tuple[float, ...]:
     record = packed.record.copy()
     for slot, spread in SPREADS:
         record[slot] *= math.exp(spread * rng.gauss(0.0, 1.0))
-    record[layout.POSTCOPY_GOODPUT] *= record[layout.GOODPUT] / packed.record[layout.GOODPUT]
+    push = math.exp(PUSH_SPREAD * rng.gauss(0.0, 1.0))
+    record[layout.POSTCOPY_GOODPUT] *= push * record[layout.GOODPUT] / packed.record[layout.GOODPUT]
+    record[layout.POSTCOPY_ZERO_CPU_S] /= push
     for slot in (layout.SETUP_S, layout.LOAD_S):
         record[slot] += NOTICE_S * abs(rng.gauss(0.0, 1.0))
     version = layout.FLUSH_PAGES if rng.random() < 0.5 else layout.FLUSH_PAGES_TOO
@@ -92,7 +96,10 @@ def _draw(packed: Packed, rule: Any, rng: random.Random) -> tuple[float, ...]:
         spread = math.hypot(WRITES_SPREAD, 1.0 / math.sqrt(1.0 + record[at]))
         record[at] *= max(0.0, 1.0 + spread * rng.gauss(0.0, 1.0))
         record[base + layout.START_PAGES] = rng.random() * record[base + layout.PAGES]
-    result = run(packed._replace(record=record), rule, History(0, 0))
+    parameters = packed.parameters.copy()
+    if parameters[policy.POSTCOPY_AFTER_S] > ORDER_S:
+        parameters[policy.POSTCOPY_AFTER_S] += ORDER_S * (2.0 * rng.random() - 1.0)
+    result = run(packed._replace(record=record, parameters=parameters), rule, History(0, 0))
     return tuple(float(result[at]) for at in _MEASURES)
 
 

@@ -25,8 +25,9 @@ class DirtyClass:
     kind
         ``random``: every write picks a page uniformly; ``sweep``: writes go through the region in order and wrap.
     sweep_offset_bytes
-        Where a sweep stands when the migration begins, from the start of its region and around its end [B];
-        intervals take it as unknown.
+        Where a sweep stands when the migration begins, from the start of its region and around its end [B].
+        None, not known: half-way, since to stand just at an end of the region would be a coincidence; intervals
+        then take it to be anywhere.
     reads_per_s
         Reads a second of guest running time at intensity 1, in the manner of the writes. They dirty nothing;
         after a switch to post-copy they fault like writes.
@@ -46,7 +47,7 @@ class DirtyClass:
     region_bytes: int = bounded(low=PAGE_BYTES)
     writes_per_s: float = bounded()
     kind: str = bounded("random", choices=KINDS)
-    sweep_offset_bytes: int = bounded(0)
+    sweep_offset_bytes: int | None = bounded(None)
     reads_per_s: float = bounded(0.0)
     rewrite_bytes: int = bounded(8, low=1, high=PAGE_BYTES)
     phases: tuple[tuple[float, float], ...] = ()

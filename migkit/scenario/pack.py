@@ -107,8 +107,15 @@ def _pack_class(record: np.ndarray, base: int, one: DirtyClass, steps: list[tupl
     record[base + layout.PHASE_OFFSET_S] = one.phase_offset_s
     record[base + layout.READS_PER_S] = one.reads_per_s
     record[base + layout.REWRITE_BYTES] = np.ceil(one.rewrite_bytes / WORD_BYTES) * WORD_BYTES
-    record[base + layout.START_PAGES] = one.sweep_offset_bytes // PAGE_BYTES % one.region_pages
+    record[base + layout.START_PAGES] = _start_pages(one)
     steps.extend(one.phases)
+
+
+def _start_pages(one: DirtyClass) -> Any:
+    """Return where a sweep stands, half-way when that is not known [pages]."""
+    if one.sweep_offset_bytes is None:
+        return one.region_pages // 2
+    return one.sweep_offset_bytes // PAGE_BYTES % one.region_pages
 
 
 def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:

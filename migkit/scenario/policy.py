@@ -115,7 +115,7 @@ def presets() -> tuple[Preset, ...]:
     Examples
     --------
     >>> [preset.name for preset in presets()][:4]
-    ['qemu', 'qemu-7', 'qemu-10', 'libvirt']
+    ['qemu', 'qemu-7', 'qemu-8.2', 'qemu-10']
     """
     return tuple(_presets.values())
 

@@ -55,7 +55,7 @@ class Preset:
     flush_pages
         A rate window ends with the first multiple of so many pages beyond its quota. QEMU up to 8.1 counts
         each page as it is queued, later ones when a buffer of 32 pages is flushed (qemu-file.c,
-        migration-stats.c). Two different numbers: either, the version is not said.
+        migration-stats.c). Two different numbers: either, the version is not said, and the mean is taken.
     firmware_bytes
         Non-zero memory beside the guest's RAM [B]: 464 KiB in the reference runs of QEMU's PC with SeaBIOS (the
         blocks pc.bios and pc.rom, and low memory); 0 where the system says nothing of its machine.
@@ -119,7 +119,7 @@ BUILT_IN: Final = (
     Preset(
         name="qemu",
         summary="Switch over when the rest would take no longer than the downtime limit at the measured bandwidth.",
-        version="7.2 to 9.1",
+        version="not said: the mean of windows up to 8.1 and later",
         source="QEMU migration/migration.c, ram.c, options.c",
         code=kernel.QEMU,
         max_bandwidth_bytes_per_s=128.0 * MIB,
@@ -137,8 +137,19 @@ BUILT_IN: Final = (
         settings=_QEMU,
     ),
     Preset(
+        name="qemu-8.2",
+        summary="As qemu; a rate window counts flushed buffers.",
+        version="8.2 to 9.1",
+        source="QEMU migration/migration-stats.c, qemu-file.c",
+        code=kernel.QEMU,
+        max_bandwidth_bytes_per_s=128.0 * MIB,
+        flush_pages=(32.0, 32.0),
+        firmware_bytes=_SEABIOS_BYTES,
+        settings=_QEMU,
+    ),
+    Preset(
         name="qemu-10",
-        summary="As qemu; a rate window counts flushed buffers, a throttled guest is synced every 5 s.",
+        summary="As qemu-8.2; a throttled guest is synced every 5 s, too.",
         version="9.2 and later",
         source="QEMU migration/cpu-throttle.c",
         code=kernel.QEMU,

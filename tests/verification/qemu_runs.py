@@ -30,6 +30,7 @@ from tests.verification.qemu.machine import (
     undisturbed,
     version_number,
     version_of,
+    worked_s,
 )
 
 QEMU = "qemu-system-x86_64"
@@ -68,11 +69,22 @@ def drawn(seed: int) -> Scenario:
     )
 
 
+def begun(scenario: Scenario, working_s: float) -> Scenario:
+    """Return a scenario whose sweeps stand where they are after so much work."""
+
+    def moved(one: DirtyClass) -> DirtyClass:
+        pages = int(one.writes_per_s * working_s) % one.region_pages
+        return dataclasses.replace(one, sweep_offset_bytes=pages * PAGE_BYTES)
+
+    dirty = tuple(moved(one) if one.kind == "sweep" else one for one in scenario.guest.dirty)
+    return dataclasses.replace(scenario, guest=dataclasses.replace(scenario.guest, dirty=dirty))
+
+
 def row(seed: int, scenario: Scenario, version: str, outcome: Outcome) -> dict:
     """Return a run as a row of ``data/qemu/reference_runs.csv``."""
     strategy, policy = scenario.strategy, scenario.policy
     capability = "postcopy-ram" if strategy.name == "hybrid" else "auto-converge" if strategy.auto_converge else ""
-    kept = ("region_bytes", "writes_per_s", "kind")
+    kept = ("region_bytes", "writes_per_s", "kind", "sweep_offset_bytes")
     return {
         "run": f"{seed}-{version}",
         "case": f"{seed}",
@@ -96,9 +108,15 @@ class Run:
 
     seed: int
     version: str
-    strategy: str
+    scenario: Scenario
     real: Outcome
     predicted: Prediction
+
+    @property
+    def strategy(self) -> str:
+        """What the run was asked to do, in a word."""
+        strategy = self.scenario.strategy
+        return "auto-converge" if strategy.auto_converge else strategy.name
 
     @property
     def right(self) -> bool:
@@ -132,15 +150,19 @@ class Run:
 HEADER = "  seed    QEMU strategy       total s predicted   error   bytes  down ms  verdict"
 
 
-def compared(seed: int, version: str, real: Outcome, known: bool, host: Host) -> Run:
-    """Predict the scenario of a seed, with the version of QEMU known or not."""
-    scenario = drawn(seed)
-    name = ("qemu-7" if version_number(version) < (8, 2) else "qemu-10") if known else "qemu"
+def preset_of(version: str) -> str:
+    """Return the policy that stands for a version of QEMU."""
+    number = version_number(version)
+    return "qemu-7" if number < (8, 2) else "qemu-8.2" if number < (9, 2) else "qemu-10"
+
+
+def compared(seed: int, scenario: Scenario, version: str, real: Outcome, known: bool, host: Host) -> Run:
+    """Predict a scenario, with the version of QEMU known or not."""
+    name = preset_of(version) if known else "qemu"
     predicted = predict(
         dataclasses.replace(scenario, host=host, policy=dataclasses.replace(scenario.policy, name=name))
     )
-    kind = "auto-converge" if scenario.strategy.auto_converge else scenario.strategy.name
-    return Run(seed, version, kind, real, predicted)
+    return Run(seed, version, scenario, real, predicted)
 
 
 def summary(runs: list[Run]) -> str:
@@ -181,16 +203,18 @@ def measure(qemus: list[str], seeds: range, calibrate: bool, repeats: int = 1, t
         for seed in seeds:
             for qemu, repeat in itertools.product(qemus, range(repeats)):
                 version = version_of(qemu)
-                real = migrate(qemu, image, drawn(seed), 1000 * seed + repeat)
+                number = 1000 * seed + repeat
+                scenario = begun(drawn(seed), worked_s(number))
+                real = migrate(qemu, image, scenario, number)
                 for known, runs in zip((True, False), results.values(), strict=True):
-                    runs.append(compared(seed, version, real, known, hosts[qemu]))
+                    runs.append(compared(seed, scenario, version, real, known, hosts[qemu]))
                 tell(results["version known"][-1])
     return results
 
 
 def write(path: str, runs: list[Run]) -> None:
     """Append runs to a table like ``data/qemu/reference_runs.csv``."""
-    rows = [row(run.seed, drawn(run.seed), run.version, run.real) for run in runs]
+    rows = [row(run.seed, run.scenario, run.version, run.real) for run in runs]
     with Path(path).open("a", newline="") as stream:
         table = csv.DictWriter(stream, rows[0])
         if stream.tell() == 0:

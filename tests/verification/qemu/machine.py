@@ -126,6 +126,11 @@ class Machine:
         return json.loads(line)
 
 
+def worked_s(seed: int) -> float:
+    """Return for how long a guest has worked when its migration begins [s]."""
+    return random.Random(seed).uniform(1.0, 2.0)
+
+
 def migrate(qemu: str, image: Path, scenario: Scenario, seed: int) -> Outcome:
     """Run one migration of a guest that has worked for a second or two."""
     with (
@@ -144,7 +149,7 @@ def migrate(qemu: str, image: Path, scenario: Scenario, seed: int) -> Outcome:
             },
         )
         source.wait_until_filled()
-        time.sleep(random.Random(seed).uniform(1.0, 2.0))
+        time.sleep(worked_s(seed))
         destination.do("migrate-incoming", uri="tcp:127.0.0.1:0")
         port = destination.do("query-migrate")["socket-address"][0]["port"]
         source.do("migrate", uri=f"tcp:127.0.0.1:{port}")
@@ -172,7 +177,7 @@ def _follow(source: Machine, scenario: Scenario) -> Outcome:
         if postcopy_s is not None and elapsed_s >= postcopy_s:
             source.do("migrate-start-postcopy")
             postcopy_s = None
-        time.sleep(POLL_S)
+        time.sleep(POLL_S if postcopy_s is None else min(POLL_S, max(0.0, postcopy_s - elapsed_s)))
 
 
 def _outcome(said: dict, status: str, throttle: int) -> Outcome:
