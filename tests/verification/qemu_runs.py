@@ -84,6 +84,8 @@ def row(seed: int, scenario: Scenario, version: str, outcome: Outcome) -> dict:
     """Return a run as a row of ``data/qemu/reference_runs.csv``."""
     strategy, policy = scenario.strategy, scenario.policy
     capability = "postcopy-ram" if strategy.name == "hybrid" else "auto-converge" if strategy.auto_converge else ""
+    measured = dataclasses.asdict(outcome)
+    del measured["stolen_s"]
     kept = ("region_bytes", "writes_per_s", "kind", "sweep_offset_bytes")
     return {
         "run": f"{seed}-{version}",
@@ -98,7 +100,7 @@ def row(seed: int, scenario: Scenario, version: str, outcome: Outcome) -> dict:
         "capabilities": capability,
         "postcopy_after_s": "" if strategy.postcopy_after_s is None else strategy.postcopy_after_s,
         "time_limit_s": policy.time_limit_s,
-        **dataclasses.asdict(outcome),
+        **measured,
     }
 
 
@@ -144,7 +146,8 @@ class Run:
         errors = f"{self.total_time_error:7.1%} {self.bytes_error:7.1%} {1e3 * self.downtime_error_s:8.1f}"
         verdict = "right" if self.right else f"WRONG: {predicted.verdict}, was {real.status}"
         times = f"{real.total_time_s:7.3f} {predicted.total_time_s:9.3f}"
-        return f"{self.seed:>6} {self.version:>7} {self.strategy:13} {times} {errors}  {verdict}"
+        disturbed = f", {self.real.stolen_s:.2f} s withheld by a hypervisor" if self.real.disturbed else ""
+        return f"{self.seed:>6} {self.version:>7} {self.strategy:13} {times} {errors}  {verdict}{disturbed}"
 
 
 HEADER = "  seed    QEMU strategy       total s predicted   error   bytes  down ms  verdict"

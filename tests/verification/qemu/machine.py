@@ -23,6 +23,9 @@ ENDED = ("completed", "failed")
 POLL_S = 0.02
 PRIORITY = 10
 STARTS_WITHIN_S = 60.0
+TRIES = 3
+DISTURBED = 0.02  # of a migration's time: a hypervisor withheld a processor for longer
+STEAL = 8  # field of the first line of /proc/stat
 
 
 class QemuError(Exception):
@@ -42,6 +45,12 @@ class Outcome:
     dirty_sync_count: int
     postcopy_requests: int
     max_throttle_percent: int
+    stolen_s: float
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the machine's own hypervisor withheld its processors for long."""
+        return self.stolen_s > DISTURBED * self.total_time_s
 
 
 def build_guest(folder: Path) -> Path:
@@ -132,7 +141,17 @@ def worked_s(seed: int) -> float:
 
 
 def migrate(qemu: str, image: Path, scenario: Scenario, seed: int) -> Outcome:
-    """Run one migration of a guest that has worked for a second or two."""
+    """Run a migration of a guest that has worked for a second or two; if need be again, until it is not disturbed.
+
+    Return the least disturbed of ``TRIES`` otherwise.
+    """
+    outcomes: list[Outcome] = []
+    while len(outcomes) < TRIES and all(one.disturbed for one in outcomes):
+        outcomes.append(_migrate(qemu, image, scenario, seed))
+    return min(outcomes, key=lambda one: one.stolen_s / one.total_time_s)
+
+
+def _migrate(qemu: str, image: Path, scenario: Scenario, seed: int) -> Outcome:
     with (
         contextlib.closing(Machine(qemu, image, scenario)) as source,
         contextlib.closing(Machine(qemu, image, scenario, "-incoming", "defer")) as destination,
@@ -163,7 +182,7 @@ def _enable(capability: str, *machines: Machine) -> None:
 
 def _follow(source: Machine, scenario: Scenario) -> Outcome:
     """Ask for post-copy when it is due; return what there is to say at the end, or when the time is over."""
-    started_s = time.monotonic()
+    started_s, stolen_s = time.monotonic(), _stolen_s()
     postcopy_s = scenario.strategy.postcopy_after_s
     throttle = 0
     while True:
@@ -171,16 +190,21 @@ def _follow(source: Machine, scenario: Scenario) -> Outcome:
         elapsed_s = time.monotonic() - started_s
         throttle = max(throttle, said.get("cpu-throttle-percentage", 0))
         if said["status"] in ENDED:
-            return _outcome(said, said["status"], throttle)
+            return _outcome(said, said["status"], throttle, _stolen_s() - stolen_s)
         if elapsed_s > scenario.policy.time_limit_s:
-            return _outcome(said, "timeout", throttle)
+            return _outcome(said, "timeout", throttle, _stolen_s() - stolen_s)
         if postcopy_s is not None and elapsed_s >= postcopy_s:
             source.do("migrate-start-postcopy")
             postcopy_s = None
         time.sleep(POLL_S if postcopy_s is None else min(POLL_S, max(0.0, postcopy_s - elapsed_s)))
 
 
-def _outcome(said: dict, status: str, throttle: int) -> Outcome:
+def _stolen_s() -> float:
+    """Return for how long a hypervisor has withheld this machine's processors from it, all together [s]."""
+    return int(Path("/proc/stat").read_text().split()[STEAL]) / os.sysconf("SC_CLK_TCK")
+
+
+def _outcome(said: dict, status: str, throttle: int, stolen_s: float) -> Outcome:
     ram = said["ram"]
     return Outcome(
         status=status,
@@ -192,4 +216,5 @@ def _outcome(said: dict, status: str, throttle: int) -> Outcome:
         dirty_sync_count=ram["dirty-sync-count"],
         postcopy_requests=ram.get("postcopy-requests", 0),
         max_throttle_percent=throttle,
+        stolen_s=stolen_s,
     )
