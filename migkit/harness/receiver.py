@@ -88,9 +88,11 @@ class Receiver:
         head = count if kind == PAGES else 0
         if 8 * head > length_bytes:
             raise WireError("wire: a PAGES frame holds fewer pages than it says")
+        if length_bytes <= _CHUNK_BYTES and (self.memory is None or not head):
+            return self._read_at_once(kind, count, head, length_bytes)
         self._fill(self._payload[: 8 * head])
         headers = self._words(0, 8 * head)
-        sum_ = int(wire.checksum(headers, wire.checksum(self._buffer[:HEADER_WORDS], 0)))
+        sum_ = int(wire.frame_sum(self._buffer, head, 8 * head))
         placed_bytes = 0
         for place in self._places(headers, length_bytes):
             self._fill(place.view(np.uint8).data)
@@ -98,9 +100,20 @@ class Receiver:
             placed_bytes += place.nbytes
         length_bytes -= placed_bytes
         sum_, said = self._take(8 * head, length_bytes, sum_)
+        self._check(kind, sum_, said)
+        return Frame(kind, count, self._payload[:length_bytes], self._words(0, length_bytes), sum_, placed_bytes > 0)
+
+    def _read_at_once(self, kind: int, count: int, head: int, length_bytes: int) -> Frame:
+        """Return a short frame no page of which is put in place, its payload read and summed up in one go."""
+        self._fill(self._payload[: length_bytes + SUM_BYTES])
+        said = self._said(length_bytes)
+        sum_ = int(wire.frame_sum(self._buffer, head, length_bytes))
+        self._check(kind, sum_, said)
+        return Frame(kind, count, self._payload[:length_bytes], self._words(0, length_bytes), sum_)
+
+    def _check(self, kind: int, sum_: int, said: int) -> None:
         if sum_ != said:
             raise WireError(f"wire: the checksum of {KINDS[kind]} frame {self._frames} is wrong; data was altered")
-        return Frame(kind, count, self._payload[:length_bytes], self._words(0, length_bytes), sum_, placed_bytes > 0)
 
     def _take(self, first: int, end: int, sum_: int) -> tuple[int, int]:
         """Read the payload between two bytes, a chunk at a time; return its checksum, and the one that follows it."""
@@ -109,9 +122,14 @@ class Receiver:
             sum_ = int(wire.checksum(self._words(first, first + _CHUNK_BYTES), sum_))
             first += _CHUNK_BYTES
         self._fill(self._payload[first : end + SUM_BYTES])
-        said = int.from_bytes(self._payload[end : end + SUM_BYTES], "little")
-        self._payload[end : end + SUM_BYTES] = bytes(SUM_BYTES)  # what is left of the last word is zero
+        said = self._said(end)
         return int(wire.checksum(self._words(first, end), sum_)), said
+
+    def _said(self, end: int) -> int:
+        """Return the checksum that follows the payload, and fill up the last word of that with zeros."""
+        said = int.from_bytes(self._payload[end : end + SUM_BYTES], "little")
+        self._payload[end : end + SUM_BYTES] = bytes(SUM_BYTES)
+        return said
 
     def _words(self, first: int, end: int) -> Words:
         """Return the words that hold the payload between two bytes, the first of which begins a word."""

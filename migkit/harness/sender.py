@@ -31,6 +31,7 @@ from migkit.kernels import wire
 __all__ = ["Sender"]
 
 _RANGES_PER_FRAME: Final = 4096
+_FEW_PAGES: Final = 16  # up to which a frame is copied together and sent at once: calls would take longer
 
 Words = npt.NDArray[np.int64]
 
@@ -90,8 +91,11 @@ class Sender:
             return self._send_differences(memory, self._payload[: headers.size], zero)
         if self._codec is not None:
             return self._send_packed(self._codec, memory, headers, zero)
+        if full <= _FEW_PAGES:
+            return self._send_copied(memory, headers, zero)
         length_bytes = full * wire.FULL_BYTES + zero * wire.ZERO_BYTES
-        sum_ = self._begin(PAGES, headers.size, length_bytes)
+        self._begin(PAGES, headers.size, length_bytes)
+        sum_ = int(wire.frame_sum(self._buffer, headers.size, 8 * headers.size))
         self._write(self._bytes[: 8 * (HEADER_WORDS + headers.size)], self._more)
         pieces = in_place(memory, headers, full) if still else []
         sum_ = self._write_in_place(pieces, sum_) if pieces else self._write_copies(memory, headers, sum_)
@@ -103,6 +107,10 @@ class Sender:
         assert self.differences is not None
         end = headers.size + self.differences.pack(memory, headers, self._payload[headers.size :])
         return self._send(PAGES, headers.size, self._end(end, zero))
+
+    def _send_copied(self, memory: Words, headers: Words, zero: int) -> int:
+        words, _ = wire.gather(memory, headers, self._payload[headers.size :], 0)
+        return self._send(PAGES, headers.size, self._end(headers.size + words, zero))
 
     def _send_packed(self, codec: Codec, memory: Words, headers: Words, zero: int) -> int:
         words, _ = wire.gather(memory, headers, self._payload[headers.size :], 0)
@@ -142,16 +150,13 @@ class Sender:
 
     def _send(self, kind: int, count: int, length_bytes: int) -> int:
         """Send the payload that is in the buffer."""
-        sum_ = self._begin(kind, count, length_bytes)
-        headers = count if kind == PAGES else 0
-        sum_ = int(wire.checksum(self._payload[headers : -(-length_bytes // 8)], sum_))
+        self._begin(kind, count, length_bytes)
+        sum_ = int(wire.frame_sum(self._buffer, count if kind == PAGES else 0, length_bytes))
         return self._finish(kind, length_bytes, 0, 8 * HEADER_WORDS + length_bytes, sum_)
 
-    def _begin(self, kind: int, count: int, length_bytes: int) -> int:
-        """Fill in the header; return the checksum up to the end of the page headers."""
+    def _begin(self, kind: int, count: int, length_bytes: int) -> None:
+        """Fill in the header."""
         self._buffer[:HEADER_WORDS] = self._magic | kind << 32, self.frames, count, length_bytes
-        sum_ = wire.checksum(self._buffer[:HEADER_WORDS], 0)
-        return int(wire.checksum(self._payload[: count if kind == PAGES else 0], sum_))
 
     def _finish(self, kind: int, length_bytes: int, first: int, left_bytes: int, sum_: int) -> int:
         """Send what is left in the buffer, from a byte of it on, and the checksum; return the bytes of the frame."""

@@ -25,6 +25,7 @@ def warm_up() -> None:
     wire.select(machine.words, bitmap, holes, 0, 1e9, headers, tally)
     wire.gather(machine.words, headers, bodies, 0)
     wire.checksum(bodies, 0)
+    wire.frame_sum(bodies, 1, 16)
     wire.tally(headers, 16, np.zeros(3, np.int64))
     wire.runs(headers, np.zeros(32, np.int64))
     wire.scatter(headers, bodies[: 512 * int(tally[0])], machine.words)

@@ -18,9 +18,10 @@ import numpy as np
 
 from migkit.kernels._jit import jit
 
-__all__ = ["checksum", "gather", "mark", "runs", "scatter", "select", "settle", "tally"]
+__all__ = ["checksum", "frame_sum", "gather", "mark", "runs", "scatter", "select", "settle", "tally"]
 
 PAGE_WORDS: Final = 512
+HEADER_WORDS: Final = 4
 FULL: Final = 0
 ZERO: Final = 1
 DELTA: Final = 2
@@ -166,10 +167,28 @@ def _chain(total: int, value: int) -> int:
 
 
 @jit
+def frame_sum(frame: np.ndarray, head: int, length_bytes: int) -> int:
+    """Return the checksum of a frame that lies in one piece.
+
+    Parameters
+    ----------
+    frame
+        Its words: ``HEADER_WORDS``, then the payload, the last word of which is filled up with zeros.
+    head
+        Header words of pages.
+    length_bytes
+        Of the payload [B].
+    """
+    body = HEADER_WORDS + head
+    total = checksum(frame[HEADER_WORDS:body], checksum(frame[:HEADER_WORDS], 0))
+    return checksum(frame[body : HEADER_WORDS + (length_bytes + 7) // 8], total)
+
+
+@jit
 def gather(memory: np.ndarray, headers: np.ndarray, bodies: np.ndarray, start: int) -> tuple[int, int]:
     """Copy the full pages that ``headers`` name into ``bodies``; return the words used and their :func:`checksum`.
 
-    A page may be written meanwhile: each word is read once, so that the checksum is that of the copy.
+    A page may be written meanwhile: it is read once, so that the checksum is that of the copy.
     """
     total = start
     at = 0
@@ -177,18 +196,9 @@ def gather(memory: np.ndarray, headers: np.ndarray, bodies: np.ndarray, start: i
         if header >> KIND_SHIFT != FULL:
             continue
         first = (header & INDEX_MASK) * PAGE_WORDS
-        low = 0
-        high = 0
-        weighted = 0
-        for i in range(PAGE_WORDS):
-            word = memory[first + i]
-            bodies[at + i] = word
-            a = word & _LOW
-            b = (word >> 32) & _LOW
-            low += a
-            high += b
-            weighted += (i + 1) * (a + (b << 1))
-        total = _chain(_chain(_chain(total, low), high), weighted)
+        body = bodies[at : at + PAGE_WORDS]
+        body[:] = memory[first : first + PAGE_WORDS]
+        total = checksum(body, total)
         at += PAGE_WORDS
     return at, total
 

@@ -112,3 +112,14 @@ def test_swapped_words_and_blocks_change_the_checksum():
     swapped[[3, 200]] = swapped[[200, 3]]
     blocks[:512], blocks[512:1024] = words[512:1024], words[:512]
     assert len({wire.checksum(each, 0) for each in (words, swapped, blocks)}) == 3
+
+
+@pytest.mark.parametrize(("head", "length_bytes"), [(0, 0), (0, 13), (2, 16), (3, 24 + 8192 + 5)])
+def test_the_sum_of_a_frame_is_that_of_its_parts_in_turn(head, length_bytes):
+    frame = np.arange(7, 7 + 2048)
+    body = 4 + head
+    parts = frame[:4], frame[4:body], frame[body : 4 + -(-length_bytes // 8)]
+    total = 0
+    for part in parts:
+        total = wire.checksum(part, total)
+    assert wire.frame_sum(frame, head, length_bytes) == total
