@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 from typing import Final
 
 import numpy as np
@@ -33,6 +34,8 @@ from migkit.units import PAGE_BYTES
 __all__ = ["Receiver"]
 
 _CHUNK_BYTES: Final = CHUNK_PAGES * PAGE_BYTES
+_HEADER: Final = struct.Struct(f"<{HEADER_WORDS}q")
+_MAGIC: Final = magic()
 
 Words = npt.NDArray[np.int64]
 
@@ -55,7 +58,7 @@ class Receiver:
         self.memory = memory
         self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 2, np.int64)
         self._bytes = self._buffer.view(np.uint8).data
-        self._payload = self._bytes[8 * HEADER_WORDS :]
+        self._head, self._payload = self._bytes[: _HEADER.size], self._bytes[_HEADER.size :]
         self._expanded: Words = np.zeros(MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
         self._flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL
         self._frames = 0
@@ -73,7 +76,7 @@ class Receiver:
         RunError
             The other side sent ``ABORT`` or ``REFUSE`` and it is not among ``kinds``; with its reason.
         """
-        self._fill(self._bytes[: 8 * HEADER_WORDS])
+        self._fill(self._head)
         kind, count, length_bytes = self._header()
         frame = self._read(kind, count, length_bytes)
         self._frames += 1
@@ -161,11 +164,11 @@ class Receiver:
         return Frame(PAGES, frame.count, view, words, frame.checksum)
 
     def _header(self) -> tuple[int, int, int]:
-        first, sequence, count, length_bytes = self._buffer[:HEADER_WORDS].tolist()
+        first, sequence, count, length_bytes = _HEADER.unpack(self._head)
         kind = first >> 32
-        if first & 0xFFFFFF != magic() & 0xFFFFFF:
+        if (first ^ _MAGIC) & 0xFFFFFF:
             raise WireError("wire: this is no migkit migration; the other side speaks something else")
-        if first & 0xFFFFFFFF != magic():
+        if (first ^ _MAGIC) & 0xFFFFFFFF:
             raise WireError(
                 f"wire: protocol version {first >> 24 & 0xFF}; this side speaks {VERSION}; use one release on both"
             )
@@ -179,15 +182,14 @@ class Receiver:
 
     def _fill(self, target: memoryview) -> None:
         """Read exactly as many bytes as it takes."""
-        done, size = 0, len(target)
-        while done < size:
+        while target:
             try:
-                got = self._socket.recv_into(target[done:], size - done, self._flags)
+                got = self._socket.recv_into(target, len(target), self._flags)
             except OSError as error:
                 raise lost("receiving", error) from error
             if not got:
                 raise ConnectionLostError("connection: closed by the other side")
-            done += got
+            target = target[got:]
 
 
 def _expect(frame: Frame, kinds: tuple[int, ...]) -> None:

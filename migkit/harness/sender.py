@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import struct
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from migkit.kernels import wire
 
 __all__ = ["Sender"]
 
+_HEADER: Final = struct.Struct(f"<{HEADER_WORDS}q")
 _RANGES_PER_FRAME: Final = 4096
 _FEW_PAGES: Final = 16  # up to which a frame is copied together and sent at once: calls would take longer
 
@@ -156,7 +158,7 @@ class Sender:
 
     def _begin(self, kind: int, count: int, length_bytes: int) -> None:
         """Fill in the header."""
-        self._buffer[:HEADER_WORDS] = self._magic | kind << 32, self.frames, count, length_bytes
+        _HEADER.pack_into(self._bytes, 0, self._magic | kind << 32, self.frames, count, length_bytes)
 
     def _finish(self, kind: int, length_bytes: int, first: int, left_bytes: int, sum_: int) -> int:
         """Send what is left in the buffer, from a byte of it on, and the checksum; return the bytes of the frame."""

@@ -28,7 +28,7 @@ _DEVICE: Final = Path("/dev/userfaultfd")
 _SYSCTL: Final = Path("/proc/sys/vm/unprivileged_userfaultfd")
 _API: Final = 0xAA
 _EVENT_PAGEFAULT: Final = 0x12
-_EVENTS_PER_READ: Final = 512
+_EVENTS_PER_READ: Final = 32
 
 FAULT: Final = np.dtype(
     {
