@@ -9,6 +9,7 @@ not reap a child before the owner asks, so a process id in the owner's hands nev
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import select
@@ -162,6 +163,7 @@ def serve(descriptor: int) -> None:
     owner = Channel(socket.socket(fileno=descriptor), "owner")
     roles = {role: importlib.import_module(module) for role, module in _ROLES.items()}
     importlib.import_module("migkit.harness.warm").warm_up()
+    gc.freeze()  # a collection in a child would look at, and so copy, all that was loaded here
     children: set[int] = set()
     with contextlib.suppress(ClosedError):  # an owner who is interrupted may go before its answer comes
         owner.send({"ready": True})

@@ -1,4 +1,4 @@
-"""Compile, or load from the cache, every kernel that the harness runs, before any process is forked."""
+"""Compile, or load from a cache, what the harness runs, before any process is forked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["warm_up"]
 
 
 def warm_up() -> None:
-    """Run each kernel once on a guest of a few pages."""
+    """Run each kernel once on a guest of a few pages, and what else is slow the first time."""
     compile_kernels()
     from migkit.harness.guest import Machine
 
@@ -35,5 +35,6 @@ def warm_up() -> None:
     wire.settle(headers, machine.words, holes)
     ranges.take(np.zeros(3, np.int64), 0, 12, 0, np.zeros(2, np.int64))
     arrivals.arrive(headers, holes, np.zeros(51, np.int64))
+    "localhost".encode("idna")  # loads the tables that the first look-up of a host needs
     policy.decide(policy.new_state(), policy.new_parameters(), None)
     machine.close()
