@@ -264,9 +264,10 @@ class _Source:
         if pusher is not None:
             self._push(pusher)
         self._sample("done")
-        self._tracker.close()
+        total_s = self._now_s()
+        self._tracker.close()  # of a guest that is nobody's any more: no part of its migration
         reason = "the guest runs at the destination"
-        self._finish("converges", reason, self._downtime_parts(), report["operations"])
+        self._finish("converges", total_s, reason, self._downtime_parts(), report["operations"])
 
     def _send_rest(self) -> None:
         """Send what is pending: as in QEMU the cap ends with pre-copy, but not for a guest that was stopped first."""
@@ -360,10 +361,9 @@ class _Source:
         self._left_bytes = 0
         self._sample("done")
         self._tracker.close()
-        self._finish(verdict, reason, {}, self._guest.operations)
+        self._finish(verdict, self._now_s(), reason, {}, self._guest.operations)
 
-    def _finish(self, verdict: str, reason: str, parts: dict[str, float], operations: int) -> None:
-        total_s = self._now_s()
+    def _finish(self, verdict: str, total_s: float, reason: str, parts: dict[str, float], operations: int) -> None:
         self._recorder.end_round(total_s, self._pages, self._links.sent_bytes)
         self._owner.send(
             {
