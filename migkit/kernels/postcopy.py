@@ -59,7 +59,9 @@ TURNS: Final = 64  # parts of the push after which the faults are counted anew
 
 
 @lean
-def postcopy_one(record: np.ndarray, run: np.ndarray, work: np.ndarray, result: np.ndarray, line: np.ndarray) -> None:
+def postcopy_one(
+    record: np.ndarray, run: np.ndarray, work: np.ndarray, result: np.ndarray, line: np.ndarray | None
+) -> None:
     """Go on from the state that the pre-copy engine left when its policy went post-copy.
 
     Parameters
@@ -71,7 +73,7 @@ def postcopy_one(record: np.ndarray, run: np.ndarray, work: np.ndarray, result: 
     result
         Completed: total time, downtime, bytes, faults, blocktime.
     line
-        Receives further points of the time line while there is room; may be empty.
+        Receives further points of the time line while there is room; or None.
     """
     run[T] += record[LOAD_S] + record[RESUME_S] + record[REGISTER_PER_PAGE_S] * run[LEFT]
     result[layout.DOWNTIME_S] = run[T] - run[STOPPED]

@@ -103,14 +103,14 @@ __all__ = ["precopy_one"]
 @inlined
 def precopy_one(
     record: np.ndarray,
-    steps: np.ndarray,
+    steps: np.ndarray | None,
     parameters: np.ndarray,
     state: np.ndarray,
     run: np.ndarray,
     work: np.ndarray,
     result: np.ndarray,
-    rounds: np.ndarray,
-    line: np.ndarray,
+    rounds: np.ndarray | None,
+    line: np.ndarray | None,
     rule: Any,
 ) -> None:
     """Predict one pre-copy migration.
@@ -118,7 +118,8 @@ def precopy_one(
     Parameters
     ----------
     record, steps
-        The packed scenario (:mod:`migkit.kernels.layout`).
+        The packed scenario (:mod:`migkit.kernels.layout`); steps may be None where
+        :func:`migkit.kernels.migrate.without_steps` says so.
     parameters
         Of the policy.
     state, run, work
@@ -126,7 +127,7 @@ def precopy_one(
     result
         Receives ``layout.RESULT_SLOTS`` numbers.
     rounds, line
-        Receive rows of ``ROUND_SLOTS`` and ``POINT_SLOTS`` numbers while there is room; may be empty.
+        Receive rows of ``ROUND_SLOTS`` and ``POINT_SLOTS`` numbers while there is room; or None.
     rule
         A policy of one's own, see :func:`migkit.kernels.policy.decide`; None: the one that ``parameters`` name.
 
@@ -134,8 +135,7 @@ def precopy_one(
     -----
     When the policy ends in POSTCOPY, the state that post-copy starts from is left in ``run`` and ``work``.
     """
-    plain = policy.is_plain(parameters, rule)
-    if not plain:
+    if steps is not None:
         for i in range(policy.MEMORY, policy.STATE_SLOTS):
             state[i] = 0.0
     _begin(record, steps, state, run, work, result)
@@ -150,7 +150,7 @@ def precopy_one(
         state[policy.NOW_S] = run[T]
         state[policy.EVENT] = event
         state[policy.REMAINING_BYTES] = run[LEFT] * PAGE
-        if plain:
+        if steps is None:
             action = policy.decide_plain(state, parameters)
         else:
             action = _ask_throttling(record, steps, parameters, state, run, work, rule)
@@ -162,7 +162,7 @@ def precopy_one(
                 remember(state, run)
             elif action == policy.CONTINUE and _may_have_settled(state, parameters, run):
                 action = skip(action, record, steps, parameters, state, run)
-        if line.size > 0:
+        if line is not None:
             point(run, line)
         if action == policy.SYNC or (event == policy.EMPTY and action == policy.CONTINUE):
             event = policy.SYNCED
@@ -176,7 +176,7 @@ def precopy_one(
         else:
             break
     _finish(action, record, steps, parameters, state, run, work, result)
-    if line.size > 0:
+    if line is not None:
         point(run, line)
     result[layout.ROUNDS] = run[ROW]
     result[layout.POINTS] = run[POINT]
@@ -184,7 +184,12 @@ def precopy_one(
 
 @inlined
 def _begin(
-    record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarray, work: np.ndarray, result: np.ndarray
+    record: np.ndarray,
+    steps: np.ndarray | None,
+    state: np.ndarray,
+    run: np.ndarray,
+    work: np.ndarray,
+    result: np.ndarray,
 ) -> None:
     """Set the guest before its first sync: everything pending, the pointer at address 0."""
     for i in range(layout.RESULT_SLOTS):
@@ -221,9 +226,10 @@ def _begin(
     run[MOST] = np.inf
     run[WINDOW] = record[WINDOW_S] + record[WINDOW_EXTRA_S]
     run[PLAIN] = 0.0 if phased or record[WRITE_FAULT_S] > 0.0 else 1.0
-    run[MIXED] = record[FILL_ZERO] + record[XBZRLE_PAGES] if classes > 0 else 0.0
-    if run[MIXED] > 0.0:
-        precopy_mixed.begin(record, run, work)
+    if steps is not None:
+        run[MIXED] = record[FILL_ZERO] + record[XBZRLE_PAGES] if classes > 0 else 0.0
+        if run[MIXED] > 0.0:
+            precopy_mixed.begin(record, run, work)
     run[MARK] = run[T] = record[SETUP_S] + record[LEAD_S]
     run[WINDOW_START] = record[LEAD_S]
     state[policy.GUEST_BYTES] = pages * PAGE
@@ -233,17 +239,22 @@ def _begin(
 
 @inlined
 def _sync(
-    record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarray, work: np.ndarray, rounds: np.ndarray
+    record: np.ndarray,
+    steps: np.ndarray | None,
+    state: np.ndarray,
+    run: np.ndarray,
+    work: np.ndarray,
+    rounds: np.ndarray | None,
 ) -> None:
     """Sync the bitmap, and write the readings of a sync."""
     marked = run[LEFT]
     if state[policy.ITERATION] > 0.0:
-        if run[MIXED] > 0.0:
+        if steps is not None and run[MIXED] > 0.0:
             precopy_mixed.end_pass(record, steps, run, work)
         marked = mark(record, steps, run, work)
-        if run[MIXED] > 0.0:
+        if steps is not None and run[MIXED] > 0.0:
             precopy_mixed.restart(run)
-    if rounds.size > 0:
+    if rounds is not None:
         row(state, run, marked, record[SYNC_S], rounds)
     state[policy.ITERATION] += 1.0
     state[policy.DIRTIED_PAGES] = marked
@@ -272,6 +283,8 @@ def _ask_throttling(
     rule: Any,
 ) -> int:
     """Ask the policy with all that it may read, and obey its order to throttle."""
+    if policy.is_plain(parameters, rule):
+        return policy.decide_plain(state, parameters)
     if parameters[policy.THROTTLE_RULE] == policy.DIRTY_LIMIT:
         state[policy.DIRTY_RATE] = dirty_rate(record, steps, run)
     action: int = _ask(parameters, state, run, rule)
@@ -294,7 +307,7 @@ def _ask(parameters: np.ndarray, state: np.ndarray, run: np.ndarray, rule: Any) 
 def _finish(
     action: int,
     record: np.ndarray,
-    steps: np.ndarray,
+    steps: np.ndarray | None,
     parameters: np.ndarray,
     state: np.ndarray,
     run: np.ndarray,
@@ -313,9 +326,9 @@ def _finish(
         send_all(record, steps, run, work, record[CAP] if stopped else np.inf)
         run[T] += record[LOAD_S] + record[RESUME_S]
         result[layout.DOWNTIME_S] = run[T] - run[STOPPED]
-    else:
+    elif steps is not None:
         count_writes(record, steps, run, work)
-    if run[MIXED] > 0.0:
+    if steps is not None and run[MIXED] > 0.0:
         precopy_mixed.leave(record, run, work, run[AHEAD])
         result[layout.SENT_DIFFERENCES] = run[DIFFERENCES]
         result[layout.SAVED] = run[SAVED]

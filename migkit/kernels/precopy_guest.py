@@ -41,10 +41,10 @@ __all__ = ["count_writes", "dirty_rate", "mark", "writes_until"]
 
 
 @inlined
-def mark(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
+def mark(record: np.ndarray, steps: np.ndarray | None, run: np.ndarray, work: np.ndarray) -> float:
     """Move what was written since the last sync to the pending pages; return how many it adds."""
     plain_s = 0.0
-    if run[PLAIN] > 0.0 and run[THROTTLED] == 0.0:
+    if steps is None or (run[PLAIN] > 0.0 and run[THROTTLED] == 0.0):
         plain_s = max(0.0, run[T] - run[MARK])
         run[MARK] = run[T]
     else:

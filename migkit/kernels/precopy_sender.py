@@ -63,7 +63,7 @@ __all__ = ["follow_link", "price", "quota", "send", "send_all"]
 
 
 @inlined
-def send(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarray, work: np.ndarray) -> int:
+def send(record: np.ndarray, steps: np.ndarray | None, state: np.ndarray, run: np.ndarray, work: np.ndarray) -> int:
     """Send until the policy must be asked; return the event.
 
     Each turn does one of: send the rest of a run, which fits in what is left of the window; end a window
@@ -79,7 +79,7 @@ def send(record: np.ndarray, steps: np.ndarray, state: np.ndarray, run: np.ndarr
     bandwidth = state[policy.BANDWIDTH]
     event = policy.EMPTY
     while left > 0.0:
-        if now_s >= run[CHANGE] - SLACK_S:
+        if steps is not None and now_s >= run[CHANGE] - SLACK_S:
             follow_link(record, steps, run, now_s)
         if ahead <= 0.0:
             _count(run, passed)
@@ -178,7 +178,7 @@ def _count(run: np.ndarray, pages: float) -> None:
 @inlined
 def _next_run(
     record: np.ndarray,
-    steps: np.ndarray,
+    steps: np.ndarray | None,
     run: np.ndarray,
     work: np.ndarray,
     now_s: float,
@@ -187,7 +187,7 @@ def _next_run(
     window_end_s: float,
 ) -> float:
     """Come to the zero pages, or to the pages behind them; return how many there are."""
-    if run[MIXED] > 0.0:
+    if steps is not None and run[MIXED] > 0.0:
         return precopy_mixed.next_run(record, steps, run, work, now_s, left, window_bytes, window_end_s)
     if run[ZEROS_BEHIND] > 0.0:
         run[ON_ZERO] = 1.0
@@ -195,14 +195,14 @@ def _next_run(
         run[ZEROS_BEHIND] = 0.0
     else:
         run[ON_ZERO] = 0.0
-    price(record, run)
+    price(record, steps, run)
     return left
 
 
 @inlined
-def price(record: np.ndarray, run: np.ndarray) -> None:
+def price(record: np.ndarray, steps: np.ndarray | None, run: np.ndarray) -> None:
     """Set what a page of the present run costs, and how many of them a window holds."""
-    if run[MIXED] > 0.0:
+    if steps is not None and run[MIXED] > 0.0:
         precopy_mixed.price(record, run)
         return
     if run[ON_ZERO] > 0.0:
@@ -227,19 +227,20 @@ def _end_window(record: np.ndarray, state: np.ndarray, run: np.ndarray) -> None:
 
 
 @inlined
-def follow_link(record: np.ndarray, steps: np.ndarray, run: np.ndarray, now_s: float) -> None:
+def follow_link(record: np.ndarray, steps: np.ndarray | None, run: np.ndarray, now_s: float) -> None:
     """Set the path's speed now, and when it changes next."""
     run[SPEED] = record[GOODPUT]
     run[CHANGE] = np.inf
-    first = int(record[STEP_FIRST])
-    end_s = 0.0
-    for i in range(first, first + int(record[STEP_COUNT])):
-        end_s += steps[2 * i]
-        if now_s < end_s - SLACK_S:
-            run[SPEED] = max(LOWEST, record[GOODPUT] * steps[2 * i + 1])
-            run[CHANGE] = end_s
-            break
-    price(record, run)
+    if steps is not None:
+        first = int(record[STEP_FIRST])
+        end_s = 0.0
+        for i in range(first, first + int(record[STEP_COUNT])):
+            end_s += steps[2 * i]
+            if now_s < end_s - SLACK_S:
+                run[SPEED] = max(LOWEST, record[GOODPUT] * steps[2 * i + 1])
+                run[CHANGE] = end_s
+                break
+    price(record, steps, run)
 
 
 @lean
@@ -257,13 +258,13 @@ def spared_s(record: np.ndarray, cap: float, speed: float, sent_bytes: float, ea
 
 
 @inlined
-def send_all(record: np.ndarray, steps: np.ndarray, run: np.ndarray, work: np.ndarray, cap: float) -> None:
+def send_all(record: np.ndarray, steps: np.ndarray | None, run: np.ndarray, work: np.ndarray, cap: float) -> None:
     """Send all that is pending: pre-copy ends at the path's speed without the policy's cap, stop-copy keeps it."""
     run[MOST] = cap
-    price(record, run)
+    price(record, steps, run)
     first_byte, early_s = run[BYTES], run[T] - run[WINDOW_START]
     while run[LEFT] > 0.0:
-        if run[T] >= run[CHANGE]:
+        if steps is not None and run[T] >= run[CHANGE]:
             follow_link(record, steps, run, run[T])
         if run[AHEAD] <= 0.0:
             run[AHEAD] = _next_run(record, steps, run, work, run[T], run[LEFT], 0.0, run[T])

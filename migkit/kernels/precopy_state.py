@@ -125,8 +125,10 @@ def row(state: np.ndarray, run: np.ndarray, marked: float, sync_s: float, rounds
 
 
 @lean
-def point(run: np.ndarray, line: np.ndarray) -> None:
+def point(run: np.ndarray, line: np.ndarray | None) -> None:
     """Write the present state as a row of the time line."""
+    if line is None:
+        return
     at = int(run[POINT]) * POINT_SLOTS
     if at + POINT_SLOTS > line.size:
         return
@@ -152,7 +154,12 @@ def _counted(i: int) -> int:
 
 @lean
 def skip(
-    action: int, record: np.ndarray, steps: np.ndarray, parameters: np.ndarray, state: np.ndarray, run: np.ndarray
+    action: int,
+    record: np.ndarray,
+    steps: np.ndarray | None,
+    parameters: np.ndarray,
+    state: np.ndarray,
+    run: np.ndarray,
 ) -> int:
     """Jump over rounds that are like those before, to the policy's next appointment; without one, it is settled.
 
@@ -191,8 +198,10 @@ def skip(
 
 
 @lean
-def _longest_cycle_s(record: np.ndarray, steps: np.ndarray) -> float:
+def _longest_cycle_s(record: np.ndarray, steps: np.ndarray | None) -> float:
     longest_s = 0.0
+    if steps is None:
+        return longest_s
     for c in range(int(record[CLASSES])):
         base = CLASS_BASE + c * CLASS_SLOTS
         cycle_s = 0.0

@@ -172,7 +172,8 @@ def _predict_group(table: Frame, base: Scenario | None, rows: np.ndarray, out: d
         packed, _ = paths.packed(case, some.size)
         results = np.zeros(some.size * layout.RESULT_SLOTS)
         stride = packed.record.size // some.size
-        migrate.migrate_many(packed.record, stride, packed.steps, packed.parameters, results, rule)
+        steps = migrate.without_steps(packed.record, stride, packed.steps, packed.parameters, rule)
+        migrate.migrate_many(packed.record, stride, steps, packed.parameters, results, rule)
         table_of_results = results.reshape(some.size, -1)
         refused = admission.refused(case)
         if np.any(refused):

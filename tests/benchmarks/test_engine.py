@@ -72,15 +72,19 @@ def converging_guests():
     return records, packed.record.size, packed.steps, np.tile(packed.parameters, NUMBER)
 
 
+def test_such_guests_are_plain():
+    assert migrate.without_steps(*converging_guests(), None) is None
+
+
 def test_the_engine_keeps_up_with_c(many_in_c, record_property):
     _jit.compile_kernels()
-    records, stride, steps, parameters = converging_guests()
+    records, stride, _, parameters = converging_guests()
     ours, theirs = np.zeros(NUMBER * layout.RESULT_SLOTS), np.zeros(NUMBER * layout.RESULT_SLOTS)
-    migrate.migrate_many(records[:stride], stride, steps, parameters[: policy.PARAMETER_SLOTS], ours, None)
+    migrate.migrate_many(records[:stride], stride, None, parameters[: policy.PARAMETER_SLOTS], ours, None)
     ours_s = theirs_s = np.inf
     for _ in range(ROUNDS):  # a neighbour on the machine may be busy for longer than one round
         quickest = quickest_s(
-            lambda: migrate.migrate_many(records, stride, steps, parameters, ours, None),
+            lambda: migrate.migrate_many(records, stride, None, parameters, ours, None),
             lambda: many_in_c(records, stride, NUMBER, parameters, theirs),
             TURNS,
         )

@@ -158,6 +158,19 @@ def one_by_one(records, stride, steps, parameters):
     return results
 
 
+def test_plain_scenarios_need_no_steps():
+    """Compiled without what they do not need, they come out the same to the last bit."""
+    _jit.compile_kernels()
+    records, stride, steps, parameters = random_records(60)
+    assert migrate.without_steps(records, stride, steps, parameters, None) is steps
+    parameters[policy.STRATEGY :: policy.PARAMETER_SLOTS] = policy.PRECOPY
+    assert migrate.without_steps(records, stride, steps, parameters, None) is None
+    results = np.zeros((2, 60 * layout.RESULT_SLOTS))
+    migrate.migrate_many(records, stride, steps, parameters, results[0], None)
+    migrate.migrate_many(records, stride, None, parameters, results[1], None)
+    np.testing.assert_array_equal(results[0], results[1])
+
+
 def test_many_equal_one_by_one_to_the_last_bit():
     _jit.compile_kernels()
     records, stride, steps, parameters = random_records(60)
