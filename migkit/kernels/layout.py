@@ -57,6 +57,7 @@ XBZRLE_HEADER_BYTES: Final = 47  # of a page sent as a difference, beside its ru
 XBZRLE_RUN_BYTES: Final = 48  # of a run of changed bytes, beside these
 XBZRLE_SAME_BYTES: Final = 49  # of a page that is as it was
 XBZRLE_CPU_S: Final = 50  # to compare a page with what was sent of it
+DISCARD_RUN_S: Final = 51  # to discard a run of pages at the destination before post-copy
 
 CLASS_BASE: Final = 56
 # Per class

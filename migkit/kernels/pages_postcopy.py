@@ -19,6 +19,7 @@ from migkit.kernels.layout import (
     CLASS_BASE,
     CLASS_SLOTS,
     CLASSES,
+    DISCARD_RUN_S,
     FAULT_SERVICE_S,
     LOAD_S,
     POSTCOPY_CAP,
@@ -53,6 +54,7 @@ def push(
     """Resume the guest at the destination and bring what is pending."""
     send[SYNCS] = 0.0  # from now on pages are sent in full
     send[T] += record[LOAD_S] + record[RESUME_S] + record[REGISTER_PER_PAGE_S] * send[LEFT]
+    send[T] += record[DISCARD_RUN_S] * _runs(pages)
     result[layout.DOWNTIME_S] = send[T] - send[STOPPED_S]
     pages_sender.point(send, line)
     start_s = send[WINDOW_START] = send[T]
@@ -81,6 +83,19 @@ def push(
     result[layout.EXPOSURE_S] = send[T] - start_s
     result[layout.FAULTS] = faults
     result[layout.BLOCKTIME_S] = min(blocked_s, send[T] - start_s)
+
+
+@jit
+def _runs(pages: np.ndarray) -> int:
+    """Return how many runs of pages are pending."""
+    runs = 0
+    before = 0
+    for i in range(pages.size):
+        pending = pages[i] & PENDING
+        if pending and not before:
+            runs += 1
+        before = pending
+    return runs
 
 
 @jit

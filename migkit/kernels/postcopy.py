@@ -21,8 +21,10 @@ from migkit.kernels.layout import (
     CLASS_BASE,
     CLASS_SLOTS,
     CLASSES,
+    DISCARD_RUN_S,
     FAULT_SERVICE_S,
     FILL_ZERO,
+    GRAIN_PAGES,
     LOAD_S,
     PAGE_CPU_S,
     PAGE_WIRE_BYTES,
@@ -76,6 +78,7 @@ def postcopy_one(
         Receives further points of the time line while there is room; or None.
     """
     run[T] += record[LOAD_S] + record[RESUME_S] + record[REGISTER_PER_PAGE_S] * run[LEFT]
+    run[T] += record[DISCARD_RUN_S] * _runs(record, run, work)
     result[layout.DOWNTIME_S] = run[T] - run[STOPPED]
     point(run, line)
     start_s = run[T]
@@ -106,6 +109,16 @@ def postcopy_one(
     result[layout.SENT_ZERO] = run[ZERO]
     result[layout.LEFT_PAGES] = run[LEFT]
     result[layout.POINTS] = run[POINT]
+
+
+@lean
+def _runs(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
+    """Return how many runs of pages are pending: one begins where a pending block follows one that is not."""
+    runs = 0.0
+    for i in range(int(run[COUNT])):
+        at = (int(run[HEAD]) + i) % PIECES * PIECE_SLOTS
+        runs += work[at + 1] / record[GRAIN_PAGES] * work[at + 2] * (1.0 - work[at + 2])
+    return runs
 
 
 @lean

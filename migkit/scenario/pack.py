@@ -136,6 +136,7 @@ def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:
     record[layout.WRITE_FAULT_S] = host.write_fault_s
     record[layout.FAULT_SERVICE_S] = host.fault_service_s
     record[layout.REGISTER_PER_PAGE_S] = host.register_per_page_s
+    record[layout.DISCARD_RUN_S] = host.discard_run_s
     record[layout.WINDOW_S] = WINDOW_S
     record[layout.WINDOW_EXTRA_S] = host.window_extra_s
     record[layout.POLL_S] = host.poll_s

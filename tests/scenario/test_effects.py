@@ -66,6 +66,7 @@ CASES = {
     "host.postcopy": ("10 MB/s", POSTCOPY),
     "host.fault_service": ("10 ms", POSTCOPY),
     "host.register_per_page": ("1 us", POSTCOPY),
+    "host.discard_run": ("1 ms", {**HYBRID, "strategy.postcopy_after": "2 s"}),
     "host.tls": ("10 MB/s", {"strategy.tls": True}),
     "host.zlib": ("10 MB/s", {"strategy.compression": "zlib"}),
     "host.zstd": ("10 MB/s", {"strategy.compression": "zstd"}),
