@@ -124,16 +124,16 @@ def page_ranges(frame: Frame, pages: int) -> Words:
     return ranges
 
 
-def in_place(memory: Words, headers: Words, full: int) -> list[Words]:
+def in_place(memory: Words, headers: Words, full: int, chunk_pages: int = CHUNK_PAGES) -> list[Words]:
     """Return where in memory the full pages of a frame are, a chunk at a time; none when they are too scattered."""
     found = np.zeros(2 * headers.size, np.int64)
     runs = int(wire.runs(headers, found))
     if runs > full // _RUN_PAGES:
         return []
     return [
-        memory[first * wire.PAGE_WORDS : min(first + CHUNK_PAGES, page + pages) * wire.PAGE_WORDS]
+        memory[first * wire.PAGE_WORDS : min(first + chunk_pages, page + pages) * wire.PAGE_WORDS]
         for page, pages in found[: 2 * runs].reshape(-1, 2).tolist()
-        for first in range(page, page + pages, CHUNK_PAGES)
+        for first in range(page, page + pages, chunk_pages)
     ]
 
 
