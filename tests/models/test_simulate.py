@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import math
 
@@ -122,3 +123,18 @@ def test_storage_that_moves_counts_for_a_manager():
     both = predict(Scenario(guest=guest, policy=rule, strategy=Strategy(storage_bytes=32 * MIB)))
     assert alone.verdict == both.verdict == "aborted"
     assert both.total_time_s == pytest.approx(2 * alone.total_time_s, rel=0.1)
+
+
+def test_scattered_pages_are_discarded_run_by_run_before_post_copy():
+    region = DirtyClass(region_bytes=64 * MIB, writes_per_s=10_000)
+    scenario = Scenario(
+        guest=Guest(memory_bytes=64 * MIB, dirty=(region,)),
+        policy=Policy(name="qemu-7", max_bandwidth_bytes_per_s=1e8, downtime_limit_s=0.01),
+        strategy=Strategy(name="hybrid", postcopy_after_s=0.75),
+    )
+    simulated = simulate(scenario, repeats=3).mean("downtime_s")
+    assert predict(scenario).downtime_s == pytest.approx(simulated, rel=0.05)
+    assert simulated > 2000 * scenario.host.discard_run_s
+    together = dataclasses.replace(region, kind="sweep")
+    swept = dataclasses.replace(scenario, guest=Guest(memory_bytes=64 * MIB, dirty=(together,)))
+    assert predict(swept).downtime_s < 10 * scenario.host.discard_run_s
