@@ -1,4 +1,4 @@
-"""One migration of any strategy, and many: pre-copy, then post-copy where the policy or the strategy ends in it."""
+"""Many migrations of any strategy: pre-copy, then post-copy where the policy or the strategy ends in it."""
 
 from __future__ import annotations
 
@@ -7,28 +7,11 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.kernels import layout, policy, postcopy, precopy, precopy_state
-from migkit.kernels._jit import inlined, jit, lean
+from migkit.kernels._jit import jit, lean
 
-__all__ = ["migrate_many", "migrate_one", "without_steps"]
+__all__ = ["migrate_many", "without_steps"]
 
-
-@inlined
-def migrate_one(
-    record: np.ndarray,
-    steps: np.ndarray | None,
-    parameters: np.ndarray,
-    state: np.ndarray,
-    run: np.ndarray,
-    work: np.ndarray,
-    result: np.ndarray,
-    rounds: np.ndarray | None,
-    line: np.ndarray | None,
-    rule: Any,
-) -> None:
-    """Predict one migration; the arguments are those of :func:`migkit.kernels.precopy.precopy_one`."""
-    precopy.precopy_one(record, steps, parameters, state, run, work, result, rounds, line, rule)
-    if steps is not None and result[layout.ACTION] == policy.POSTCOPY:
-        postcopy.postcopy_one(record, run, work, result, line)
+CACHE_LINE: Final = 8  # slots of it
 
 
 def without_steps(records: np.ndarray, stride: int, steps: np.ndarray, parameters: np.ndarray, rule: Any) -> Any:
@@ -102,6 +85,16 @@ def _each(
     results: np.ndarray,
     rule: Any,
 ) -> None:
+    """Predict one after the other.
+
+    Results go to memory that no cache holds yet; stores wait for it in their order, and those behind wait with
+    them. So it is read two scenarios before it is written to.
+    """
     state, run, work = scratch
-    for k in range(records.shape[0]):
-        migrate_one(records[k], steps, parameters[k], state, run, work, results[k], None, None, rule)
+    last = records.shape[0] - 1
+    for k in range(last + 1):
+        later = results[min(k + 2, last)]
+        run[precopy_state.READ_AHEAD] = later[0] + later[CACHE_LINE] + later[2 * CACHE_LINE]
+        precopy.precopy_one(records[k], steps, parameters[k], state, run, work, results[k], None, None, rule)
+        if steps is not None and results[k, layout.ACTION] == policy.POSTCOPY:
+            postcopy.postcopy_one(records[k], run, work, results[k], None)

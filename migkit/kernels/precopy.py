@@ -61,6 +61,7 @@ from migkit.kernels.precopy_state import (
     COUNT,
     DEGRADED,
     DIFFERENCES,
+    LAST_PIECE,
     LEFT,
     LOST,
     MARK,
@@ -205,16 +206,15 @@ def _begin(
     for c in range(classes + 2):
         if c < classes:
             size = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES]
-            work[WRITES + c] = 0.0
             work[POSITIONS + c] = record[CLASS_BASE + c * CLASS_SLOTS + layout.START_PAGES]
-            phased = phased or record[CLASS_BASE + c * CLASS_SLOTS + layout.PHASE_COUNT] > 0.0
+            if steps is not None:
+                work[WRITES + c] = 0.0
+                phased = phased or record[CLASS_BASE + c * CLASS_SLOTS + layout.PHASE_COUNT] > 0.0
         else:
             size = record[NORMAL_PAGES] if c == classes else record[ZERO_PAGES]
         if size > 0.0:
-            work[count * PIECE_SLOTS] = c
-            work[count * PIECE_SLOTS + 1] = size
-            work[count * PIECE_SLOTS + 2] = 1.0
-            work[count * PIECE_SLOTS + 3] = 0.0
+            at = (count & LAST_PIECE) * PIECE_SLOTS
+            work[at], work[at + 1], work[at + 2], work[at + 3] = c, size, 1.0, 0.0
             count += 1
             pages += size
     run[COUNT] = count
@@ -232,8 +232,9 @@ def _begin(
             precopy_mixed.begin(record, run, work)
     run[MARK] = run[T] = record[SETUP_S] + record[LEAD_S]
     run[WINDOW_START] = record[LEAD_S]
-    state[policy.GUEST_BYTES] = pages * PAGE
-    state[policy.STORAGE_BYTES] = record[layout.STORAGE_BYTES]
+    if steps is not None:
+        state[policy.GUEST_BYTES] = pages * PAGE
+        state[policy.STORAGE_BYTES] = record[layout.STORAGE_BYTES]
     follow_link(record, steps, run, run[T])
 
 

@@ -49,24 +49,27 @@ def mark(record: np.ndarray, steps: np.ndarray | None, run: np.ndarray, work: np
         run[MARK] = run[T]
     else:
         count_writes(record, steps, run, work)
-    _turn(record, run, work)
-    if run[COUNT] > PIECES - 4:
+    head, count = _turn(record, run, work)
+    if count > PIECES - 4:
         precopy_ring.make_room(run, work)
+        count = int(run[COUNT])
     classes = int(record[CLASSES])
     for c in range(classes):
         base = CLASS_BASE + c * CLASS_SLOTS
         kind = record[base + layout.KIND]
-        work[WRITES + c] += record[base + layout.WRITES_PER_S] * plain_s
+        writes = record[base + layout.WRITES_PER_S] * plain_s
+        if steps is not None:
+            writes += work[WRITES + c]
+            work[WRITES + c] = 0.0
         if kind == dirty.SWEEP:
-            precopy_ring.mark_sweep(record, run, work, c)
+            precopy_ring.mark_sweep(record, run, work, c, writes)
+            count = int(run[COUNT])
             work[NEWLY + c] = 0.0
         else:
             pages = record[base + layout.PAGES]
-            work[NEWLY + c] = dirty.newly_dirty(kind, pages, work[WRITES + c], record[GRAIN_PAGES])
-        work[WRITES + c] = 0.0
+            work[NEWLY + c] = dirty.newly_dirty(dirty.RANDOM, pages, writes, record[GRAIN_PAGES])
     left = 0.0
     ahead = 0.0
-    head, count = int(run[HEAD]), int(run[COUNT])
     for i in range(head, head + count):
         at = (i & LAST_PIECE) * PIECE_SLOTS
         c = int(work[at]) & LAST_CLASS
@@ -85,12 +88,15 @@ def mark(record: np.ndarray, steps: np.ndarray | None, run: np.ndarray, work: np
 
 
 @inlined
-def _turn(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
-    """Turn the ring by the pages that were sent; those that may be written again go behind the last piece."""
+def _turn(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> tuple[int, int]:
+    """Turn the ring by the pages that were sent; those that may be written again go behind the last piece.
+
+    Return its head and how many pieces it has.
+    """
     classes = record[CLASSES]
     passed = run[PASSED]
     run[PASSED] = 0.0
-    head, count = int(run[HEAD]), int(run[COUNT])
+    head, count = int(run[HEAD]) & LAST_PIECE, int(run[COUNT])
     for _ in range(count):
         if passed <= NOTHING:
             break
@@ -115,6 +121,7 @@ def _turn(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> None:
                 work[last], work[last + 1], work[last + 2], work[last + 3] = segment, pages, 0.0, first
                 count += 1
     run[HEAD], run[COUNT] = head, count
+    return head, count
 
 
 @inlined

@@ -21,7 +21,6 @@ from migkit.kernels.precopy_state import (
     PIECE_SLOTS,
     PIECES,
     POSITIONS,
-    WRITES,
 )
 
 __all__ = ["make_room", "mark_sweep"]
@@ -31,11 +30,11 @@ LEAST_APART: Final = 1e-6  # pending shares that differ less are joined first
 
 
 @lean
-def mark_sweep(record: np.ndarray, run: np.ndarray, work: np.ndarray, c: int) -> None:
+def mark_sweep(record: np.ndarray, run: np.ndarray, work: np.ndarray, c: int, writes: float) -> None:
     """Make the arc that sweep ``c`` wrote since the last sync pending, and move the sweep to its end."""
     pages = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES]
     begin = math.floor(work[POSITIONS + c])
-    position = work[POSITIONS + c] + work[WRITES + c]
+    position = work[POSITIONS + c] + writes
     end = math.floor(position)
     work[POSITIONS + c] = position % pages
     if end <= begin:

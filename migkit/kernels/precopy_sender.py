@@ -91,9 +91,10 @@ def send(record: np.ndarray, steps: np.ndarray | None, state: np.ndarray, run: n
         sent_s = now_s + pages * run[PAGE_S]
         number = 0.0
         by_time = np.inf
-        if sent_s > min(check_s - SLACK_S, run[CHANGE]):
-            whole = np.ceil((check_s - now_s - SLACK_S) / run[PAGE_S])
-            by_time = max(0.0, min(whole, (run[CHANGE] - now_s) / run[PAGE_S]))
+        if sent_s > check_s - SLACK_S:
+            by_time = max(0.0, np.ceil((check_s - now_s - SLACK_S) / run[PAGE_S]))
+        if steps is not None and sent_s > run[CHANGE]:
+            by_time = min(by_time, max(0.0, (run[CHANGE] - now_s) / run[PAGE_S]))
         if by_time < pages:
             pages = by_time
             sent_s = now_s + pages * run[PAGE_S]
@@ -101,8 +102,8 @@ def send(record: np.ndarray, steps: np.ndarray | None, state: np.ndarray, run: n
         elif ahead > room:
             number = 1.0
             if window_bytes == 0.0 and _same(run[FULL_BANDWIDTH], bandwidth):
-                left_s = min(wake_s, run[CHANGE]) - now_s
-                number = _jump(min(ahead, left - wake_pages + room) / room, left_s, run[WINDOW])
+                until_s = wake_s if steps is None else min(wake_s, run[CHANGE])
+                number = _jump(min(ahead, left - wake_pages + room) / room, until_s - now_s, run[WINDOW])
                 pages = number * room
         now_s = sent_s
         ahead -= pages
@@ -243,7 +244,7 @@ def follow_link(record: np.ndarray, steps: np.ndarray | None, run: np.ndarray, n
     price(record, steps, run)
 
 
-@lean
+@inlined
 def spared_s(record: np.ndarray, cap: float, speed: float, sent_bytes: float, early_s: float) -> float:
     """Return how much sooner bytes are out in windows than spread evenly under the cap [s].
 
@@ -270,7 +271,7 @@ def send_all(record: np.ndarray, steps: np.ndarray | None, run: np.ndarray, work
             run[AHEAD] = _next_run(record, steps, run, work, run[T], run[LEFT], 0.0, run[T])
         pages = run[AHEAD]
         sent_s = run[T] + pages * run[PAGE_S]
-        if sent_s > run[CHANGE]:
+        if steps is not None and sent_s > run[CHANGE]:
             pages = min(pages, (run[CHANGE] - run[T]) / run[PAGE_S])
             sent_s = run[CHANGE]
         _count(run, pages)

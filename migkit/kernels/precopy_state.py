@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from migkit.kernels import layout, policy
-from migkit.kernels._jit import lean
+from migkit.kernels._jit import inlined, lean
 from migkit.kernels.layout import (
     CLASS_BASE,
     CLASS_SLOTS,
@@ -76,6 +76,7 @@ DIFFERENT: Final = 55  # which share of it goes as differences ...
 DIFFERENCE_BYTES: Final = 56  # ... and what one costs
 DIFFERENCES: Final = 57  # sent so far
 SAVED: Final = 58  # what they were shorter than full pages [B]
+READ_AHEAD: Final = 63  # of what is written to soon; nobody asks for it
 RUN_SLOTS: Final = 64
 
 # The ring, the classes' writes and where their sweeps stand lie in one work array.
@@ -138,7 +139,7 @@ def point(run: np.ndarray, line: np.ndarray | None) -> None:
     run[POINT] += 1.0
 
 
-@lean
+@inlined
 def remember(state: np.ndarray, run: np.ndarray) -> None:
     """Keep the counts as of the sync that left the least so far."""
     run[BEST_ITERATION] = state[policy.ITERATION]

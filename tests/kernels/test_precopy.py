@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy
-from migkit.kernels import _jit, layout, migrate, policy, precopy_state
-from migkit.models import goodput
+from migkit.kernels import _jit, layout, migrate, policy
+from migkit.models import goodput, history
 from migkit.models.predict import predict
+from migkit.scenario.pack import Packed
 
 MIB = 2**20
 PLAIN = Host(
@@ -17,10 +18,7 @@ PLAIN = Host(
 def run(**parts):
     scenario = Scenario(**({"host": PLAIN} | parts))
     packed, _ = goodput.packed(scenario)
-    result = np.zeros(layout.RESULT_SLOTS)
-    scratch = policy.new_state(), np.zeros(precopy_state.RUN_SLOTS), np.zeros(precopy_state.WORK_SLOTS)
-    migrate.migrate_one(*packed, *scratch, result, np.zeros(0), np.zeros(0), None)
-    return result
+    return history.run(packed, None, history.History(0, 0))
 
 
 def test_a_guest_without_writes_is_sent_once_in_windows_and_one_burst():
@@ -149,12 +147,11 @@ def random_records(number):
 
 def one_by_one(records, stride, steps, parameters):
     results = np.zeros(records.size // stride * layout.RESULT_SLOTS)
-    scratch = policy.new_state(), np.zeros(precopy_state.RUN_SLOTS), np.zeros(precopy_state.WORK_SLOTS)
     for k in range(records.size // stride):
         record = records[k * stride : (k + 1) * stride]
         own = parameters[k * policy.PARAMETER_SLOTS : (k + 1) * policy.PARAMETER_SLOTS]
-        result = results[k * layout.RESULT_SLOTS : (k + 1) * layout.RESULT_SLOTS]
-        migrate.migrate_one(record, steps, own, *scratch, result, np.zeros(0), np.zeros(0), None)
+        result = history.run(Packed(record, steps, own), None, history.History(0, 0))
+        results[k * layout.RESULT_SLOTS : (k + 1) * layout.RESULT_SLOTS] = result
     return results
 
 
