@@ -4,7 +4,7 @@ The absent pages are taken out of its memory, which is registered with a userfau
 mode. Whoever touches one too early waits until it is there: it is demanded at once, and comes over
 a connection of its own. While the guest waits, nothing else is taken in, and this process does not
 sleep: to wake it takes as long as the answer is on its way. What does not come soon is on its way among
-what is pushed, so that is taken in again.
+what is pushed, so that is taken in again; always, where demanded pages come among those.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ class Arrivals:
         Not running yet.
     absent
         Half-open ranges of the pages that are still to come.
+    preempt
+        Whether demanded pages come over the connection of the demands.
     """
 
-    def __init__(self, guest: Attached, absent: np.ndarray) -> None:
+    def __init__(self, guest: Attached, absent: np.ndarray, preempt: bool) -> None:
         self._guest = guest
         self._absent = np.zeros(guest.memory_bytes // PAGE_BYTES, np.uint8)
         for first, end in absent.tolist():
@@ -54,6 +56,7 @@ class Arrivals:
         self._runs = np.zeros(kernels.RUN_SLOTS * (wire.FRAME_PAGES + 1), np.int64)
         self._uffd = Userfaultfd(guest.take_uffd(), Feature.MISSING_SHMEM)
         self._uffd.register(guest.address, guest.memory_bytes, Mode.MISSING)
+        self._answer_ns = _ANSWER_NS if preempt else 0
         self._waiting: dict[int, int] = {}
         self._latencies_ns: list[int] = []
 
@@ -86,7 +89,7 @@ class Arrivals:
 
     def _is_answer_due(self) -> bool:
         """Say whether the guest waits for a page that was demanded a moment ago."""
-        return bool(self._waiting) and time.monotonic_ns() - max(self._waiting.values()) < _ANSWER_NS
+        return bool(self._waiting) and time.monotonic_ns() - max(self._waiting.values()) < self._answer_ns
 
     def announce(self, main: Connection) -> None:
         """Tell a source that came back which pages are still absent."""

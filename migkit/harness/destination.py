@@ -159,7 +159,7 @@ class _Destination:
             if self._demands is None:
                 raise WireError("wire: an ABSENT frame came before the second connection")
             self._main.receiver.memory = None
-            arrivals = Arrivals(self._guest, np.concatenate(self._absent))
+            arrivals = Arrivals(self._guest, np.concatenate(self._absent), self._config["preempt"])
         self._main.sender.message(wire.PREPARED)
         self._main.receiver.receive(wire.COMMIT)
         if arrivals is not None:

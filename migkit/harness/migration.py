@@ -140,6 +140,7 @@ class Migration:
                 "port": self._options.port,
                 "memory_bytes": self._scenario.guest.memory_bytes,
                 "flip_byte": self._options.flip_byte,
+                "preempt": self._scenario.strategy.preempt,
                 "populate_bytes": self._to_populate_bytes(),
             },
             there.lend(),

@@ -23,6 +23,7 @@ _DONE = (
     "postcopy_after_s",
     "postcopy_after_rounds",
     "prefetch_pages",
+    "preempt",
     "compression",
     "xbzrle",
     "xbzrle_cache_bytes",

@@ -80,6 +80,7 @@ class Pagemap:
     def __init__(self, pid: int, capacity_ranges: int = 1 << 16) -> None:
         self._descriptor = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
         self._vector = np.zeros(kernels.REGION_WORDS * capacity_ranges, np.int64)
+        self._found = np.zeros(2 * capacity_ranges, np.int64)
         self._scan = _Scan(size=ctypes.sizeof(_Scan), vector=self._vector.ctypes.data, vector_length=capacity_ranges)
 
     def close(self) -> None:
@@ -110,6 +111,8 @@ class Pagemap:
     ) -> npt.NDArray[np.int64]:
         """Return the address ranges in [start, end) whose pages are all of ``category``, as (n, 2), half-open.
 
+        They are valid until the next call.
+
         Parameters
         ----------
         start, end
@@ -134,15 +137,20 @@ class Pagemap:
         scan.mask, scan.inverted = int(category) | int(none_of), int(none_of)
         scan.any_of, scan.returned = int(any_of), int(category)
         scan.start, scan.end = start, end
-        parts, last = [], 0
+        size, last = 0, 0
         while scan.start < end:
             count = _linux.ioctl(self._descriptor, _PAGEMAP_SCAN, scan, "PAGEMAP_SCAN")
-            parts.append(np.empty(2 * count, np.int64))
-            last = kernels.take(self._vector, origin, shift, last, parts[-1])
+            last = kernels.take(self._vector, origin, shift, last, self._room(size, 2 * count))
+            size += 2 * count
             scan.start = scan.walk_end
-        found = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.int64), *parts])
-        pairs = found.reshape(-1, 2)
+        pairs = self._found[:size].reshape(-1, 2)
         return disjoint(pairs) if last == kernels.OVERLAP else pairs
+
+    def _room(self, size: int, more: int) -> npt.NDArray[np.int64]:
+        """Return where ``more`` numbers go behind the first ``size`` that were found; those stay."""
+        if size + more > self._found.size:
+            self._found = np.concatenate([self._found, np.zeros(size + more, np.int64)])
+        return self._found[size : size + more]
 
     def soft_dirty(self, start: int, length_bytes: int) -> npt.NDArray[np.bool_]:
         """Return, page by page, whether it is in memory or swapped out and its soft-dirty bit is set."""

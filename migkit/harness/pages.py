@@ -72,8 +72,16 @@ class Pages:
     def pusher(self, scenario: Scenario) -> Pusher:
         """Return what sends the rest in post-copy, as the scenario says."""
         quota_bytes = scenario.policy.max_postcopy_bandwidth_bytes_per_s * WINDOW_S
-        prefetch_pages = scenario.strategy.prefetch_pages
-        return Pusher(self._guest, self._bitmap, self._holes, self._position, prefetch_pages, quota_bytes)
+        strategy = scenario.strategy
+        return Pusher(
+            self._guest,
+            self._bitmap,
+            self._holes,
+            self._position,
+            strategy.prefetch_pages,
+            strategy.preempt,
+            quota_bytes,
+        )
 
     def totals(self) -> dict[str, int]:
         """Return what was sent so far, as the destination checks it."""

@@ -1,8 +1,9 @@
 """Post-copy at the source: the guest runs at the destination while its pages still leave.
 
 What is left is pushed over the main connection, under a cap in windows of 100 ms. Pages that
-the guest waits for are demanded and sent over a second connection, before anything else is pushed, so
-that they queue neither here nor on the way, and whatever is left of the window. Each page is sent once.
+the guest waits for are demanded over a second connection and sent before anything else is pushed,
+whatever is left of the window: over that connection, so that they queue neither here nor on the way, or,
+without ``strategy.preempt``, over the main one. Each page is sent once.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Pusher:
         Where to begin [page].
     prefetch_pages
         Neighbours that are sent behind each page that is demanded.
+    preempt
+        Whether demanded pages go over the connection of the demands.
     quota_bytes
         What a window may carry, demanded pages included; once it is used up only they are sent [B].
 
@@ -60,12 +63,14 @@ class Pusher:
         holes: np.ndarray,
         position: int,
         prefetch_pages: int,
+        preempt: bool,
         quota_bytes: float,
     ) -> None:
         self._guest = guest
         self._bitmap, self._holes, self._position = bitmap, holes, position
         self._headers, self._tally = np.zeros(wire.FRAME_PAGES, np.int64), np.zeros(2, np.int64)
         self._most = min(1 + prefetch_pages, wire.FRAME_PAGES)
+        self._preempt = preempt
         self._calm_s = 0.0
         self._quota_bytes = self._left_bytes = quota_bytes
         self._window_s = 0.0
@@ -112,7 +117,7 @@ class Pusher:
                 return
             if demands.fileno() in ready:
                 try:
-                    self._serve(demands)
+                    self._serve(demands, demands.sender if self._preempt else main.sender)
                 except wire.ConnectionLostError:
                     if self.remaining:
                         raise
@@ -135,7 +140,7 @@ class Pusher:
         self._position = self._select(0, self._bitmap.size, self._position, most, self._left_bytes)
         self._send(sender)
 
-    def _serve(self, demands: Connection) -> None:
+    def _serve(self, demands: Connection, sender: Sender) -> None:
         """Send what is demanded, unless it is on its way, and absent neighbours behind it."""
         self._calm_s = time.monotonic() + _CALM_S
         for page in demands.receiver.receive(wire.DEMAND).words.tolist():
@@ -143,7 +148,7 @@ class Pusher:
                 raise wire.WireError(f"wire: a DEMAND frame names page {page}, beyond the guest's memory")
             if self._bitmap[page]:
                 self._select(page, page + self._most, 0, self._most, math.inf)
-                self._send(demands.sender)
+                self._send(sender)
 
     def _select(self, first: int, end: int, position: int, most: int, budget_bytes: float) -> int:
         """Take up to ``most`` pages between two from a position on, both counted from the first."""

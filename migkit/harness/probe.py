@@ -135,10 +135,10 @@ def _wp_async() -> _Found:
         uffd.register(address, _PAGES * PAGE_BYTES, Mode.WRITE_PROTECT)
         uffd.protect(address, _PAGES * PAGE_BYTES)
         ctypes.memset(address + 3 * PAGE_BYTES, 1, 1)
-        first = pagemap.ranges(address, address + _PAGES * PAGE_BYTES, protect=True)
+        first = pagemap.ranges(address, address + _PAGES * PAGE_BYTES, protect=True).tolist()
         again = pagemap.ranges(address, address + _PAGES * PAGE_BYTES, protect=True)
     expected = [[address + 3 * PAGE_BYTES, address + 4 * PAGE_BYTES]]
-    if first.tolist() != expected or again.size:
+    if first != expected or again.size:
         raise _MissingError(
             "a scan did not return exactly the page written", "use the tracker uffd-sync or instrumented"
         )

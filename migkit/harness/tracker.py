@@ -51,7 +51,8 @@ class Tracker(Protocol):
         Returns
         -------
         ndarray
-            (n, 2) half-open ranges of page indices, relative to the tracked region, in order.
+            (n, 2) half-open ranges of page indices, relative to the tracked region, in order; valid until
+            the next ``collect``.
         """
 
     def close(self) -> None:

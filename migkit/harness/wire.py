@@ -59,6 +59,8 @@ runs at the source.
                                      <-     DEMAND (page numbers) when the guest waits for pages
     PAGES (those)                    ->           at once; no page comes twice
 
+Without ``strategy.preempt`` those pages come over the first connection instead, before what is not sent yet.
+
 When either connection fails after ``COMMIT``, both are given up. The guest runs on and waits where it needs
 what is absent; the destination listens again, for one ``HELLO`` with the same token (and certificate) and
 ``"purpose": "recovery"``, which takes the place of the first connection::

@@ -58,6 +58,7 @@ XBZRLE_RUN_BYTES: Final = 48  # of a run of changed bytes, beside these
 XBZRLE_SAME_BYTES: Final = 49  # of a page that is as it was
 XBZRLE_CPU_S: Final = 50  # to compare a page with what was sent of it
 DISCARD_RUN_S: Final = 51  # to discard a run of pages at the destination before post-copy
+QUEUE_BYTES: Final = 52  # on their way ahead of a demanded page; 0: those have a connection of their own
 
 CLASS_BASE: Final = 56
 # Per class

@@ -4,6 +4,7 @@ Accesses (reads and writes) come as a Poisson stream in the guest's running time
 finds its page missing stops the guest for ``RTT + service + page time``; the page and the
 next PREFETCH_PAGES missing ones behind it are sent out of order, which the push waits for. No
 page is sent twice. Under a cap the push waits when the quota of its window is used up; demanded pages do not.
+Where they share the connection with the push, QUEUE_BYTES of it are ahead of them.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from migkit.kernels.layout import (
     POSTCOPY_GOODPUT,
     POSTCOPY_ZERO_CPU_S,
     PREFETCH_PAGES,
+    QUEUE_BYTES,
     REGISTER_PER_PAGE_S,
     RESUME_S,
     RTT_S,
@@ -33,7 +35,7 @@ from migkit.kernels.layout import (
     WINDOW_S,
 )
 from migkit.kernels.pages_guest import PENDING
-from migkit.kernels.pages_sender import LEFT, POINTER, SLACK_S, STOPPED_S, SYNCS, WINDOW_BYTES, WINDOW_START, T
+from migkit.kernels.pages_sender import BYTES, LEFT, POINTER, SLACK_S, STOPPED_S, SYNCS, WINDOW_BYTES, WINDOW_START, T
 
 __all__ = ["push"]
 
@@ -67,9 +69,7 @@ def push(
             send[T] = min(access_s, send[WINDOW_START] + record[WINDOW_S] + record[WINDOW_EXTRA_S])
             continue
         if access_s > send[T]:
-            page = pages_sender.next_page(pages, send)
-            _send_page(record, steps, pages, send, page)
-            send[POINTER] = (page + 1) % pages.size
+            _push_next(record, steps, pages, send)
             if send[LEFT] % 256.0 == 0.0:
                 pages_sender.point(send, line)
             continue
@@ -115,6 +115,13 @@ def _send_page(record: np.ndarray, steps: np.ndarray, pages: np.ndarray, send: n
 
 
 @jit
+def _push_next(record: np.ndarray, steps: np.ndarray, pages: np.ndarray, send: np.ndarray) -> None:
+    page = pages_sender.next_page(pages, send)
+    _send_page(record, steps, pages, send, page)
+    send[POINTER] = (page + 1) % pages.size
+
+
+@jit
 def _rate(record: np.ndarray, steps: np.ndarray, c: int, at_s: float) -> float:
     """Return the accesses a second of a class at a moment."""
     base = CLASS_BASE + c * CLASS_SLOTS
@@ -157,9 +164,13 @@ def _accessed(record: np.ndarray, steps: np.ndarray, guest: np.ndarray, at_s: fl
 
 @jit
 def _fetch(record: np.ndarray, steps: np.ndarray, pages: np.ndarray, send: np.ndarray, page: int) -> float:
-    """Send a demanded page and those behind it; return how long the demanded one took [s]."""
+    """Send a demanded page behind what is on its way, then its neighbours; return how long the first took [s]."""
     before_s = send[T]
-    _send_page(record, steps, pages, send, page)
+    queue_end = send[BYTES] + record[QUEUE_BYTES]
+    while pages[page] & PENDING and send[BYTES] < queue_end and not _held_back(record, send):
+        _push_next(record, steps, pages, send)
+    if pages[page] & PENDING:
+        _send_page(record, steps, pages, send, page)
     took_s = send[T] - before_s
     more = int(record[PREFETCH_PAGES])
     for i in range(page + 1, min(page + 1 + more, pages.size)):

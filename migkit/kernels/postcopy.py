@@ -1,12 +1,14 @@
 """Post-copy in expectation: background push against demand faults.
 
 The push goes on at the scan pointer in address order. A vCPU that touches a page which is
-not there waits ``L = RTT + service + page / B`` and the page is sent out of order, with
-``PREFETCH_PAGES`` neighbours. With ``phi`` faults for each second of guest progress ``x``,
+not there waits ``L = RTT + service + queue + page / B`` and the page is sent out of order, with
+``PREFETCH_PAGES`` neighbours; the queue is what the push has put on the same connection before, none where
+demands have one of their own. With ``phi`` faults for each second of guest progress ``x``,
 ``dx/dt = 1 / (1 + phi L)``; ``phi`` is the rate of accesses times the share of pages that
 are missing. Each page is sent once, so that the push ends after ``V / B``; under a cap ``C`` it goes in windows of
 ``W`` = 100 ms, each as fast as the path until its quota ``C W`` is used up, and ends after
-``W`` for each window but the last, and what is left in that takes at ``B``.
+``W`` for each window but the last, and what is left in that takes at ``B``; what is demanded while the
+push waits for its next window comes on top of the quota, so that it ends sooner.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from migkit.kernels.layout import (
     POSTCOPY_GOODPUT,
     POSTCOPY_ZERO_CPU_S,
     PREFETCH_PAGES,
+    QUEUE_BYTES,
     REGISTER_PER_PAGE_S,
     RESUME_S,
     RTT_S,
@@ -85,19 +88,27 @@ def postcopy_one(
     _count_zeros(record, run, work)
     busy_s = _push_s(record, run, work, np.inf) / TURNS
     turn_s = _push_s(record, run, work, record[POSTCOPY_CAP]) / TURNS
+    pushing = busy_s / turn_s if turn_s > 0.0 else 0.0
     faults = 0.0
     blocked_s = 0.0
+    turns = 0.0
     for _ in range(TURNS):
         rate = _fault_rate(record, run, work)
         wait_s = record[RTT_S] + record[FAULT_SERVICE_S] + _page_s(record, 0.0)
-        progress_s = turn_s / (1.0 + rate * wait_s)
+        queued_s = wait_s + _queue_s(record, run)
+        progress_s = turn_s * (pushing / (1.0 + rate * queued_s) + (1.0 - pushing) / (1.0 + rate * wait_s))
         new = _fetch(record, run, work, rate * progress_s)
-        _push(record, run, work, busy_s - new * (1.0 + record[PREFETCH_PAGES]) * _page_s(record, 0.0))
+        push_s = busy_s - new * (1.0 + record[PREFETCH_PAGES]) * _page_s(record, 0.0) * pushing
+        left_s = _push_s(record, run, work, np.inf) if pushing < 1.0 else push_s
+        part = left_s / push_s if left_s < push_s else 1.0
+        _push(record, run, work, push_s)
         faults += new
-        blocked_s += turn_s - progress_s
-        run[T] += turn_s
+        blocked_s += (turn_s - progress_s) * part
+        turns += part
+        run[T] = start_s + turn_s * turns
         point(run, line)
-    run[T] = start_s + turn_s * TURNS
+        if part < 1.0:
+            break
     result[layout.EXPOSURE_S] = run[T] - start_s
     result[layout.DEGRADED_S] += run[T] - start_s
     result[layout.FAULTS] = faults
@@ -119,6 +130,15 @@ def _runs(record: np.ndarray, run: np.ndarray, work: np.ndarray) -> float:
         at = (int(run[HEAD]) + i) % PIECES * PIECE_SLOTS
         runs += work[at + 1] / record[GRAIN_PAGES] * work[at + 2] * (1.0 - work[at + 2])
     return runs
+
+
+@lean
+def _queue_s(record: np.ndarray, run: np.ndarray) -> float:
+    """Return how long what is ahead of a demanded page takes while the push is on, in the mean over that time [s]."""
+    queue = min(record[QUEUE_BYTES], run[LEFT] * record[PAGE_WIRE_BYTES])
+    quota = record[POSTCOPY_CAP] * record[WINDOW_S]
+    ahead = queue - queue * queue / (2.0 * quota) if queue < quota else quota / 2.0
+    return float(ahead / record[PAGE_WIRE_BYTES] * _page_s(record, 0.0))
 
 
 @lean

@@ -7,7 +7,7 @@ import math
 
 from migkit.errors import UsageError
 from migkit.scenario._fields import bounded, check, check_steps
-from migkit.units import format_rate
+from migkit.units import MIB, format_rate
 
 __all__ = ["Link"]
 
@@ -24,6 +24,10 @@ class Link:
         Round-trip time [s].
     window_bytes
         Largest TCP window of one stream [B]; a stream moves at most one window a round trip.
+    queue_bytes
+        What is on its way on a busy connection ahead of a page that is sent now: in the buffer of the sender,
+        which Linux lets grow to 4 MiB (``net.ipv4.tcp_wmem``) with its overhead, half of it pages, and in the
+        queues of the path. Who demands a page without ``strategy.preempt`` waits for it [B].
     loss
         Share of packets lost, 0 to below 1; it limits each stream (Mathis et al. 1997).
     background_bytes_per_s
@@ -43,6 +47,7 @@ class Link:
     bandwidth_bytes_per_s: float = bounded(math.inf, above=True)
     rtt_s: float = bounded(0.0)
     window_bytes: float = bounded(math.inf, above=True)
+    queue_bytes: float = bounded(2.0 * MIB)
     loss: float = bounded(0.0, high=0.99)
     background_bytes_per_s: float = bounded(0.0)
     migrations: int = bounded(1, low=1)

@@ -13,6 +13,7 @@ from migkit.scenario._fields import slots
 from migkit.scenario.dirty import DirtyClass
 from migkit.scenario.guest import Guest
 from migkit.scenario.host import Host
+from migkit.scenario.link import Link
 from migkit.scenario.scenario import Scenario
 from migkit.scenario.strategy import Strategy
 from migkit.units import PAGE_BYTES
@@ -61,7 +62,7 @@ def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: 
     for at, one in enumerate(guest.dirty):
         _pack_class(record, CLASS_BASE + at * CLASS_SLOTS, one, steps)
     _pack_host(record, scenario.host, guest)
-    _pack_strategy(record, scenario.strategy)
+    _pack_strategy(record, scenario.strategy, scenario.link)
     if scenario.strategy.compression != "none":
         _pack_compression(record, scenario)
     if scenario.xbzrle_cache_bytes is not None:
@@ -142,9 +143,10 @@ def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:
     record[layout.POLL_S] = host.poll_s
 
 
-def _pack_strategy(record: np.ndarray, strategy: Strategy) -> None:
+def _pack_strategy(record: np.ndarray, strategy: Strategy, link: Link) -> None:
     record[layout.STORAGE_BYTES] = strategy.storage_bytes
     record[layout.PREFETCH_PAGES] = strategy.prefetch_pages
+    record[layout.QUEUE_BYTES] = np.where(strategy.preempt, 0.0, link.queue_bytes)
 
 
 def _pack_compression(record: np.ndarray, scenario: Scenario) -> None:

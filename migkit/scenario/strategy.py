@@ -17,7 +17,7 @@ COMPRESSIONS = ("none", "zlib", "zstd", "lz4")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """A strategy; every switch is off by default.
+    """A strategy; every switch but ``preempt`` is off by default.
 
     What another manner of moving would look at may stand here as well and changes nothing, so that one
     file serves all of them: ``postcopy_after_s`` counts for ``hybrid`` alone.
@@ -35,6 +35,9 @@ class Strategy:
         With neither of the two given it does so after the first round.
     prefetch_pages
         Neighbours that post-copy, alone or of a hybrid, sends behind each page that faulted.
+    preempt
+        Post-copy answers the guest's demands over a connection of their own (QEMU's ``postcopy-preempt``).
+        Off: they wait behind what is on its way on the one connection, ``link.queue_bytes`` of it.
     auto_converge
         Throttle a guest that dirties faster than the link drains, by the policy's steps.
     dirty_limit_bytes_per_s
@@ -69,6 +72,7 @@ class Strategy:
     postcopy_after_s: float | None = bounded(None)
     postcopy_after_rounds: int | None = bounded(None, low=1)
     prefetch_pages: int = bounded(0)
+    preempt: bool = True
     auto_converge: bool = False
     dirty_limit_bytes_per_s: float = bounded(math.inf, above=True)
     compression: str = bounded("none", choices=COMPRESSIONS)

@@ -92,6 +92,20 @@ def test_a_hiccup_is_predicted(nursery, path):
     assert trace.outcome.total_time_s == pytest.approx(predicted.total_time_s, rel=0.15)
 
 
+def test_demands_wait_for_the_push_unless_they_have_a_connection_of_their_own(nursery, path):
+    guest = Guest(memory_bytes=64 * MIB, dirty=(DirtyClass(region_bytes=48 * MIB, writes_per_s=3000.0),))
+    waits_s = []
+    for preempt in (True, False):
+        strategy = Strategy(name="postcopy", preempt=preempt)
+        trace = migrate(
+            nursery, path, Link(bandwidth_bytes_per_s=60e6), plaintext=True, guest=guest, strategy=strategy
+        )
+        assert trace.outcome.verified
+        waits_s.append(trace.machine["postcopy"]["median_latency_s"])
+    print(f"{path}: a demand waits {waits_s[0] * 1e3:.1f} ms, behind the push {waits_s[1] * 1e3:.1f} ms")
+    assert waits_s[1] > 2 * waits_s[0]
+
+
 @pytest.mark.parametrize("link", [Link(loss=0.01), Link(window_bytes=1e6), Link(migrations=2)])
 def test_what_is_not_emulated_is_refused(nursery, link):
     with pytest.raises(UsageError, match=r"link\.\w+: the harness does not do this; leave it out"):

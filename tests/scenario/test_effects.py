@@ -22,6 +22,7 @@ BASE = {
 OPEN = {"policy.max_bandwidth": "unlimited", "link.bandwidth": "unlimited"}
 BUSY = {"guest.dirty.writes_per_s": 9000, "guest.capacity_writes_per_s": 9000, "policy.max_bandwidth": "10 MB/s"}
 POSTCOPY = {"strategy.name": "postcopy"}
+SHARED = {**POSTCOPY, "strategy.preempt": False}
 HYBRID = {"strategy.name": "hybrid"}
 XBZRLE = {"strategy.xbzrle": True, "guest.dirty.writes_per_s": 5000, "policy.downtime_limit": "10 ms"}
 SWEEP = {"guest.dirty.kind": "sweep"}
@@ -45,6 +46,7 @@ CASES = {
     "link.bandwidth": ("100 Mbit/s", {}),
     "link.rtt": ("20 ms", POSTCOPY),
     "link.window": ("10 kB", {}),
+    "link.queue": ("1 MiB", SHARED),
     "link.loss": (0.1, {}),
     "link.background": ("900 Mbit/s", {}),
     "link.migrations": (20, {}),
@@ -94,6 +96,7 @@ CASES = {
     "strategy.name": ("stopcopy", {}),
     "strategy.postcopy_after": ("1 s", HYBRID),
     "strategy.postcopy_after_rounds": (2, HYBRID),
+    "strategy.preempt": (False, POSTCOPY),
     "strategy.auto_converge": (True, BUSY),
     "strategy.dirty_limit": ("1 MB/s", BUSY),
     "strategy.compression": ("zstd", {}),

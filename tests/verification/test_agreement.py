@@ -113,7 +113,16 @@ def with_prefetch(rng: np.random.Generator, scenario: Scenario) -> Scenario:
     return dataclasses.replace(scenario, strategy=strategy)
 
 
-FEATURES = (with_differences, with_zero_regions, with_prefetch)
+def with_demands_in_the_queue(rng: np.random.Generator, scenario: Scenario) -> Scenario:
+    """Return a scenario that goes post-copy and answers demands behind what is on its way already."""
+    strategy = Strategy(
+        name=str(rng.choice(["postcopy", "hybrid"])), postcopy_after_s=float(rng.uniform(0.3, 3.0)), preempt=False
+    )
+    link = dataclasses.replace(scenario.link, queue_bytes=float(rng.uniform(0.1, 4.0) * MIB))
+    return dataclasses.replace(scenario, strategy=strategy, link=link)
+
+
+FEATURES = (with_differences, with_zero_regions, with_prefetch, with_demands_in_the_queue)
 
 
 def differences(
