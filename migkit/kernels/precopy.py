@@ -160,7 +160,7 @@ def precopy_one(
             run[SYNC_BYTES] = run[BYTES]
             if run[LEFT] < best * (1.0 - 1e-3):
                 best = run[LEFT]
-                remember(state, run)
+                remember(steps, state, run)
             elif action == policy.CONTINUE and _may_have_settled(state, parameters, run):
                 action = skip(action, record, steps, parameters, state, run)
         if line is not None:

@@ -76,6 +76,7 @@ DIFFERENT: Final = 55  # which share of it goes as differences ...
 DIFFERENCE_BYTES: Final = 56  # ... and what one costs
 DIFFERENCES: Final = 57  # sent so far
 SAVED: Final = 58  # what they were shorter than full pages [B]
+BEST_MIXED: Final = 59  # as BEST, of the counts that only such runs have
 READ_AHEAD: Final = 63  # of what is written to soon; nobody asks for it
 RUN_SLOTS: Final = 64
 
@@ -106,6 +107,7 @@ OWN_ROUNDS: Final = 1000  # a rule of one's own counts them as it likes
 MAX_ROUNDS: Final = 20_000.0
 FEW_ROUNDS: Final = 4.0  # not worth a jump
 COUNTED: Final = 6  # counts that grow from round to round
+COUNTED_MIXED: Final = 3  # and those that only do where pages do not cost alike
 
 
 @lean
@@ -140,17 +142,26 @@ def point(run: np.ndarray, line: np.ndarray | None) -> None:
 
 
 @inlined
-def remember(state: np.ndarray, run: np.ndarray) -> None:
+def remember(steps: np.ndarray | None, state: np.ndarray, run: np.ndarray) -> None:
     """Keep the counts as of the sync that left the least so far."""
     run[BEST_ITERATION] = state[policy.ITERATION]
     for i in range(COUNTED):
         run[BEST + i] = run[_counted(i)]
+    if steps is not None and run[MIXED] > 0.0:
+        for i in range(COUNTED_MIXED):
+            run[BEST_MIXED + i] = run[_counted_mixed(i)]
 
 
 @lean
 def _counted(i: int) -> int:
     """Return the slot of the i-th count that grows from round to round."""
     return (T, BYTES, NORMAL, MARKED_ALL, LOST, DEGRADED)[i]
+
+
+@lean
+def _counted_mixed(i: int) -> int:
+    """Return the slot of the i-th count that grows only where pages do not cost alike."""
+    return (ZERO, DIFFERENCES, SAVED)[i]
 
 
 @lean
@@ -187,6 +198,10 @@ def skip(
     if alike and cycle_s == 0.0 and run[CHANGE] == np.inf and number > FEW_ROUNDS:
         later_s = number * (run[T] - run[BEST]) / rounds
         marked = run[MARKED_ALL] + number * (run[NORMAL] - run[BEST + 2]) / rounds  # as many as are sent
+        if steps is not None and run[MIXED] > 0.0:
+            marked += number * (run[ZERO] - run[BEST_MIXED]) / rounds
+            for i in range(COUNTED_MIXED):
+                run[_counted_mixed(i)] += number * (run[_counted_mixed(i)] - run[BEST_MIXED + i]) / rounds
         for i in range(COUNTED):
             run[_counted(i)] += number * (run[_counted(i)] - run[BEST + i]) / rounds
         run[MARKED_ALL] = marked

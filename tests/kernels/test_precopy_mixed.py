@@ -1,10 +1,10 @@
-"""Regions that start as zero pages: which pages are still zero when they are sent."""
+"""Pages that do not cost alike: which of a region are still zero when they are sent; differences in the long run."""
 
 import dataclasses
 
 import pytest
 
-from migkit import DirtyClass, Guest, Link, Policy, Scenario, simulate
+from migkit import DirtyClass, Guest, Link, Policy, Scenario, Strategy, simulate
 from migkit.models.predict import predict
 
 MIB = 2**20
@@ -39,3 +39,15 @@ def test_pages_are_zero_again_only_beside_one_that_was_written(grain_bytes):
     guest = dataclasses.replace(random.guest, tracking_bytes=grain_bytes)
     predicted, simulated = zeros(dataclasses.replace(random, guest=guest))
     assert predicted == pytest.approx(simulated, rel=0.01)
+
+
+def test_rounds_that_are_jumped_over_send_differences_as_those_before():
+    region = DirtyClass(region_bytes=16 * MIB, writes_per_s=1500.0, rewrite_bytes=1024)
+    guest = Guest(memory_bytes=64 * MIB, dirty=(region,))
+    rates = []
+    for time_limit_s in (800.0, 36_000.0):
+        rule = Policy(max_bandwidth_bytes_per_s=1e6, downtime_limit_s=0.001, time_limit_s=time_limit_s)
+        found = predict(Scenario(guest=guest, policy=rule, strategy=Strategy(xbzrle=True)), level=None)
+        assert found.verdict == "timed_out"
+        rates.append(found.transferred_bytes / time_limit_s)
+    assert rates[1] == pytest.approx(rates[0], rel=0.1)
