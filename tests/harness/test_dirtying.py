@@ -74,7 +74,8 @@ def binary(tmp_path_factory) -> Path:
     require(probe.probe("gcc").available, probe.probe("gcc").reason)
     folder = tmp_path_factory.mktemp("program")
     (folder / "program.c").write_text(PROGRAM_C)
-    subprocess.run(["gcc", "-O2", "-o", folder / "program", folder / "program.c"], check=True)
+    # Symbols are looked up at the start: the first call of a function would write pages of the loader's later.
+    subprocess.run(["gcc", "-O2", "-Wl,-z,now", "-o", folder / "program", folder / "program.c"], check=True)
     return folder / "program"
 
 
