@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.live]
 MIB = 1 << 20
 MEMORY_BYTES = 256 * MIB
 TURNS = 6
-SHARE = 0.45  # 0.7 is the aim, 0.57 to 0.66 were measured; shared machines add noise
+SHARE = 0.45  # 0.7 is the aim, 0.57 to 0.68 were measured; shared machines add noise
 
 
 @pytest.fixture(scope="module")
