@@ -6,7 +6,6 @@ write-protects them again; numbers and structures are those of ``linux/fs.h``.
 
 from __future__ import annotations
 
-import ctypes
 import enum
 import os
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from migkit.harness import _linux
 from migkit.kernels import ranges as kernels
 
-__all__ = ["Category", "Mapping", "Pagemap", "mappings"]
+__all__ = ["Category", "Mapping", "Pagemap", "mappings", "scan_of"]
 
 _WP_MATCHING: Final = 1
 _CHECK_WPASYNC: Final = 2
@@ -41,29 +40,7 @@ class Category(enum.IntFlag):
 
 
 _NO_CATEGORY: Final = Category(0)
-
-
-class _Scan(ctypes.Structure):
-    _fields_ = [
-        (name, ctypes.c_uint64)
-        for name in (
-            "size",
-            "flags",
-            "start",
-            "end",
-            "walk_end",
-            "vector",
-            "vector_length",
-            "max_pages",
-            "inverted",
-            "mask",
-            "any_of",
-            "returned",
-        )
-    ]
-
-
-_PAGEMAP_SCAN: Final = _linux.iowr(ord("f"), 16, ctypes.sizeof(_Scan))
+_PAGEMAP_SCAN: Final = _linux.iowr(ord("f"), 16, 8 * kernels.REQUEST_WORDS)
 
 
 class Pagemap:
@@ -77,11 +54,11 @@ class Pagemap:
         Ranges that one call of the kernel can return; a scan with more makes several calls.
     """
 
-    def __init__(self, pid: int, capacity_ranges: int = 1 << 16) -> None:
+    def __init__(self, pid: int, capacity_ranges: int = 1 << 12) -> None:
         self._descriptor = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-        self._vector = np.zeros(kernels.REGION_WORDS * capacity_ranges, np.int64)
-        self._found = np.zeros(2 * capacity_ranges, np.int64)
-        self._scan = _Scan(size=ctypes.sizeof(_Scan), vector=self._vector.ctypes.data, vector_length=capacity_ranges)
+        self._capacity_ranges = capacity_ranges
+        self._request = np.zeros(kernels.REQUEST_WORDS, np.int64)
+        self._found = np.zeros((kernels.REGION_WORDS * capacity_ranges, 2), np.int64)
 
     def close(self) -> None:
         """Close it; a second call does nothing."""
@@ -97,60 +74,37 @@ class Pagemap:
     ) -> None:
         self.close()
 
-    def ranges(
-        self,
-        start: int,
-        end: int,
-        category: Category = Category.WRITTEN,
-        *,
-        any_of: Category = _NO_CATEGORY,
-        none_of: Category = _NO_CATEGORY,
-        protect: bool = False,
-        origin: int = 0,
-        shift: int = 0,
-    ) -> npt.NDArray[np.int64]:
-        """Return the address ranges in [start, end) whose pages are all of ``category``, as (n, 2), half-open.
-
-        They are valid until the next call.
+    def ranges(self, scan: npt.NDArray[np.int64], origin: int = 0, shift: int = 0) -> npt.NDArray[np.int64]:
+        """Return the address ranges whose pages a scan finds, as (n, 2), half-open; valid until the next call.
 
         Parameters
         ----------
-        start, end
-            Page-aligned addresses.
-        category
-            All of these must hold.
-        any_of, none_of
-            One of these must hold, if any is given; none of those may.
-        protect
-            Write-protect the pages returned, each in the same step as it is found, so that no
-            write falls between. The range must be registered for asynchronous write-protection.
+        scan
+            As :func:`scan_of` returns it.
         origin, shift
             What the addresses returned are relative to, and how many bits are dropped of them then.
 
         Raises
         ------
         OSError
-            EPERM: ``protect`` and a part of the range is not registered; ENOTTY: no PAGEMAP_SCAN here.
+            EPERM: it protects, and a part of the range is not registered; ENOTTY: no PAGEMAP_SCAN here.
         """
-        scan = self._scan
-        scan.flags = _WP_MATCHING | _CHECK_WPASYNC if protect else 0
-        scan.mask, scan.inverted = int(category) | int(none_of), int(none_of)
-        scan.any_of, scan.returned = int(any_of), int(category)
-        scan.start, scan.end = start, end
-        size, last = 0, 0
-        while scan.start < end:
-            count = _linux.ioctl(self._descriptor, _PAGEMAP_SCAN, scan, "PAGEMAP_SCAN")
-            last = kernels.take(self._vector, origin, shift, last, self._room(size, 2 * count))
-            size += 2 * count
-            scan.start = scan.walk_end
-        pairs = self._found[:size].reshape(-1, 2)
-        return disjoint(pairs) if last == kernels.OVERLAP else pairs
+        self._request[:] = scan
+        self._request[kernels.CAPACITY] = self._capacity_ranges
+        size, last, count, done = 0, 0, 0, False
+        while not done:
+            size, last, done = kernels.scan(
+                self._descriptor, _PAGEMAP_SCAN, self._request, self._found, size, last, count, origin, shift
+            )
+            count = 0 if done else self._call(size)
+        return disjoint(self._found[:size]) if last == kernels.OVERLAP else self._found[:size]
 
-    def _room(self, size: int, more: int) -> npt.NDArray[np.int64]:
-        """Return where ``more`` numbers go behind the first ``size`` that were found; those stay."""
-        if size + more > self._found.size:
-            self._found = np.concatenate([self._found, np.zeros(size + more, np.int64)])
-        return self._found[size : size + more]
+    def _call(self, size: int) -> int:
+        """Make room behind the ``size`` ranges found, have the kernel write regions there and return their number."""
+        if self._found.size - 2 * size < kernels.REGION_WORDS * self._capacity_ranges:
+            self._found = np.concatenate([self._found, np.zeros_like(self._found)])
+        self._request[kernels.VECTOR] = self._found[size:].ctypes.data
+        return _linux.ioctl(self._descriptor, _PAGEMAP_SCAN, self._request.ctypes.data, "PAGEMAP_SCAN")
 
     def soft_dirty(self, start: int, length_bytes: int) -> npt.NDArray[np.bool_]:
         """Return, page by page, whether it is in memory or swapped out and its soft-dirty bit is set."""
@@ -176,6 +130,37 @@ def disjoint(ranges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     first = np.flatnonzero(np.concatenate([[True], ordered[1:, 0] > ends[:-1]]))
     last = np.append(first[1:], len(ordered)) - 1
     return np.stack([ordered[first, 0], ends[last]], axis=1)
+
+
+def scan_of(
+    start: int,
+    end: int,
+    category: Category = Category.WRITTEN,
+    *,
+    any_of: Category = _NO_CATEGORY,
+    none_of: Category = _NO_CATEGORY,
+    protect: bool = False,
+) -> npt.NDArray[np.int64]:
+    """Return the scan of [start, end) for pages that are all of ``category``, for :meth:`Pagemap.ranges`.
+
+    Parameters
+    ----------
+    start, end
+        Page-aligned addresses.
+    category
+        All of these must hold.
+    any_of, none_of
+        One of these must hold, if any is given; none of those may.
+    protect
+        Write-protect the pages returned, each in the same step as it is found, so that no
+        write falls between. The range must be registered for asynchronous write-protection.
+    """
+    flags = _WP_MATCHING | _CHECK_WPASYNC if protect else 0
+    scanned = (start, end, start)
+    no_vector_yet = (0, 0)
+    no_limit = 0
+    masks = (none_of, category | none_of, any_of, category)
+    return np.array((8 * kernels.REQUEST_WORDS, flags, *scanned, *no_vector_yet, no_limit, *masks), np.int64)
 
 
 class Mapping(NamedTuple):

@@ -23,7 +23,7 @@ import numpy as np
 
 from migkit.errors import CapabilityError, UsageError
 from migkit.harness import kvm, ptrace
-from migkit.harness.pagemap import Pagemap
+from migkit.harness.pagemap import Pagemap, scan_of
 from migkit.harness.userfaultfd import Feature, Mode, Userfaultfd
 from migkit.units import GIB, MIB, PAGE_BYTES, format_size
 
@@ -135,8 +135,9 @@ def _wp_async() -> _Found:
         uffd.register(address, _PAGES * PAGE_BYTES, Mode.WRITE_PROTECT)
         uffd.protect(address, _PAGES * PAGE_BYTES)
         ctypes.memset(address + 3 * PAGE_BYTES, 1, 1)
-        first = pagemap.ranges(address, address + _PAGES * PAGE_BYTES, protect=True).tolist()
-        again = pagemap.ranges(address, address + _PAGES * PAGE_BYTES, protect=True)
+        scan = scan_of(address, address + _PAGES * PAGE_BYTES, protect=True)
+        first = pagemap.ranges(scan).tolist()
+        again = pagemap.ranges(scan)
     expected = [[address + 3 * PAGE_BYTES, address + 4 * PAGE_BYTES]]
     if first != expected or again.size:
         raise _MissingError(
@@ -147,7 +148,7 @@ def _wp_async() -> _Found:
 
 def _pagemap_scan() -> _Found:
     with _memory() as (address, _), Pagemap(os.getpid()) as pagemap:
-        pagemap.ranges(address, address + _PAGES * PAGE_BYTES)
+        pagemap.ranges(scan_of(address, address + _PAGES * PAGE_BYTES))
     return "a scan of this process succeeded", {}
 
 

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from migkit.errors import CapabilityError, MigkitError, RunError, UsageError
 from migkit.harness import _linux, probe, ptrace
-from migkit.harness.pagemap import Category, Mapping, Pagemap, mappings
+from migkit.harness.pagemap import Category, Mapping, Pagemap, mappings, scan_of
 from migkit.harness.userfaultfd import USER_MODE_ONLY, Feature, Mode, Userfaultfd
 from migkit.units import PAGE_BYTES
 
@@ -99,7 +99,9 @@ class TrackedProcess:
         """Count pages; of a private mapping, not those that are still the file's or the kernel's page of zeros."""
         private = "p" in mapping.permissions
         foreign = Category.PFNZERO | Category.FILE if private else Category.PFNZERO
-        ranges = self._pagemap.ranges(mapping.start, mapping.end, category, any_of=_POPULATED, none_of=foreign)
+        ranges = self._pagemap.ranges(
+            scan_of(mapping.start, mapping.end, category, any_of=_POPULATED, none_of=foreign)
+        )
         return int((ranges[:, 1] - ranges[:, 0]).sum()) // PAGE_BYTES
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from migkit.errors import CapabilityError, RunError, UsageError
 from migkit.harness import probe
-from migkit.harness.pagemap import Pagemap
+from migkit.harness.pagemap import Pagemap, scan_of
 from migkit.harness.ptrace import frozen
 from migkit.harness.userfaultfd import FaultFlag, Feature, Mode, Userfaultfd
 from migkit.kernels import hashing
@@ -128,7 +128,8 @@ class UffdAsync:
 
     def __init__(self, uffd: int, pid: int, address: int, length_bytes: int) -> None:
         compile_kernels()
-        self._start, self._end = address, address + length_bytes
+        self._start, self._length_bytes = address, length_bytes
+        self._scan = scan_of(address, address + length_bytes, protect=True)
         self._uffd = _handshake(uffd, _WP_ASYNC, self.name)
         try:
             self._uffd.register(address, length_bytes, Mode.WRITE_PROTECT)
@@ -138,13 +139,13 @@ class UffdAsync:
             raise CapabilityError(f"tracker {self.name}: {error.strerror or error}") from error
 
     def arm(self) -> None:
-        self._uffd.protect(self._start, self._end - self._start)
+        self._uffd.protect(self._start, self._length_bytes)
 
     def collect(self) -> Ranges:
-        return self._pagemap.ranges(self._start, self._end, protect=True, origin=self._start, shift=_PAGE_SHIFT)
+        return self._pagemap.ranges(self._scan, self._start, _PAGE_SHIFT)
 
     def close(self) -> None:
-        _leave(self._uffd, self._start, self._end - self._start)
+        _leave(self._uffd, self._start, self._length_bytes)
         self._pagemap.close()
 
 

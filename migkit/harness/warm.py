@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
-from migkit.kernels import arrivals, delta, policy, ranges, wire
+from migkit.harness.pagemap import Pagemap, scan_of
+from migkit.kernels import arrivals, delta, policy, wire
 from migkit.kernels._jit import compile_kernels
 from migkit.scenario import DirtyClass, Guest
 
@@ -33,7 +36,8 @@ def warm_up() -> None:
     delta.pack(machine.words, headers, bodies, bodies.copy(), *cache, 2)
     delta.apply(headers, bodies, machine.words)
     wire.settle(headers, machine.words, holes)
-    ranges.take(np.zeros(3, np.int64), 0, 12, 0, np.zeros(2, np.int64))
+    with Pagemap(os.getpid()) as pagemap:
+        pagemap.ranges(scan_of(0, 0))
     arrivals.arrive(headers, holes, np.zeros(51, np.int64))
     "localhost".encode("idna")  # loads the tables that the first look-up of a host needs
     policy.decide(policy.new_state(), policy.new_parameters(), None)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from migkit.errors import UsageError
 
-__all__ = ["Kernel", "callback", "compile_kernels", "inlined", "jit", "lean"]
+__all__ = ["Kernel", "callback", "compile_kernels", "foreign", "inlined", "jit", "lean"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,10 +28,9 @@ class Kernel:
     for speed.
     """
 
-    def __init__(self, function: Callable[..., Any], counted: bool = True, inlined: bool = False) -> None:
+    def __init__(self, function: Callable[..., Any], build: Callable[[Any], Any]) -> None:
         self.function = function
-        self.counted = counted
-        self.inlined = inlined
+        self.build = build
         self.__name__ = function.__name__
         self.__doc__ = function.__doc__
 
@@ -40,7 +40,7 @@ class Kernel:
 
 def jit(function: F) -> F:
     """Mark ``function`` as a kernel; it is compiled on its first call after :func:`compile_kernels`."""
-    return _kernel(function, counted=True)
+    return _kernel(function, _compiled)
 
 
 def lean(function: F) -> F:
@@ -49,18 +49,26 @@ def lean(function: F) -> F:
     Counting the references to each array argument of each call, in a way that is safe
     between threads, takes most of the time of small functions that call each other.
     """
-    return _kernel(function, counted=False)
+    return _kernel(function, partial(_compiled, counted=False))
 
 
 def inlined(function: F) -> F:
     """Mark a lean kernel that is compiled into its callers: passing arrays costs more than what it does."""
-    return _kernel(function, counted=False, inlined=True)
+    return _kernel(function, partial(_compiled, counted=False, inlined=True))
 
 
-def _kernel(function: F, *, counted: bool, inlined: bool = False) -> F:
+def foreign(result: str, *arguments: str) -> Callable[[F], F]:
+    """Mark what stands in for the C library's function of that name until kernels are compiled.
+
+    ``result`` and ``arguments`` are names of numba's types. The ``errno`` of the library's function is lost.
+    """
+    return lambda function: _kernel(function, partial(_linked, result=result, arguments=arguments))
+
+
+def _kernel(function: F, build: Callable[[F], Any]) -> F:
     if _compiling:
-        return _compiled(function, counted=counted, inlined=inlined)  # type: ignore[return-value]
-    kernel = Kernel(function, counted, inlined)
+        return build(function)
+    kernel = Kernel(function, build)
     _waiting.append(kernel)
     return kernel  # type: ignore[return-value]
 
@@ -75,9 +83,7 @@ def compile_kernels() -> None:
     _compiling = True
     if not _waiting:
         return
-    compiled = {
-        id(kernel): _compiled(kernel.function, counted=kernel.counted, inlined=kernel.inlined) for kernel in _waiting
-    }
+    compiled = {id(kernel): kernel.build(kernel.function) for kernel in _waiting}
     for name, module in list(sys.modules.items()):
         if name.startswith(__package__ or ""):
             for attribute, value in list(vars(module).items()):
@@ -141,7 +147,7 @@ def _with_compiled_names(function: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def _compiled(function: Callable[..., Any], *, counted: bool, inlined: bool) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], *, counted: bool = True, inlined: bool = False) -> Callable[..., Any]:
     """Return numba's dispatcher of ``function``.
 
     * ``cache``: a second process starts without compiling; of a user's helper there may be no file;
@@ -162,3 +168,14 @@ def _compiled(function: Callable[..., Any], *, counted: bool, inlined: bool) -> 
         lean["forceinline"] = True
     dispatcher: Callable[..., Any] = numba.njit(cache=ours, nogil=True, error_model="numpy", **lean)(function)
     return dispatcher
+
+
+def _linked(function: F, *, result: str, arguments: tuple[str, ...]) -> Any:
+    """Return the C library's function of that name for compiled code to call; it is looked up when that is loaded."""
+    from numba import types
+    from numba.core import config
+
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return function
+    signature = getattr(types, result)(*(getattr(types, argument) for argument in arguments))
+    return types.ExternalFunction(function.__name__, signature)

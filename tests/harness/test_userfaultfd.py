@@ -14,7 +14,7 @@ import pytest
 
 from migkit.errors import CapabilityError
 from migkit.harness import _linux, probe
-from migkit.harness.pagemap import Category, Pagemap, mappings
+from migkit.harness.pagemap import Category, Pagemap, mappings, scan_of
 from migkit.harness.ptrace import call_in, frozen
 from migkit.harness.userfaultfd import FAULT, Feature, Mode, Userfaultfd, create_descriptor
 from tests.conftest import require
@@ -87,10 +87,32 @@ def test_a_scan_that_fills_the_vector_goes_on(memory):
     memory[:: 2 * PAGE] = 1
     start = memory.ctypes.data
     with Pagemap(os.getpid()) as whole, Pagemap(os.getpid(), capacity_ranges=1) as one_by_one:
-        asked = (start, start + memory.size, Category.PRESENT)
-        ranges = whole.ranges(*asked, origin=start)
-        assert np.array_equal(one_by_one.ranges(*asked, origin=start), ranges)
+        scan = scan_of(start, start + memory.size, Category.PRESENT)
+        ranges = whole.ranges(scan, start)
+        assert np.array_equal(one_by_one.ranges(scan, start), ranges)
     assert (ranges // PAGE).tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_a_scan_protects_all_that_it_returns_in_many_calls(memory):
+    require(probe.probe("uffd-wp-async").available, probe.probe("uffd-wp-async").reason)
+    start = memory.ctypes.data
+    scan = scan_of(start, start + memory.size, protect=True)
+    asked = Feature.WP_ASYNC | Feature.WP_UNPOPULATED
+    with Userfaultfd.create(asked, user_mode_only=True) as uffd, Pagemap(os.getpid(), capacity_ranges=1) as pagemap:
+        uffd.register(start, memory.size, Mode.WRITE_PROTECT)
+        uffd.protect(start, memory.size)
+        memory[:: 2 * PAGE] = 1
+        assert pagemap.ranges(scan, start, 12).tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
+        assert pagemap.ranges(scan).size == 0
+        memory[2 * PAGE : 4 * PAGE] = 1
+        assert pagemap.ranges(scan, start, 12).tolist() == [[2, 4]]
+
+
+def test_a_scan_says_what_the_kernel_refuses(memory):
+    require(probe.probe("pagemap-scan").available, probe.probe("pagemap-scan").reason)
+    start = memory.ctypes.data
+    with Pagemap(os.getpid()) as pagemap, pytest.raises(PermissionError, match="PAGEMAP_SCAN: Operation not perm"):
+        pagemap.ranges(scan_of(start, start + memory.size, protect=True))
 
 
 def as_nobody(function: Callable[[], object]) -> str:
