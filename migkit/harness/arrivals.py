@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from migkit.harness import wire
+from migkit.harness import shortcut, wire
 from migkit.harness.attached import Attached
 from migkit.harness.connection import Connection
 from migkit.harness.userfaultfd import Feature, Mode, Userfaultfd
@@ -56,6 +56,7 @@ class Arrivals:
         self._runs = np.zeros(kernels.RUN_SLOTS * (wire.FRAME_PAGES + 1), np.int64)
         self._uffd = Userfaultfd(guest.take_uffd(), Feature.MISSING_SHMEM)
         self._uffd.register(guest.address, guest.memory_bytes, Mode.MISSING)
+        self._shortcut: shortcut.Demands | None = None
         self._answer_ns = _ANSWER_NS if preempt else 0
         self._waiting: dict[int, int] = {}
         self._latencies_ns: list[int] = []
@@ -68,6 +69,7 @@ class Arrivals:
         ConnectionLostError, WireError
             A connection failed, or nothing moved for ``patience_s``; what came before is in place.
         """
+        self._shortcut = self._find_shortcut(demands)
         self._ask(demands, list(self._waiting))
         poll = select.poll()
         for each in (main, demands, self._uffd):
@@ -79,7 +81,7 @@ class Arrivals:
             if self._uffd.fileno() in ready:
                 self._demand(demands)
             if demands.fileno() in ready:
-                self._place(demands.receiver.receive(wire.PAGES))
+                self._take(demands)
             elif main.fileno() in ready and self._uffd.fileno() not in ready:
                 self._place(main.receiver.receive(wire.PAGES))
             elif not ready and not held:
@@ -100,23 +102,43 @@ class Arrivals:
         self._uffd.unregister(self._guest.address, self._guest.memory_bytes)
         self._uffd.close()
 
-    def _demand(self, demands: Connection) -> None:
-        """Ask for the pages that the guest waits for; one that has come meanwhile only needs a wake."""
-        now = time.monotonic_ns()
-        wanted = []
-        for address in self._uffd.faults()["address"].tolist():
-            page = (address - self._guest.address) // PAGE_BYTES
-            if not self._absent[page]:
-                self._uffd.wake(self._address(page), PAGE_BYTES)
-            elif page not in self._waiting:
-                self._waiting[page] = now
-                wanted.append(page)
-        self._ask(demands, wanted)
+    def _find_shortcut(self, demands: Connection) -> shortcut.Demands | None:
+        if not shortcut.is_open(demands):
+            return None
+        return shortcut.Demands(demands, self._uffd, self._guest)
 
-    @staticmethod
-    def _ask(demands: Connection, pages: list[int]) -> None:
-        if pages:
+    def _demand(self, demands: Connection) -> None:
+        """Ask for the pages that the guest waits for."""
+        now = time.monotonic_ns()
+        pages = [(address - self._guest.address) // PAGE_BYTES for address in self._uffd.addresses()]
+        self._ask(demands, [page for page in pages if self._waits(page, now)])
+
+    def _waits(self, page: int, now: int) -> bool:
+        """Note that the guest waits for a page, and return whether that is new; one that has come needs a wake."""
+        if not self._absent[page]:
+            self._uffd.wake(self._address(page), PAGE_BYTES)
+            return False
+        if page in self._waiting:
+            return False
+        self._waiting[page] = now
+        return True
+
+    def _ask(self, demands: Connection, pages: list[int]) -> None:
+        if self._shortcut is not None and len(pages) == 1:
+            self._shortcut.ask(pages[0])
+        elif pages:
             demands.sender.blob(wire.DEMAND, np.array(pages, np.int64).tobytes())
+
+    def _take(self, demands: Connection) -> None:
+        """Place what comes over the connection of the demands."""
+        if self._shortcut is None or (page := self._shortcut.take()) < 0:
+            self._place(demands.receiver.receive(wire.PAGES))
+            return
+        self._left -= int(self._absent[page])
+        self._absent[page] = 0
+        if not self._shortcut.placed:
+            self._copy(page, 1, self._shortcut.body)
+        self._arrived()
 
     def _place(self, frame: Frame) -> None:
         wire.check_pages(frame, self._absent.size)

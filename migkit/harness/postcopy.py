@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from migkit.harness import wire
+from migkit.harness import shortcut, wire
 from migkit.harness.attached import Attached
 from migkit.harness.connection import Connection
 from migkit.harness.wire import Sender
@@ -69,6 +69,7 @@ class Pusher:
         self._guest = guest
         self._bitmap, self._holes, self._position = bitmap, holes, position
         self._headers, self._tally = np.zeros(wire.FRAME_PAGES, np.int64), np.zeros(2, np.int64)
+        self._shortcut: shortcut.Answers | None = None
         self._most = min(1 + prefetch_pages, wire.FRAME_PAGES)
         self._preempt = preempt
         self._calm_s = 0.0
@@ -102,6 +103,8 @@ class Pusher:
             A connection failed, or nothing moved for ``patience_s``.
         """
         self._window_s = time.monotonic()
+        answers = demands.sender if self._preempt else main.sender
+        self._shortcut = self._find_shortcut(demands, answers)
         poll = select.poll()
         poll.register(demands, select.POLLIN)
         while True:
@@ -117,7 +120,7 @@ class Pusher:
                 return
             if demands.fileno() in ready:
                 try:
-                    self._serve(demands, demands.sender if self._preempt else main.sender)
+                    self._serve(demands, answers)
                 except wire.ConnectionLostError:
                     if self.remaining:
                         raise
@@ -125,6 +128,12 @@ class Pusher:
             else:
                 self._push(main.sender)
                 pushed()
+
+    def _find_shortcut(self, demands: Connection, sender: Sender) -> shortcut.Answers | None:
+        if sender.packs or not shortcut.is_open(demands):
+            return None
+        pages = self._bitmap, self._holes, self._headers[: self._most], self._tally
+        return shortcut.Answers(demands, sender, self._guest, *pages)
 
     def _held_back_s(self) -> float:
         """Return how long it takes until the window has a quota again [s]; 0: it has one now."""
@@ -143,6 +152,14 @@ class Pusher:
     def _serve(self, demands: Connection, sender: Sender) -> None:
         """Send what is demanded, unless it is on its way, and absent neighbours behind it."""
         self._calm_s = time.monotonic() + _CALM_S
+        if self._shortcut is not None:
+            taken, sent_bytes = self._shortcut.answer()
+            if sent_bytes:
+                self._account(sent_bytes)
+            elif self._tally.any():
+                self._send(sender)
+            if taken:
+                return
         for page in demands.receiver.receive(wire.DEMAND).words.tolist():
             if not 0 <= page < self._bitmap.size:
                 raise wire.WireError(f"wire: a DEMAND frame names page {page}, beyond the guest's memory")
@@ -169,6 +186,9 @@ class Pusher:
 
     def _send(self, sender: Sender) -> None:
         full, zero = self._tally.tolist()
-        self._left_bytes -= sender.pages(self._guest.words, self._headers, full, zero, still=True)
-        self.remaining -= full + zero
+        self._account(sender.pages(self._guest.words, self._headers, full, zero, still=True))
+
+    def _account(self, sent_bytes: int) -> None:
+        self._left_bytes -= sent_bytes
+        self.remaining -= int(self._tally.sum())
         self.sent += self._tally

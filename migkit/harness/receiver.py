@@ -45,8 +45,12 @@ class Receiver:
 
     Attributes
     ----------
+    buffer
+        Words of the last frame, from its header on.
     bytes
         Received so far, headers included.
+    frames
+        Received so far.
     memory
         RAM of a guest that does not run yet: full pages are put in place there as they come, before their
         checksum is known; so a guest is lost that was sent in a frame which proves to be altered, and it
@@ -56,12 +60,12 @@ class Receiver:
     def __init__(self, sock: socket.socket, memory: Words | None = None) -> None:
         self._socket = sock
         self.memory = memory
-        self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 2, np.int64)
-        self._bytes = self._buffer.view(np.uint8).data
+        self.buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 2, np.int64)
+        self._bytes = self.buffer.view(np.uint8).data
         self._head, self._payload = self._bytes[: _HEADER.size], self._bytes[_HEADER.size :]
         self._expanded: Words = np.zeros(MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
         self._flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL
-        self._frames = 0
+        self.frames = 0
         self.bytes = 0
 
     def receive(self, *kinds: int) -> Frame:
@@ -79,12 +83,16 @@ class Receiver:
         self._fill(self._head)
         kind, count, length_bytes = self._header()
         frame = self._read(kind, count, length_bytes)
-        self._frames += 1
-        self.bytes += FRAME_BYTES + length_bytes
+        self.count()
         if kind == PACKED:
             frame = self._expand(frame)
         _expect(frame, kinds)
         return frame
+
+    def count(self) -> None:
+        """Count the frame whose header is in ``buffer``."""
+        self.frames += 1
+        self.bytes += FRAME_BYTES + int(self.buffer[HEADER_WORDS - 1])
 
     def _read(self, kind: int, count: int, length_bytes: int) -> Frame:
         """Return the frame whose header is in the buffer, when its checksum is right."""
@@ -95,7 +103,7 @@ class Receiver:
             return self._read_at_once(kind, count, head, length_bytes)
         self._fill(self._payload[: 8 * head])
         headers = self._words(0, 8 * head)
-        sum_ = int(wire.frame_sum(self._buffer, head, 8 * head))
+        sum_ = int(wire.frame_sum(self.buffer, head, 8 * head))
         placed_bytes = 0
         for place in self._places(headers, length_bytes):
             self._fill(place.view(np.uint8).data)
@@ -110,13 +118,13 @@ class Receiver:
         """Return a short frame no page of which is put in place, its payload read and summed up in one go."""
         self._fill(self._payload[: length_bytes + SUM_BYTES])
         said = self._said(length_bytes)
-        sum_ = int(wire.frame_sum(self._buffer, head, length_bytes))
+        sum_ = int(wire.frame_sum(self.buffer, head, length_bytes))
         self._check(kind, sum_, said)
         return Frame(kind, count, self._payload[:length_bytes], self._words(0, length_bytes), sum_)
 
     def _check(self, kind: int, sum_: int, said: int) -> None:
         if sum_ != said:
-            raise WireError(f"wire: the checksum of {KINDS[kind]} frame {self._frames} is wrong; data was altered")
+            raise WireError(f"wire: the checksum of {KINDS[kind]} frame {self.frames} is wrong; data was altered")
 
     def _take(self, first: int, end: int, sum_: int) -> tuple[int, int]:
         """Read the payload between two bytes, a chunk at a time; return its checksum, and the one that follows it."""
@@ -136,7 +144,7 @@ class Receiver:
 
     def _words(self, first: int, end: int) -> Words:
         """Return the words that hold the payload between two bytes, the first of which begins a word."""
-        return self._buffer[HEADER_WORDS + first // 8 : HEADER_WORDS + -(-end // 8)]
+        return self.buffer[HEADER_WORDS + first // 8 : HEADER_WORDS + -(-end // 8)]
 
     def _places(self, headers: Words, length_bytes: int) -> list[Words]:
         """Return where in the memory full pages go, a chunk at a time; nothing when they are too scattered."""
@@ -174,8 +182,8 @@ class Receiver:
             )
         if kind not in KINDS:
             raise WireError(f"wire: frame kind {kind} is not known")
-        if sequence != self._frames:
-            raise WireError(f"wire: frame {sequence} came where {self._frames} was due")
+        if sequence != self.frames:
+            raise WireError(f"wire: frame {sequence} came where {self.frames} was due")
         if not (0 <= length_bytes <= MAX_PAYLOAD_BYTES and 0 <= count <= FRAME_PAGES):
             raise WireError(f"wire: a frame of {length_bytes} B and {count} pages is too long")
         return kind, count, length_bytes

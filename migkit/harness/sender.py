@@ -44,6 +44,8 @@ class Sender:
 
     Attributes
     ----------
+    buffer
+        Words of a frame, from its header on.
     bytes
         Sent so far, headers included.
     frames
@@ -58,9 +60,9 @@ class Sender:
         self._socket = sock
         self._codec = codec
         self._magic = magic(version)
-        self._buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 2, np.int64)
-        self._bytes = self._buffer.view(np.uint8).data
-        self._payload = self._buffer[HEADER_WORDS:]
+        self.buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 2, np.int64)
+        self._bytes = self.buffer.view(np.uint8).data
+        self._payload = self.buffer[HEADER_WORDS:]
         self._more = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_MORE
         self.bytes = 0
         self.frames = 0
@@ -75,6 +77,22 @@ class Sender:
         """Send a frame with these bytes."""
         self._fill(0, data)
         self._send(kind, 0, len(data))
+
+    def fileno(self) -> int:
+        """Return the descriptor of the connection."""
+        return self._socket.fileno()
+
+    @property
+    def packs(self) -> bool:
+        """Whether pages may be sent as something else than they are."""
+        return self._codec is not None or self.differences is not None
+
+    def resume(self, sent_bytes: int) -> int:
+        """Send what is left of the frame of whole words that is complete in ``buffer``; return the bytes of it."""
+        kind, length_bytes = int(self.buffer[0]) >> 32, int(self.buffer[HEADER_WORDS - 1])
+        if sent_bytes < FRAME_BYTES + length_bytes:
+            self._write(self._bytes[sent_bytes : FRAME_BYTES + length_bytes])
+        return self._count(kind, length_bytes, int(self.buffer[HEADER_WORDS + length_bytes // 8]))
 
     def absent(self, bitmap: np.ndarray) -> None:
         """Send which pages are absent where, one byte a page."""
@@ -98,7 +116,7 @@ class Sender:
             return self._send_copied(memory, headers, zero)
         length_bytes = full * wire.FULL_BYTES + zero * wire.ZERO_BYTES
         self._begin(PAGES, headers.size, length_bytes)
-        sum_ = int(wire.frame_sum(self._buffer, headers.size, 8 * headers.size))
+        sum_ = int(wire.frame_sum(self.buffer, headers.size, 8 * headers.size))
         self._write(self._bytes[: 8 * (HEADER_WORDS + headers.size)], self._more)
         pieces = in_place(memory, headers, full, _STILL_CHUNK_PAGES) if still else []
         sum_ = self._write_in_place(pieces, sum_) if pieces else self._write_copies(memory, headers, sum_)
@@ -133,7 +151,7 @@ class Sender:
     def _fill(self, word: int, data: bytes) -> None:
         """Put these bytes at a word of the payload; what is left of the last one is zero."""
         first = HEADER_WORDS + word
-        self._buffer[first + len(data) // 8] = 0
+        self.buffer[first + len(data) // 8] = 0
         self._bytes[8 * first : 8 * first + len(data)] = data
 
     def _write_in_place(self, pieces: Iterable[Words], sum_: int) -> int:
@@ -154,7 +172,7 @@ class Sender:
     def _send(self, kind: int, count: int, length_bytes: int) -> int:
         """Send the payload that is in the buffer."""
         self._begin(kind, count, length_bytes)
-        sum_ = int(wire.frame_sum(self._buffer, count if kind == PAGES else 0, length_bytes))
+        sum_ = int(wire.frame_sum(self.buffer, count if kind == PAGES else 0, length_bytes))
         return self._finish(kind, length_bytes, 0, 8 * HEADER_WORDS + length_bytes, sum_)
 
     def _begin(self, kind: int, count: int, length_bytes: int) -> None:
@@ -166,6 +184,9 @@ class Sender:
         end = first + left_bytes
         self._bytes[end : end + SUM_BYTES] = sum_.to_bytes(SUM_BYTES, "little")
         self._write(self._bytes[first : end + SUM_BYTES])
+        return self._count(kind, length_bytes, sum_)
+
+    def _count(self, kind: int, length_bytes: int, sum_: int) -> int:
         if kind in (PAGES, PACKED):
             self.checksum = (self.checksum + sum_) & wire.CHECKSUM_MASK
         self.bytes += FRAME_BYTES + length_bytes

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import enum
 import os
+import struct
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from migkit.errors import CapabilityError
 from migkit.harness import _linux
 
-__all__ = ["FAULT", "Feature", "Mode", "Userfaultfd", "create_descriptor", "why_unavailable"]
+__all__ = ["FAULT", "UFFDIO_COPY", "Feature", "Mode", "Userfaultfd", "create_descriptor", "why_unavailable"]
 
 USER_MODE_ONLY: Final = 1
 _DEVICE: Final = Path("/dev/userfaultfd")
@@ -38,6 +39,7 @@ FAULT: Final = np.dtype(
         "itemsize": 32,
     }
 )
+_WHERE: Final = struct.Struct("<B15xQ8x")  # of FAULT: event, address
 
 
 class Feature(enum.IntFlag):
@@ -106,7 +108,7 @@ _UFFDIO_API: Final = _linux.iowr(_API, 0x3F, ctypes.sizeof(_Api))
 _UFFDIO_REGISTER: Final = _linux.iowr(_API, 0x00, ctypes.sizeof(_RangeModeResult))
 _UFFDIO_UNREGISTER: Final = _linux.iowr(_API, 0x01, ctypes.sizeof(_Range), direction=2)
 _UFFDIO_WAKE: Final = _linux.iowr(_API, 0x02, ctypes.sizeof(_Range), direction=2)
-_UFFDIO_COPY: Final = _linux.iowr(_API, 0x03, ctypes.sizeof(_Copy))
+UFFDIO_COPY: Final = _linux.iowr(_API, 0x03, ctypes.sizeof(_Copy))
 _UFFDIO_ZEROPAGE: Final = _linux.iowr(_API, 0x04, ctypes.sizeof(_RangeModeResult))
 _UFFDIO_WRITEPROTECT: Final = _linux.iowr(_API, 0x06, ctypes.sizeof(_RangeMode))
 _UFFDIO_CONTINUE: Final = _linux.iowr(_API, 0x07, ctypes.sizeof(_RangeModeResult))
@@ -199,7 +201,7 @@ class Userfaultfd:
             The address space is changing; try again.
         """
         argument = _Copy(target, source, length_bytes, 2 if protected else 0, 0)
-        _linux.ioctl(self._descriptor, _UFFDIO_COPY, argument, "userfaultfd copy")
+        _linux.ioctl(self._descriptor, UFFDIO_COPY, argument, "userfaultfd copy")
         return int(argument.copied)
 
     def zero(self, start: int, length_bytes: int) -> int:
@@ -220,12 +222,18 @@ class Userfaultfd:
 
     def faults(self) -> npt.NDArray[np.void]:
         """Return the page faults that wait, of type :data:`FAULT`; empty when there is none."""
-        try:
-            data = os.read(self._descriptor, _EVENTS_PER_READ * FAULT.itemsize)
-        except BlockingIOError:
-            data = b""
-        events: npt.NDArray[np.void] = np.frombuffer(data, FAULT)
+        events: npt.NDArray[np.void] = np.frombuffer(self._read(), FAULT)
         return np.compress(events["event"] == _EVENT_PAGEFAULT, events)
+
+    def addresses(self) -> list[int]:
+        """Return where the page faults that wait are; takes a fraction of the time of :meth:`faults`."""
+        return [address for event, address in _WHERE.iter_unpack(self._read()) if event == _EVENT_PAGEFAULT]
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._descriptor, _EVENTS_PER_READ * FAULT.itemsize)
+        except BlockingIOError:
+            return b""
 
 
 def create_descriptor(*, user_mode_only: bool = False) -> int:

@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from migkit.harness.pagemap import Pagemap, scan_of
-from migkit.kernels import arrivals, delta, policy, wire
+from migkit.kernels import arrivals, delta, policy, shortcut, wire
 from migkit.kernels._jit import compile_kernels
 from migkit.scenario import DirtyClass, Guest
 
@@ -39,6 +39,9 @@ def warm_up() -> None:
     with Pagemap(os.getpid()) as pagemap:
         pagemap.ranges(scan_of(0, 0))
     arrivals.arrive(headers, holes, np.zeros(51, np.int64))
+    shortcut.ask(-1, bodies, 0, 0, 0)
+    shortcut.take(-1, bodies, 0, 0, 16, -1, 0, np.zeros(5, np.int64), 0)
+    shortcut.answer(-1, bodies, 0, 0, machine.words, bitmap, holes, headers, tally, -1, bodies, 0, 0)
     "localhost".encode("idna")  # loads the tables that the first look-up of a host needs
     policy.decide(policy.new_state(), policy.new_parameters(), None)
     machine.close()

@@ -1,0 +1,132 @@
+"""The shortcut of pages on demand, where connections are plain and kernels compiled.
+
+What :mod:`migkit.kernels.shortcut` takes and sends counts here as what :class:`Receiver` and :class:`Sender`
+take and send, and what it leaves is theirs.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from migkit.harness import wire
+from migkit.harness.attached import Attached
+from migkit.harness.connection import Connection
+from migkit.harness.frame import magic
+from migkit.harness.userfaultfd import UFFDIO_COPY, Userfaultfd
+from migkit.harness.wire import Sender
+from migkit.kernels import shortcut as kernels
+from migkit.kernels._jit import are_compiled
+from migkit.units import PAGE_BYTES
+
+__all__ = ["Answers", "Demands", "is_open"]
+
+_DEMAND: Final = magic() | wire.DEMAND << 32
+_PAGES: Final = magic() | wire.PAGES << 32
+_PLACE_WORDS: Final = 5
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def is_open(connection: Connection) -> bool:
+    """Say whether compiled code may read and write this connection."""
+    return are_compiled() and not isinstance(connection.socket, ssl.SSLSocket)
+
+
+class Demands:
+    """The destination's end: a demand goes, a page comes and is placed.
+
+    Parameters
+    ----------
+    connection
+        Of the demands.
+    uffd
+        Of the guest.
+    guest
+        Where the page goes.
+    """
+
+    def __init__(self, connection: Connection, uffd: Userfaultfd, guest: Attached) -> None:
+        self._sender, self._receiver = connection.sender, connection.receiver
+        self._descriptor, self._uffd = connection.fileno(), uffd.fileno()
+        self._address, self._pages = guest.address, guest.memory_bytes // PAGE_BYTES
+        self._place = np.zeros(_PLACE_WORDS, np.int64)
+
+    def ask(self, page: int) -> None:
+        """Demand a page."""
+        sender = self._sender
+        sender.resume(kernels.ask(self._descriptor, sender.buffer, _DEMAND, sender.frames, page))
+
+    def take(self) -> int:
+        """Return the page that came; -1: what did is left to the receiver."""
+        page = kernels.take(
+            self._descriptor,
+            self._receiver.buffer,
+            _PAGES,
+            self._receiver.frames,
+            self._pages,
+            self._uffd,
+            UFFDIO_COPY,
+            self._place,
+            self._address,
+        )
+        if page >= 0:
+            self._receiver.count()
+        return int(page)
+
+    @property
+    def placed(self) -> bool:
+        """Whether the page that came is in its place."""
+        return int(self._place[-1]) == PAGE_BYTES
+
+    @property
+    def body(self) -> int:
+        """Where the page that came is in this process, until the next one."""
+        return int(self._place[1])
+
+
+class Answers:
+    """The source's end: from a demand to the page.
+
+    Parameters
+    ----------
+    demands
+        Where they come.
+    sender
+        Of the pages.
+    guest, bitmap, holes, headers, tally
+        As :func:`migkit.kernels.wire.select` takes them.
+    """
+
+    def __init__(
+        self,
+        demands: Connection,
+        sender: Sender,
+        guest: Attached,
+        bitmap: Bytes,
+        holes: Bytes,
+        headers: npt.NDArray[np.int64],
+        tally: npt.NDArray[np.int64],
+    ) -> None:
+        self._descriptor, self._receiver, self._sender = demands.fileno(), demands.receiver, sender
+        self._pages = guest.words, bitmap, holes, headers, tally
+
+    def answer(self) -> tuple[bool, int]:
+        """Return whether a demand was taken, and the bytes of the answer; 0: what was selected is still to send."""
+        taken, sent_bytes = kernels.answer(
+            self._descriptor,
+            self._receiver.buffer,
+            _DEMAND,
+            self._receiver.frames,
+            *self._pages,
+            self._sender.fileno(),
+            self._sender.buffer,
+            _PAGES,
+            self._sender.frames,
+        )
+        if taken:
+            self._receiver.count()
+        return bool(taken), self._sender.resume(sent_bytes) if sent_bytes else 0
