@@ -105,7 +105,7 @@ class Arrivals:
     def _find_shortcut(self, demands: Connection) -> shortcut.Demands | None:
         if not shortcut.is_open(demands):
             return None
-        return shortcut.Demands(demands, self._uffd, self._guest)
+        return shortcut.Demands(demands, self._uffd, self._guest.address, self._absent.size)
 
     def _demand(self, demands: Connection) -> None:
         """Ask for the pages that the guest waits for."""

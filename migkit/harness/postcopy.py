@@ -132,8 +132,8 @@ class Pusher:
     def _find_shortcut(self, demands: Connection, sender: Sender) -> shortcut.Answers | None:
         if sender.packs or not shortcut.is_open(demands):
             return None
-        pages = self._bitmap, self._holes, self._headers[: self._most], self._tally
-        return shortcut.Answers(demands, sender, self._guest, *pages)
+        pages = self._guest.words, self._bitmap, self._holes, self._headers[: self._most], self._tally
+        return shortcut.Answers(demands, sender, pages)
 
     def _held_back_s(self) -> float:
         """Return how long it takes until the window has a quota again [s]; 0: it has one now."""
@@ -152,20 +152,25 @@ class Pusher:
     def _serve(self, demands: Connection, sender: Sender) -> None:
         """Send what is demanded, unless it is on its way, and absent neighbours behind it."""
         self._calm_s = time.monotonic() + _CALM_S
-        if self._shortcut is not None:
-            taken, sent_bytes = self._shortcut.answer()
-            if sent_bytes:
-                self._account(sent_bytes)
-            elif self._tally.any():
-                self._send(sender)
-            if taken:
-                return
+        if self._is_answered(sender):
+            return
         for page in demands.receiver.receive(wire.DEMAND).words.tolist():
             if not 0 <= page < self._bitmap.size:
                 raise wire.WireError(f"wire: a DEMAND frame names page {page}, beyond the guest's memory")
             if self._bitmap[page]:
                 self._select(page, page + self._most, 0, self._most, math.inf)
                 self._send(sender)
+
+    def _is_answered(self, sender: Sender) -> bool:
+        """Send what the next demand asks for the short way, if that is open; say whether it was one for it."""
+        if self._shortcut is None:
+            return False
+        taken, sent_bytes = self._shortcut.answer()
+        if sent_bytes:
+            self._account(sent_bytes)
+        elif self._tally.any():
+            self._send(sender)
+        return taken
 
     def _select(self, first: int, end: int, position: int, most: int, budget_bytes: float) -> int:
         """Take up to ``most`` pages between two from a position on, both counted from the first."""

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from migkit.harness import wire
-from migkit.harness.attached import Attached
 from migkit.harness.connection import Connection
 from migkit.harness.frame import magic
 from migkit.harness.userfaultfd import UFFDIO_COPY, Userfaultfd
@@ -29,6 +28,7 @@ _PAGES: Final = magic() | wire.PAGES << 32
 _PLACE_WORDS: Final = 5
 
 Bytes = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.int64]
 
 
 def is_open(connection: Connection) -> bool:
@@ -45,14 +45,14 @@ class Demands:
         Of the demands.
     uffd
         Of the guest.
-    guest
-        Where the page goes.
+    address, pages
+        Where its memory begins in its process, and how many there are.
     """
 
-    def __init__(self, connection: Connection, uffd: Userfaultfd, guest: Attached) -> None:
+    def __init__(self, connection: Connection, uffd: Userfaultfd, address: int, pages: int) -> None:
         self._sender, self._receiver = connection.sender, connection.receiver
         self._descriptor, self._uffd = connection.fileno(), uffd.fileno()
-        self._address, self._pages = guest.address, guest.memory_bytes // PAGE_BYTES
+        self._address, self._pages = address, pages
         self._place = np.zeros(_PLACE_WORDS, np.int64)
 
     def ask(self, page: int) -> None:
@@ -97,22 +97,13 @@ class Answers:
         Where they come.
     sender
         Of the pages.
-    guest, bitmap, holes, headers, tally
-        As :func:`migkit.kernels.wire.select` takes them.
+    pages
+        Memory, bitmap, holes, headers and tally, as :func:`migkit.kernels.wire.select` takes them.
     """
 
-    def __init__(
-        self,
-        demands: Connection,
-        sender: Sender,
-        guest: Attached,
-        bitmap: Bytes,
-        holes: Bytes,
-        headers: npt.NDArray[np.int64],
-        tally: npt.NDArray[np.int64],
-    ) -> None:
+    def __init__(self, demands: Connection, sender: Sender, pages: tuple[Words, Bytes, Bytes, Words, Words]) -> None:
         self._descriptor, self._receiver, self._sender = demands.fileno(), demands.receiver, sender
-        self._pages = guest.words, bitmap, holes, headers, tally
+        self._pages = pages
 
     def answer(self) -> tuple[bool, int]:
         """Return whether a demand was taken, and the bytes of the answer; 0: what was selected is still to send."""

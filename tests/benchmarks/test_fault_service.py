@@ -18,7 +18,7 @@ MIB = 1 << 20
 PAGE = 4096
 TRIPS = 2000
 RUNS = 6
-MOST = 6.0  # 3 is the aim, 2.5 to 3.5 were measured; shared machines add noise
+MOST = 3.0  # 1.2 to 1.7 were measured
 
 
 def round_trip_s():
@@ -79,11 +79,11 @@ def test_fault_service_as_a_multiple_of_a_round_trip_with_its_copy(record_proper
     with Nursery() as nursery:
         pairs = [(*fault_service_s(nursery, seed), round_trip_s()) for seed in range(RUNS)]
     service_s, push, trip_s = (np.array(column) for column in zip(*pairs, strict=True))
-    ratio = float(service_s.min() / trip_s.min())
+    ratio = float(np.median(service_s) / np.median(trip_s))
     record_property("ratio", ratio)
     print(
         f"fault service {np.median(service_s) * 1e6:.0f} us, round trip and copy {np.median(trip_s) * 1e6:.0f} us, "
-        f"ratio of the quietest runs {ratio:.1f} (each run: {', '.join(f'{r:.1f}' for r in service_s / trip_s)}); "
+        f"ratio {ratio:.1f} (each run: {', '.join(f'{r:.1f}' for r in service_s / trip_s)}); "
         f"push {np.median(push) / 1e6:.0f} MB/s"
     )
     assert ratio <= MOST
