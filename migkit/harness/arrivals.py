@@ -4,7 +4,8 @@ The absent pages are taken out of its memory, which is registered with a userfau
 mode. Whoever touches one too early waits until it is there: it is demanded at once, and comes over
 a connection of its own. While the guest waits, nothing else is taken in, and this process does not
 sleep: to wake it takes as long as the answer is on its way. What does not come soon is on its way among
-what is pushed, so that is taken in again; always, where demanded pages come among those.
+what is pushed, so that is taken in again; always, where demanded pages come among those. Compiled code sends
+a demand and places its page where it can (:mod:`migkit.harness.shortcut`).
 """
 
 from __future__ import annotations
