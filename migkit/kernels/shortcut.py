@@ -24,6 +24,7 @@ _DROP: Final = 0x20 | _NOW  # MSG_TRUNC
 _SEND: Final = 0x4000 | _NOW  # MSG_NOSIGNAL
 _PAGE_SHIFT: Final = 12
 
+
 @foreign("intp", "intc", "uintp", "uintp", "intc")
 def recv(descriptor: int, address: int, size: int, flags: int) -> int:
     """Fail: plain Python leaves every frame to the usual way."""
