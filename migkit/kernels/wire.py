@@ -147,14 +147,17 @@ def checksum(words: np.ndarray, start: int) -> int:
         block = words[first : first + 512]
         low = 0
         high = 0
-        weighted = 0
+        weighted_low = 0
+        weighted_high = 0
         for i in range(block.size):
             a = block[i] & _LOW
             b = (block[i] >> 32) & _LOW
+            weight = (i + 1) & _LOW  # masked, so that the compiler sees two factors of 32 bits: half of the time
             low += a
             high += b
-            weighted += (i + 1) * (a + (b << 1))
-        total = _chain(_chain(_chain(total, low), high), weighted)
+            weighted_low += weight * a
+            weighted_high += weight * b
+        total = _chain(_chain(_chain(total, low), high), weighted_low + (weighted_high << 1))
     return total
 
 
