@@ -118,8 +118,13 @@ class Sender:
         self._begin(PAGES, headers.size, length_bytes)
         sum_ = int(wire.frame_sum(self.buffer, headers.size, 8 * headers.size))
         self._write(self._bytes[: 8 * (HEADER_WORDS + headers.size)], self._more)
-        pieces = in_place(memory, headers, full, _STILL_CHUNK_PAGES) if still else []
-        sum_ = self._write_in_place(pieces, sum_) if pieces else self._write_copies(memory, headers, sum_)
+        pieces = in_place(memory, headers, full, _STILL_CHUNK_PAGES if still else CHUNK_PAGES)
+        if still and pieces:
+            sum_ = self._write_in_place(pieces, sum_)
+        elif pieces:
+            sum_ = self._write_copies(pieces, sum_)
+        else:
+            sum_ = self._write_gathered(memory, headers, sum_)
         self._payload[: -(-zero // 8)] = 0
         sum_ = int(wire.checksum(self._payload[: -(-zero // 8)], sum_))
         return self._finish(PAGES, length_bytes, 8 * HEADER_WORDS, zero, sum_)
@@ -165,8 +170,17 @@ class Sender:
             sum_ = int(wire.checksum(piece, sum_))
         return sum_
 
-    def _write_copies(self, memory: Words, headers: Words, sum_: int) -> int:
-        """Send copies of pages, which the guest may be writing, a chunk at a time; return the checksum."""
+    def _write_copies(self, pieces: Iterable[Words], sum_: int) -> int:
+        """Send copies of pages, which the guest may be writing, a piece at a time; return the checksum."""
+        for piece in pieces:
+            copy = self._payload[FRAME_PAGES : FRAME_PAGES + piece.size]
+            copy[:] = piece
+            sum_ = int(wire.checksum(copy, sum_))
+            self._write(copy.view(np.uint8).data, self._more)
+        return sum_
+
+    def _write_gathered(self, memory: Words, headers: Words, sum_: int) -> int:
+        """Send copies of pages that are scattered, a chunk at a time; return the checksum."""
         chunk = self._payload[FRAME_PAGES : FRAME_PAGES + CHUNK_PAGES * wire.PAGE_WORDS]
         for first in range(0, headers.size, CHUNK_PAGES):
             words, sum_ = wire.gather(memory, headers[first : first + CHUNK_PAGES], chunk, sum_)
