@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import struct
+import time
 from typing import Final
 
 import numpy as np
@@ -33,6 +35,7 @@ from migkit.units import PAGE_BYTES
 
 __all__ = ["Receiver"]
 
+_POLL_NS: Final = 100_000  # about what it takes to fall asleep and be woken, on a virtual machine
 _CHUNK_BYTES: Final = CHUNK_PAGES * PAGE_BYTES
 _HEADER: Final = struct.Struct(f"<{HEADER_WORDS}q")
 _MAGIC: Final = magic()
@@ -64,7 +67,9 @@ class Receiver:
         self._bytes = self.buffer.view(np.uint8).data
         self._head, self._payload = self._bytes[: _HEADER.size], self._bytes[_HEADER.size :]
         self._expanded: Words = np.zeros(MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
-        self._flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL
+        encrypted = isinstance(sock, ssl.SSLSocket)
+        self._flags = 0 if encrypted else socket.MSG_WAITALL
+        self._polls = not encrypted and len(os.sched_getaffinity(0)) > 1
         self.frames = 0
         self.bytes = 0
 
@@ -192,12 +197,24 @@ class Receiver:
         """Read exactly as many bytes as it takes."""
         while target:
             try:
-                got = self._socket.recv_into(target, len(target), self._flags)
+                got = self._poll(target) if self._polls else None
+                if got is None:
+                    got = self._socket.recv_into(target, len(target), self._flags)
             except OSError as error:
                 raise lost("receiving", error) from error
             if not got:
                 raise ConnectionLostError("connection: closed by the other side")
             target = target[got:]
+
+    def _poll(self, target: memoryview) -> int | None:
+        """Read what is there, or comes before one would have slept and woken; return how much, None: nothing came."""
+        end_ns = time.monotonic_ns() + _POLL_NS
+        while True:
+            try:
+                return self._socket.recv_into(target, len(target), socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                if time.monotonic_ns() >= end_ns:
+                    return None
 
 
 def _expect(frame: Frame, kinds: tuple[int, ...]) -> None:

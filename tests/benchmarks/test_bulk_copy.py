@@ -5,6 +5,7 @@ import math
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
 from migkit.harness import run as runs
@@ -16,8 +17,8 @@ from tests.conftest import require
 pytestmark = [pytest.mark.benchmark, pytest.mark.live]
 MIB = 1 << 20
 MEMORY_BYTES = 256 * MIB
-TURNS = 6
-SHARE = 0.45  # 0.7 is the aim, 0.57 to 0.68 were measured; shared machines add noise
+TURNS = 9
+SHARE = 0.7
 
 
 @pytest.fixture(scope="module")
@@ -61,27 +62,28 @@ def precopy_bytes_per_s(nursery):
     return outcome.transferred_bytes / outcome.total_time_s
 
 
-def best(ours, theirs):
-    """Return the best of turns taken alternately: what else runs on the machine only ever adds time."""
-    return (max(column) for column in zip(*((ours(), theirs()) for _ in range(TURNS)), strict=True))
+def turns(ours, theirs):
+    """Return the medians of turns taken alternately, and that of the ratios of neighbours."""
+    pairs = np.array([(ours(), theirs()) for _ in range(TURNS)])
+    return *np.median(pairs, axis=0), np.median(pairs[:, 0] / pairs[:, 1])
 
 
 def test_bulk_copy_reaches_its_share_of_iperf3(nursery, record_property):
     require(shutil.which("iperf3"), "no iperf3; apt-get install iperf3")
-    ours, theirs = best(lambda: bulk_bytes_per_s(nursery), iperf3_bytes_per_s)
+    ours, theirs, ratio = turns(lambda: bulk_bytes_per_s(nursery), iperf3_bytes_per_s)
     record_property("goodput_bytes_per_s", ours)
     record_property("iperf3_bytes_per_s", theirs)
-    print(f"bulk copy {ours / 1e9:.2f} GB/s, iperf3 {theirs / 1e9:.2f} GB/s, ratio {ours / theirs:.2f}")
-    assert ours / theirs >= SHARE
+    print(f"bulk copy {ours / 1e9:.2f} GB/s, iperf3 {theirs / 1e9:.2f} GB/s, ratio {ratio:.2f}")
+    assert ratio >= SHARE
 
 
 @pytest.mark.verification
 def test_precopy_of_an_idle_guest_is_faster_than_qemus(nursery, tmp_path, record_property):
     require(shutil.which("qemu-system-x86_64"), "no qemu-system-x86_64; apt-get install qemu-system-x86")
-    ours, theirs = best(
+    ours, theirs, ratio = turns(
         lambda: precopy_bytes_per_s(nursery), lambda: virtual_machine.bytes_per_s(tmp_path, MEMORY_BYTES)
     )
     record_property("goodput_bytes_per_s", ours)
     record_property("qemu_bytes_per_s", theirs)
-    print(f"pre-copy {ours / 1e9:.2f} GB/s, QEMU {theirs / 1e9:.2f} GB/s, ratio {ours / theirs:.2f}")
-    assert ours > theirs
+    print(f"pre-copy {ours / 1e9:.2f} GB/s, QEMU {theirs / 1e9:.2f} GB/s, ratio {ratio:.2f}")
+    assert ratio > 1.0
