@@ -49,6 +49,7 @@ class Process:
         self._nursery = nursery
         self._pidfd = os.pidfd_open(pid)
         self._status: int | None = None
+        self._used = 0.0, 0
 
     @property
     def alive(self) -> bool:
@@ -56,14 +57,14 @@ class Process:
         return self._status is None and not select.select([self._pidfd], [], [], 0.0)[0]
 
     def used(self) -> tuple[float, int]:
-        """Return the processor time that it used [s] and the memory that it holds [B]; zeros when it is gone."""
-        try:
+        """Return the processor time used [s] and the memory held [B]; as last seen when it has ended."""
+        with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(self.pid)
             with process.oneshot():
-                times = process.cpu_times()
-                return times.user + times.system, process.memory_info().rss
-        except psutil.NoSuchProcess:
-            return 0.0, 0
+                times, held_bytes = process.cpu_times(), process.memory_info().rss
+            if held_bytes:  # one that has ended holds none, until it is reaped
+                self._used = times.user + times.system, held_bytes
+        return self._used
 
     def wait(self, timeout_s: float | None = None) -> int | None:
         """Return its exit code (negative: the signal that ended it), or None when it has not ended in time."""

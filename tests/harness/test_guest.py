@@ -45,3 +45,12 @@ def test_who_waits_for_an_operation_may_be_gone_before_it_comes(guest):
     while (report := guest.channel.ask({"do": "report"}))["running"]:
         continue
     assert report["operations"] >= 20
+
+
+def test_what_a_process_used_is_known_after_its_end(guest):
+    cpu_s, held_bytes = guest.process.used()
+    assert held_bytes > 0
+    guest.process.signal(signal.SIGKILL)
+    while guest.process.alive:
+        continue
+    assert guest.process.used() == (pytest.approx(cpu_s, abs=0.1), held_bytes)
