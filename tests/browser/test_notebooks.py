@@ -12,6 +12,8 @@ START_MS = 90_000
 LISTENS = """() => [...jupyterapp.shell.widgets("main")].some(
     (panel) => "jupyter.widget" in (panel.context?.sessionContext?.session?.kernel?._targetRegistry ?? {}))"""
 
+SAVED = '() => ![...jupyterapp.shell.widgets("main")].some((panel) => panel.context?.model?.dirty)'
+
 
 @pytest.fixture
 def complaints(page, lab):
@@ -75,7 +77,7 @@ def test_a_moved_slider_moves_the_drawn_path_and_a_reload_keeps_it(page, lab, co
     assert moved[1:] == shown[1:]
 
     page.keyboard.press("Control+s")
-    expect(page.locator(".jp-NotebookPanel")).to_be_visible()
+    page.wait_for_function(SAVED, timeout=START_MS)
     _open(page, lab, notebook)
     expect(_path(page)).to_be_attached(timeout=START_MS)
     expect(_path(page)).not_to_have_attribute("d", first)
