@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -115,10 +116,7 @@ def test_scan_stays_close_to_a_bare_loop(writer, tmp_path, dirty_pages, record_p
 
 
 def measured(writer: Writer, tracker: Tracker, bare: BareLoop, dirty_pages: int) -> float:
-    """Return the ratio of the shortest scans of many taken in turn, each side first in every other turn.
-
-    The shortest, since what else runs on the machine only ever adds time; the first turn warms up.
-    """
+    """Return the median ratio of scans taken in turn, each side first in every other; the first turn warms up."""
     scans: list[tuple[Scan, list[float]]] = [(partial(collect, tracker), []), (bare.scan, [])]
     for repeat in range(REPEATS + 1):
         for scan, elapsed_s in scans if repeat % 2 else reversed(scans):
@@ -126,8 +124,8 @@ def measured(writer: Writer, tracker: Tracker, bare: BareLoop, dirty_pages: int)
             scan_s, pages = scan()
             assert pages == dirty_pages
             elapsed_s.append(scan_s)
-    ours_s, bare_s = (min(elapsed_s[1:]) for _, elapsed_s in scans)
-    return ours_s / bare_s
+    (_, ours_s), (_, bare_s) = scans
+    return statistics.median(ours / bare for ours, bare in zip(ours_s[1:], bare_s[1:], strict=True))
 
 
 def collect(tracker: Tracker) -> tuple[float, int]:
