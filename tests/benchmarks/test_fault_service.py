@@ -18,7 +18,7 @@ MIB = 1 << 20
 PAGE = 4096
 TRIPS = 2000
 RUNS = 6
-MOST = 3.0  # 1.3 was measured; single runs 1.0 to 1.7
+MOST = 3.0  # 1.1 to 1.3 were measured; single runs 0.9 to 1.8
 
 
 def round_trip_s():
