@@ -25,7 +25,7 @@ __all__ = [
     "Frame",
     "WireError",
     "check_pages",
-    "in_place",
+    "long_runs",
     "magic",
     "page_ranges",
     "tally",
@@ -124,17 +124,11 @@ def page_ranges(frame: Frame, pages: int) -> Words:
     return ranges
 
 
-def in_place(memory: Words, headers: Words, full: int, chunk_pages: int = CHUNK_PAGES) -> list[Words]:
-    """Return where in memory the full pages of a frame are, a chunk at a time; none when they are too scattered."""
+def long_runs(headers: Words, full: int) -> Words:
+    """Return the runs of neighbouring full pages of a frame: first page, pages; none when they are too scattered."""
     found = np.zeros(2 * headers.size, np.int64)
     runs = int(wire.runs(headers, found))
-    if runs > full // _RUN_PAGES:
-        return []
-    return [
-        memory[first * wire.PAGE_WORDS : min(first + chunk_pages, page + pages) * wire.PAGE_WORDS]
-        for page, pages in found[: 2 * runs].reshape(-1, 2).tolist()
-        for first in range(page, page + pages, chunk_pages)
-    ]
+    return found[: 2 * runs if runs <= full // _RUN_PAGES else 0]
 
 
 def tally(headers: Words, length_bytes: int, pages: int, placed: bool = False) -> tuple[int, int, int]:

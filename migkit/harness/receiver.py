@@ -24,18 +24,19 @@ from migkit.harness.frame import (
     VERSION,
     Frame,
     WireError,
-    in_place,
+    long_runs,
     magic,
     tally,
 )
 from migkit.harness.kinds import ABORT, KINDS, PACKED, PAGES, REFUSE
 from migkit.harness.transport import ConnectionLostError, lost
-from migkit.kernels import wire
+from migkit.kernels import pieces, wire
 from migkit.units import PAGE_BYTES
 
 __all__ = ["Receiver"]
 
 _POLL_NS: Final = 100_000  # about what it takes to fall asleep and be woken, on a virtual machine
+_TRIES: Final = 100  # of compiled code, for as long
 _CHUNK_BYTES: Final = CHUNK_PAGES * PAGE_BYTES
 _HEADER: Final = struct.Struct(f"<{HEADER_WORDS}q")
 _MAGIC: Final = magic()
@@ -70,6 +71,9 @@ class Receiver:
         encrypted = isinstance(sock, ssl.SSLSocket)
         self._flags = 0 if encrypted else socket.MSG_WAITALL
         self._polls = not encrypted and len(os.sched_getaffinity(0)) > 1
+        self._descriptor = -1 if encrypted else sock.fileno()  # for compiled code
+        self._tries = _TRIES if self._polls else 0
+        self._progress = np.zeros(pieces.PROGRESS_WORDS, np.int64)
         self.frames = 0
         self.bytes = 0
 
@@ -110,10 +114,9 @@ class Receiver:
         headers = self._words(0, 8 * head)
         sum_ = int(wire.frame_sum(self.buffer, head, 8 * head))
         placed_bytes = 0
-        for place in self._places(headers, length_bytes):
-            self._fill(place.view(np.uint8).data)
-            sum_ = int(wire.checksum(place, sum_))
-            placed_bytes += place.nbytes
+        if (runs := self._runs(headers, length_bytes)).size:
+            sum_ = self._receive_in_place(runs, sum_)
+            placed_bytes = int(runs[1::2].sum()) * PAGE_BYTES
         length_bytes -= placed_bytes
         sum_, said = self._take(8 * head, length_bytes, sum_)
         self._check(kind, sum_, said)
@@ -151,12 +154,24 @@ class Receiver:
         """Return the words that hold the payload between two bytes, the first of which begins a word."""
         return self.buffer[HEADER_WORDS + first // 8 : HEADER_WORDS + -(-end // 8)]
 
-    def _places(self, headers: Words, length_bytes: int) -> list[Words]:
-        """Return where in the memory full pages go, a chunk at a time; nothing when they are too scattered."""
+    def _runs(self, headers: Words, length_bytes: int) -> Words:
+        """Return the runs of full pages that go to the memory at once; nothing when they are too scattered."""
         if self.memory is None or not headers.size:
-            return []
+            return headers[:0]
         full, _, _ = tally(headers, length_bytes, self.memory.size // wire.PAGE_WORDS)
-        return in_place(self.memory, headers, full)
+        return long_runs(headers, full)
+
+    def _receive_in_place(self, runs: Words, sum_: int) -> int:
+        """Read full pages to where they belong; return the checksum."""
+        assert self.memory is not None
+        progress = self._progress
+        progress[:] = 0
+        progress[pieces.SUM] = sum_
+        while not pieces.receive(self._descriptor, self.memory, runs, CHUNK_PAGES, self._tries, progress):
+            _, _, first, words, moved = progress.tolist()
+            self._fill(self.memory.view(np.uint8).data[8 * first + moved : 8 * (first + words)])
+            progress[pieces.MOVED] = 8 * words
+        return int(progress[pieces.SUM])
 
     def _expand(self, frame: Frame) -> Frame:
         """Return the PAGES frame that a PACKED one holds; never more than its limits allow."""

@@ -6,7 +6,6 @@ import json
 import socket
 import ssl
 import struct
-from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -22,12 +21,12 @@ from migkit.harness.frame import (
     MAX_PAYLOAD_BYTES,
     SUM_BYTES,
     VERSION,
-    in_place,
+    long_runs,
     magic,
 )
 from migkit.harness.kinds import ABSENT, PACKED, PAGES
 from migkit.harness.transport import lost
-from migkit.kernels import wire
+from migkit.kernels import pieces, wire
 
 __all__ = ["Sender"]
 
@@ -37,6 +36,7 @@ _STILL_CHUNK_PAGES: Final = 128  # what is not copied takes half the room in a n
 _FEW_PAGES: Final = 16  # up to which a frame is copied together and sent at once: calls would take longer
 
 Words = npt.NDArray[np.int64]
+_NO_RUNS: Final[Words] = np.zeros(0, np.int64)
 
 
 class Sender:
@@ -63,7 +63,11 @@ class Sender:
         self.buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 2, np.int64)
         self._bytes = self.buffer.view(np.uint8).data
         self._payload = self.buffer[HEADER_WORDS:]
-        self._more = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_MORE
+        encrypted = isinstance(sock, ssl.SSLSocket)
+        self._more = 0 if encrypted else socket.MSG_MORE
+        self._descriptor = -1 if encrypted else sock.fileno()  # for compiled code
+        self._chunk = self._payload[FRAME_PAGES : FRAME_PAGES + CHUNK_PAGES * wire.PAGE_WORDS]
+        self._progress = np.zeros(pieces.PROGRESS_WORDS, np.int64)
         self.bytes = 0
         self.frames = 0
         self.checksum = 0
@@ -118,13 +122,7 @@ class Sender:
         self._begin(PAGES, headers.size, length_bytes)
         sum_ = int(wire.frame_sum(self.buffer, headers.size, 8 * headers.size))
         self._write(self._bytes[: 8 * (HEADER_WORDS + headers.size)], self._more)
-        pieces = in_place(memory, headers, full, _STILL_CHUNK_PAGES if still else CHUNK_PAGES)
-        if still and pieces:
-            sum_ = self._write_in_place(pieces, sum_)
-        elif pieces:
-            sum_ = self._write_copies(pieces, sum_)
-        else:
-            sum_ = self._write_gathered(memory, headers, sum_)
+        sum_ = self._write_pages(memory, headers, full, sum_, still=still)
         self._payload[: -(-zero // 8)] = 0
         sum_ = int(wire.checksum(self._payload[: -(-zero // 8)], sum_))
         return self._finish(PAGES, length_bytes, 8 * HEADER_WORDS, zero, sum_)
@@ -159,33 +157,24 @@ class Sender:
         self.buffer[first + len(data) // 8] = 0
         self._bytes[8 * first : 8 * first + len(data)] = data
 
-    def _write_in_place(self, pieces: Iterable[Words], sum_: int) -> int:
-        """Send pages from where they are; return the checksum.
+    def _write_pages(self, memory: Words, headers: Words, full: int, sum_: int, *, still: bool) -> int:
+        """Send the full pages of a frame, in place if they stand still in long runs; return the checksum."""
+        self._progress[:] = 0
+        self._progress[pieces.SUM] = sum_
+        runs = long_runs(headers, full) if still else _NO_RUNS
+        if runs.size:
+            while not pieces.send_in_place(self._descriptor, memory, runs, _STILL_CHUNK_PAGES, self._progress):
+                self._write_piece(memory)
+        else:
+            while not pieces.send_copies(self._descriptor, memory, headers, self._chunk, self._progress):
+                self._write_piece(self._chunk)
+        return int(self._progress[pieces.SUM])
 
-        Each piece is summed up right after it is sent: the kernel's copy has brought it to a near cache, faster
-        than the sum could.
-        """
-        for piece in pieces:
-            self._write(piece.view(np.uint8).data, self._more)
-            sum_ = int(wire.checksum(piece, sum_))
-        return sum_
-
-    def _write_copies(self, pieces: Iterable[Words], sum_: int) -> int:
-        """Send copies of pages, which the guest may be writing, a piece at a time; return the checksum."""
-        for piece in pieces:
-            copy = self._payload[FRAME_PAGES : FRAME_PAGES + piece.size]
-            copy[:] = piece
-            sum_ = int(wire.checksum(copy, sum_))
-            self._write(copy.view(np.uint8).data, self._more)
-        return sum_
-
-    def _write_gathered(self, memory: Words, headers: Words, sum_: int) -> int:
-        """Send copies of pages that are scattered, a chunk at a time; return the checksum."""
-        chunk = self._payload[FRAME_PAGES : FRAME_PAGES + CHUNK_PAGES * wire.PAGE_WORDS]
-        for first in range(0, headers.size, CHUNK_PAGES):
-            words, sum_ = wire.gather(memory, headers[first : first + CHUNK_PAGES], chunk, sum_)
-            self._write(chunk[:words].view(np.uint8).data, self._more)
-        return sum_
+    def _write_piece(self, words: Words) -> None:
+        """Send what compiled code could not send of a piece."""
+        _, _, first, count, sent = self._progress.tolist()
+        self._write(words.view(np.uint8).data[8 * first + sent : 8 * (first + count)], self._more)
+        self._progress[pieces.MOVED] = 8 * count
 
     def _send(self, kind: int, count: int, length_bytes: int) -> int:
         """Send the payload that is in the buffer."""

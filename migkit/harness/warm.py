@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from migkit.harness.pagemap import Pagemap, scan_of
-from migkit.kernels import arrivals, delta, policy, shortcut, wire
+from migkit.kernels import arrivals, delta, pieces, policy, shortcut, wire
 from migkit.kernels._jit import compile_kernels
 from migkit.scenario import DirtyClass, Guest
 
@@ -31,6 +31,10 @@ def warm_up() -> None:
     wire.frame_sum(bodies, 1, 16)
     wire.tally(headers, 16, np.zeros(3, np.int64))
     wire.runs(headers, np.zeros(32, np.int64))
+    progress = np.zeros(pieces.PROGRESS_WORDS, np.int64)
+    pieces.send_copies(-1, machine.words, headers, bodies, progress)
+    pieces.send_in_place(-1, machine.words, np.zeros(2, np.int64), 1, progress * 0)
+    pieces.receive(-1, machine.words, np.zeros(2, np.int64), 1, 1, progress * 0)
     wire.scatter(headers, bodies[: 512 * int(tally[0])], machine.words)
     cache = np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(512, np.int64)
     delta.pack(machine.words, headers, bodies, bodies.copy(), *cache, 2)

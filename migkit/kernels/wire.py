@@ -18,7 +18,7 @@ import numpy as np
 
 from migkit.kernels._jit import jit
 
-__all__ = ["checksum", "frame_sum", "gather", "mark", "runs", "scatter", "select", "settle", "tally"]
+__all__ = ["checksum", "copy_page", "frame_sum", "gather", "mark", "runs", "scatter", "select", "settle", "tally"]
 
 PAGE_WORDS: Final = 512
 HEADER_WORDS: Final = 4
@@ -143,8 +143,8 @@ def checksum(words: np.ndarray, start: int) -> int:
     blocks are chained by multiplications. It finds errors, it is no protection against intent.
     """
     total = start
-    for first in range(0, words.size, 512):
-        block = words[first : first + 512]
+    for first in range(0, words.size, PAGE_WORDS):
+        block = words[first : first + PAGE_WORDS]
         low = 0
         high = 0
         weighted_low = 0
@@ -157,8 +157,33 @@ def checksum(words: np.ndarray, start: int) -> int:
             high += b
             weighted_low += weight * a
             weighted_high += weight * b
-        total = _chain(_chain(_chain(total, low), high), weighted_low + (weighted_high << 1))
+        total = _chain_block(total, low, high, weighted_low, weighted_high)
     return total
+
+
+@jit
+def copy_page(page: np.ndarray, copy: np.ndarray, start: int) -> int:
+    """Copy the words of a page, read once; return the :func:`checksum` of the copy, in the time of either."""
+    low = 0
+    high = 0
+    weighted_low = 0
+    weighted_high = 0
+    for i in range(PAGE_WORDS):
+        word = page[i]
+        copy[i] = word
+        a = word & _LOW
+        b = (word >> 32) & _LOW
+        weight = (i + 1) & _LOW
+        low += a
+        high += b
+        weighted_low += weight * a
+        weighted_high += weight * b
+    return _chain_block(start, low, high, weighted_low, weighted_high)
+
+
+@jit
+def _chain_block(total: int, low: int, high: int, weighted_low: int, weighted_high: int) -> int:
+    return _chain(_chain(_chain(total, low), high), weighted_low + (weighted_high << 1))
 
 
 @jit
@@ -191,7 +216,7 @@ def frame_sum(frame: np.ndarray, head: int, length_bytes: int) -> int:
 def gather(memory: np.ndarray, headers: np.ndarray, bodies: np.ndarray, start: int) -> tuple[int, int]:
     """Copy the full pages that ``headers`` name into ``bodies``; return the words used and their :func:`checksum`.
 
-    A page may be written meanwhile: it is read once, so that the checksum is that of the copy.
+    A page may be written meanwhile: the checksum is that of the copy.
     """
     total = start
     at = 0
@@ -199,9 +224,7 @@ def gather(memory: np.ndarray, headers: np.ndarray, bodies: np.ndarray, start: i
         if header >> KIND_SHIFT != FULL:
             continue
         first = (header & INDEX_MASK) * PAGE_WORDS
-        body = bodies[at : at + PAGE_WORDS]
-        body[:] = memory[first : first + PAGE_WORDS]
-        total = checksum(body, total)
+        total = copy_page(memory[first : first + PAGE_WORDS], bodies[at : at + PAGE_WORDS], total)
         at += PAGE_WORDS
     return at, total
 

@@ -12,6 +12,7 @@ from migkit.errors import RunError
 from migkit.harness import wire
 from migkit.harness.wire import ConnectionLostError, Receiver, Sender, WireError
 from migkit.kernels import wire as kernels
+from migkit.kernels._jit import compile_kernels
 
 
 class Recorded:
@@ -19,6 +20,9 @@ class Recorded:
 
     def __init__(self, data=b""):
         self.data = bytearray(data)
+
+    def fileno(self):
+        return -1
 
     def sendall(self, data, flags=0):
         self.data += data
@@ -82,6 +86,52 @@ def test_pages_arrive_as_they_were_copied_or_not_at_either_side(still, in_place,
     for page in pages:
         expected[page * 512 : (page + 1) * 512] = memory[page * 512 : (page + 1) * 512]
     assert (target == expected).all()
+
+
+@pytest.mark.parametrize("compiled", ["neither", "sender", "receiver", "both"])
+@pytest.mark.parametrize("still", [False, True])
+def test_frames_larger_than_what_a_socket_holds_arrive_compiled_or_not(still, compiled):
+    compile_kernels()
+    pages = 5 * wire.FRAME_PAGES
+    memory, target = np.random.default_rng(5).integers(1, 1 << 60, pages * 512), np.zeros(pages * 512, np.int64)
+    memory[512 * 700 : 512 * 720] = 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        source = socket.create_connection(listener.getsockname())
+        source.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+        destination, _ = listener.accept()
+    with source, destination:
+        wire.set_patience(source, 30.0)
+        sender = Sender(source if compiled in ("sender", "both") else Uncompiled(source))
+        receiver = Receiver(destination if compiled in ("receiver", "both") else Uncompiled(destination), target)
+        thread = threading.Thread(target=send_all, args=(sender, memory, still))
+        thread.start()
+        for _ in range(pages // wire.FRAME_PAGES):
+            frame = receiver.receive(wire.PAGES)
+            assert frame.placed
+            wire.check_pages(frame, pages)
+        thread.join()
+    assert (target == memory).all()
+    assert receiver.bytes == sender.bytes == 5 * 40 + (pages - 20) * 4104 + 20 * 9
+
+
+class Uncompiled:
+    """A connection that only Python reads and writes."""
+
+    def __init__(self, sock):
+        self.sendall, self.recv_into = sock.sendall, sock.recv_into
+
+    def fileno(self):
+        return -1
+
+
+def send_all(sender, memory, still):
+    pages = memory.size // 512
+    bitmap, holes, tally = np.ones(pages, np.uint8), np.zeros(pages, np.uint8), np.zeros(2, np.int64)
+    headers, position = np.zeros(wire.FRAME_PAGES, np.int64), 0
+    while bitmap.any():
+        position = kernels.select(memory, bitmap, holes, position, 1e9, headers, tally)
+        sender.pages(memory, headers, *tally.tolist(), still=still)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,9 @@ class Recorded:
         self.data = bytearray(data)
         self._at = 0
 
+    def fileno(self):
+        return -1
+
     def sendall(self, data, flags: int = 0) -> None:
         """Take what is sent."""
         self.data += data
