@@ -7,12 +7,15 @@ caller. Numbers and structures are those of ``linux/fs.h``, ``linux/prctl.h`` an
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import platform
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
+
+import numpy as np
 
 __all__ = [
     "call",
@@ -24,6 +27,7 @@ __all__ = [
     "new_network",
     "open_process",
     "read_memory",
+    "resident",
     "syscall",
     "syscall_number",
     "take_descriptor",
@@ -111,6 +115,13 @@ def new_network() -> None:
 def enter_namespace(descriptor: int) -> None:
     """Move this process into the network namespace of a descriptor."""
     call("setns", descriptor, _CLONE_NEWNET)
+
+
+def resident(address: int, length_bytes: int) -> np.ndarray:
+    """Return one byte a page of this process's own memory from ``address`` on, 1: in memory (``mincore``)."""
+    seen = np.zeros(-(-length_bytes // mmap.PAGESIZE), np.uint8)
+    call("mincore", ctypes.c_void_p(address), ctypes.c_size_t(length_bytes), ctypes.c_void_p(seen.ctypes.data))
+    return seen & 1
 
 
 @contextmanager

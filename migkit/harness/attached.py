@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from migkit.errors import CapabilityError
-from migkit.harness import tracker
+from migkit.harness import _linux, tracker
 from migkit.harness.channel import Channel
 from migkit.harness.guest import STATE_BYTES
 from migkit.kernels import writers
 
 __all__ = ["Attached"]
 
+_BLOCK_BYTES: Final = 512  # of st_blocks
 _MADV_POPULATE_READ: Final = 22
 _MADV_POPULATE_WRITE: Final = 23
 
@@ -149,7 +150,14 @@ class Attached:
                 self._map.madvise(_MADV_POPULATE_READ, first * 4096, (end - first) * 4096)
 
     def holes(self) -> npt.NDArray[np.uint8]:
-        """Return one byte a page, 1 where the memfd holds no page at all: zero without a look."""
+        """Return one byte a page, 1 where the memfd holds no page at all: zero without a look.
+
+        When as many pages are in memory as are allocated, those are all that it holds. Otherwise pages were
+        swapped out or are being added, and the file is asked, which takes ten times as long.
+        """
+        resident = _linux.resident(self.words.ctypes.data, self.memory_bytes + STATE_BYTES)
+        if int(resident.sum()) == os.fstat(self.descriptor).st_blocks * _BLOCK_BYTES // 4096:
+            return 1 - resident[: self.memory_bytes // 4096]
         holes = np.ones(self.memory_bytes // 4096, np.uint8)
         for first, end in self._held():
             holes[first:end] = 0

@@ -34,6 +34,7 @@ T = TypeVar("T")
 _WP_ASYNC: Final = Feature.WP_ASYNC | Feature.WP_UNPOPULATED | Feature.WP_HUGETLBFS_SHMEM
 _WP_SYNC: Final = Feature.PAGEFAULT_FLAG_WP | Feature.WP_UNPOPULATED | Feature.WP_HUGETLBFS_SHMEM
 _HASH_CONSTANTS: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(29))
+_FEW_RANGES: Final = 64  # up to which protecting each takes less than protecting all
 _PAGE_SHIFT: Final = PAGE_BYTES.bit_length() - 1
 
 
@@ -139,7 +140,12 @@ class UffdAsync:
             raise CapabilityError(f"tracker {self.name}: {error.strerror or error}") from error
 
     def arm(self) -> None:
-        self._uffd.protect(self._start, self._length_bytes)
+        """Protect what is mapped by a scan, which takes a third of the time, then what lies between."""
+        between = np.array([0, *self.collect().flat, self._length_bytes // PAGE_BYTES]).reshape(-1, 2)
+        if len(between) > _FEW_RANGES:
+            between = between[[0, -1], [0, 1]].reshape(1, 2)
+        for first, end in between[between[:, 0] < between[:, 1]].tolist():
+            self._uffd.protect(self._start + first * PAGE_BYTES, (end - first) * PAGE_BYTES)
 
     def collect(self) -> Ranges:
         return self._pagemap.ranges(self._scan, self._start, _PAGE_SHIFT)

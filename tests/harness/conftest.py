@@ -42,6 +42,10 @@ class Writer:
         self.tell("write " + " ".join(map(str, pages)))
         self.wait()
 
+    def read(self, *pages: int) -> None:
+        self.tell("read " + " ".join(map(str, pages)))
+        self.wait()
+
     def tell(self, line: str) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(line + "\n")

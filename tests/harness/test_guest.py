@@ -3,8 +3,11 @@
 import contextlib
 import signal
 
+import numpy as np
 import pytest
 
+from migkit.harness import _linux
+from migkit.harness.attached import Attached
 from migkit.harness.migration import guest_of
 from migkit.harness.nursery import Nursery
 from migkit.harness.options import Options
@@ -12,7 +15,9 @@ from migkit.scenario import DirtyClass, Guest, Scenario
 
 pytestmark = pytest.mark.live
 MIB = 1 << 20
-SCENARIO = Scenario(guest=Guest(memory_bytes=8 * MIB, dirty=(DirtyClass(region_bytes=MIB, writes_per_s=1000),)))
+SCENARIO = Scenario(
+    guest=Guest(memory_bytes=8 * MIB, zero_bytes=6 * MIB, dirty=(DirtyClass(region_bytes=MIB, writes_per_s=1000),))
+)
 
 
 @pytest.fixture
@@ -54,3 +59,20 @@ def test_what_a_process_used_is_known_after_its_end(guest):
     while guest.process.alive:
         continue
     assert guest.process.used() == (pytest.approx(cpu_s, abs=0.1), held_bytes)
+
+
+@pytest.mark.parametrize("asked", ["memory", "file"])
+def test_the_pages_that_hold_nothing_are_known(guest, asked, monkeypatch):
+    if asked == "file":  # as when some are swapped out
+        monkeypatch.setattr(
+            _linux, "resident", lambda address, length_bytes: np.zeros(length_bytes // 4096, np.uint8)
+        )
+    guest.channel.ask({"do": "run_to", "operation": 500})
+    with contextlib.closing(guest.lend()) as channel:
+        attached = Attached(channel, SCENARIO.guest.memory_bytes)
+    attached.words[512 * 1000] = 1
+    attached.words[512 * 1500 : 512 * 1503] = 1
+    held = attached.holes() == 0
+    attached.close()
+    assert held.sum() == 2 * MIB // 4096 + 4
+    assert np.array_equal(held, (attached.words.reshape(-1, 512) != 0).any(axis=1))

@@ -51,6 +51,27 @@ def test_returns_exactly_the_pages_written(writer, name):
         tracker.close()
 
 
+@pytest.mark.parametrize("before", [(), range(64), range(0, 2048, 3)], ids=["empty", "run", "scattered"])
+@pytest.mark.parametrize("name", TRACKERS)
+def test_pages_that_held_nothing_are_tracked_like_others(writer, name, before):
+    tracker = open_on(writer, name)
+    try:
+        if before:
+            writer.write(*before)
+        tracker.arm()
+        writer.read(5, 6, 63, 64, 700, 701, 702)
+        assert pages(tracker.collect()) == []
+        writer.write(6, 7, 63, 64, 65, 701)
+        assert pages(tracker.collect()) == [6, 7, 63, 64, 65, 701]
+        tracker.arm()
+        writer.read(5, 6, 1000)
+        assert pages(tracker.collect()) == []
+        writer.write(6, 1001)
+        assert pages(tracker.collect()) == [6, 1001]
+    finally:
+        tracker.close()
+
+
 @pytest.mark.parametrize("name", TRACKERS)
 def test_copying_what_is_collected_misses_no_write(writer, name):
     """Copy while the writer runs flat out; once it rests, one more collection makes the copies equal."""

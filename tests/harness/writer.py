@@ -2,7 +2,7 @@
 
 Takes the descriptor of a memory file and of a map of one byte a page; prints its address, its
 userfaultfd and "ready"; then obeys lines on its standard input:
-``write P P ...`` writes once to each page, ``random SEED COUNT`` to so many random ones,
+``write P P ...`` writes once to each page, ``read P P ...`` reads them, ``random SEED COUNT`` to so many random ones,
 ``run SEED`` writes to random pages until the next line.
 """
 
@@ -32,6 +32,8 @@ def main(memory_descriptor: int, map_descriptor: int) -> None:
     while line := sys.stdin.readline().split():
         if line[0] == "write":
             write(memory, written, np.array(line[1:], np.int64))
+        elif line[0] == "read":
+            memory[np.array(line[1:], np.int64) * (PAGE // 8)].sum()
         elif line[0] == "random":
             write(memory, written, np.random.default_rng(int(line[1])).permutation(written.size)[: int(line[2])])
         else:
