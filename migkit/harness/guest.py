@@ -250,7 +250,9 @@ class _Clock:
 
     def timeout_s(self) -> float:
         """Return how long nothing is to be done [s]."""
-        return max(self.wake_ns - time.monotonic_ns(), 0) * 1e-9 if self.wake_ns else writers.TICK_S
+        if self.wake_ns:
+            return max(self.wake_ns - time.monotonic_ns(), 0) * 1e-9
+        return writers.TICK_S if self.machine.guest.dirty or self.throttle else _SLICE_NS * 1e-9
 
 
 class _Guest:
