@@ -36,7 +36,7 @@ from migkit.units import PAGE_BYTES
 __all__ = ["Receiver"]
 
 _POLL_NS: Final = 100_000  # about what it takes to fall asleep and be woken, on a virtual machine
-_TRIES: Final = 100  # of compiled code, for as long
+_TRIES: Final = 300  # of compiled code, for as long
 _CHUNK_BYTES: Final = CHUNK_PAGES * PAGE_BYTES
 _HEADER: Final = struct.Struct(f"<{HEADER_WORDS}q")
 _MAGIC: Final = magic()
@@ -68,10 +68,9 @@ class Receiver:
         self._bytes = self.buffer.view(np.uint8).data
         self._head, self._payload = self._bytes[: _HEADER.size], self._bytes[_HEADER.size :]
         self._expanded: Words = np.zeros(MAX_PAYLOAD_BYTES // 8 + 1, np.int64)
-        encrypted = isinstance(sock, ssl.SSLSocket)
-        self._flags = 0 if encrypted else socket.MSG_WAITALL
-        self._polls = not encrypted and len(os.sched_getaffinity(0)) > 1
-        self._descriptor = -1 if encrypted else sock.fileno()  # for compiled code
+        self._plain = not isinstance(sock, ssl.SSLSocket)
+        self._flags = socket.MSG_WAITALL if self._plain else 0
+        self._polls = self._plain and len(os.sched_getaffinity(0)) > 1
         self._tries = _TRIES if self._polls else 0
         self._progress = np.zeros(pieces.PROGRESS_WORDS, np.int64)
         self.frames = 0
@@ -164,10 +163,10 @@ class Receiver:
     def _receive_in_place(self, runs: Words, sum_: int) -> int:
         """Read full pages to where they belong; return the checksum."""
         assert self.memory is not None
-        progress = self._progress
+        descriptor, progress = self._socket.fileno() if self._plain else -1, self._progress
         progress[:] = 0
         progress[pieces.SUM] = sum_
-        while not pieces.receive(self._descriptor, self.memory, runs, CHUNK_PAGES, self._tries, progress):
+        while not pieces.receive(descriptor, self.memory, runs, CHUNK_PAGES, self._tries, progress):
             _, _, first, words, moved = progress.tolist()
             self._fill(self.memory.view(np.uint8).data[8 * first + moved : 8 * (first + words)])
             progress[pieces.MOVED] = 8 * words

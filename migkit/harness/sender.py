@@ -63,9 +63,8 @@ class Sender:
         self.buffer: Words = np.zeros(HEADER_WORDS + MAX_PAYLOAD_BYTES // 8 + 2, np.int64)
         self._bytes = self.buffer.view(np.uint8).data
         self._payload = self.buffer[HEADER_WORDS:]
-        encrypted = isinstance(sock, ssl.SSLSocket)
-        self._more = 0 if encrypted else socket.MSG_MORE
-        self._descriptor = -1 if encrypted else sock.fileno()  # for compiled code
+        self._plain = not isinstance(sock, ssl.SSLSocket)
+        self._more = socket.MSG_MORE if self._plain else 0
         self._chunk = self._payload[FRAME_PAGES : FRAME_PAGES + CHUNK_PAGES * wire.PAGE_WORDS]
         self._progress = np.zeros(pieces.PROGRESS_WORDS, np.int64)
         self.bytes = 0
@@ -161,12 +160,13 @@ class Sender:
         """Send the full pages of a frame, in place if they stand still in long runs; return the checksum."""
         self._progress[:] = 0
         self._progress[pieces.SUM] = sum_
+        descriptor = self.fileno() if self._plain else -1
         runs = long_runs(headers, full) if still else _NO_RUNS
         if runs.size:
-            while not pieces.send_in_place(self._descriptor, memory, runs, _STILL_CHUNK_PAGES, self._progress):
+            while not pieces.send_in_place(descriptor, memory, runs, _STILL_CHUNK_PAGES, self._progress):
                 self._write_piece(memory)
         else:
-            while not pieces.send_copies(self._descriptor, memory, headers, self._chunk, self._progress):
+            while not pieces.send_copies(descriptor, memory, headers, self._chunk, self._progress):
                 self._write_piece(self._chunk)
         return int(self._progress[pieces.SUM])
 

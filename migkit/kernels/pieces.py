@@ -26,7 +26,6 @@ MOVED: Final = 4  # and the bytes of it that were sent or received
 
 _NOW: Final = 0x40  # MSG_DONTWAIT
 _MORE: Final = 0x4000 | 0x8000 | _NOW  # MSG_NOSIGNAL, MSG_MORE
-_PAUSE: Final = 1000  # multiplications: about a microsecond, in which the sender has the socket to itself
 
 
 @jit
@@ -93,7 +92,7 @@ def receive(
     descriptor, memory, runs, pages, progress
         As :func:`send_in_place` takes them.
     tries
-        Looks at a socket that is empty, about a microsecond apart, before the caller is to wait for it.
+        Looks at a socket that is empty before the caller is to wait for it.
     """
     while _pull(descriptor, memory, tries, progress):
         if not _is_next(memory, runs, pages, progress):
@@ -135,7 +134,7 @@ def _push(descriptor: int, words: np.ndarray, progress: np.ndarray) -> bool:
 
 @jit
 def _pull(descriptor: int, words: np.ndarray, tries: int, progress: np.ndarray) -> bool:
-    """Receive what is left of a piece; return whether it came."""
+    """Receive what is left of a piece; return whether all of it has come."""
     end = 8 * progress[WORDS]
     left = tries
     while progress[MOVED] < end:
@@ -148,12 +147,4 @@ def _pull(descriptor: int, words: np.ndarray, tries: int, progress: np.ndarray) 
             return False
         else:
             left -= 1
-            _pause(left)
     return True
-
-
-@jit
-def _pause(value: int) -> int:
-    for _ in range(_PAUSE):
-        value = (value * 0x45D9F3B) & 0x7FFFFFFF
-    return value
