@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from migkit.kernels._jit import jit
-from migkit.kernels.shortcut import recv, send
+from migkit.kernels._libc import MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, recv, send
 from migkit.kernels.wire import PAGE_WORDS, checksum, gather
 
 __all__ = ["FIRST", "MOVED", "PROGRESS_WORDS", "SUM", "WORDS", "receive", "send_copies", "send_in_place"]
@@ -24,8 +24,7 @@ FIRST: Final = 2  # the piece: its first word,
 WORDS: Final = 3  # its words,
 MOVED: Final = 4  # and the bytes of it that were sent or received
 
-_NOW: Final = 0x40  # MSG_DONTWAIT
-_MORE: Final = 0x4000 | 0x8000 | _NOW  # MSG_NOSIGNAL, MSG_MORE
+_MORE: Final = MSG_MORE | MSG_NOSIGNAL | MSG_DONTWAIT
 
 
 @jit
@@ -76,7 +75,7 @@ def send_in_place(descriptor: int, memory: np.ndarray, runs: np.ndarray, pages: 
         Of a piece, at most.
     """
     while _push(descriptor, memory, progress):
-        if not _is_next(memory, runs, pages, progress):
+        if not _next_piece(memory, runs, pages, progress):
             return True
     return False
 
@@ -95,13 +94,13 @@ def receive(
         Looks at a socket that is empty before the caller is to wait for it.
     """
     while _pull(descriptor, memory, tries, progress):
-        if not _is_next(memory, runs, pages, progress):
+        if not _next_piece(memory, runs, pages, progress):
             return True
     return False
 
 
 @jit
-def _is_next(memory: np.ndarray, runs: np.ndarray, pages: int, progress: np.ndarray) -> bool:
+def _next_piece(memory: np.ndarray, runs: np.ndarray, pages: int, progress: np.ndarray) -> bool:
     """Sum up the piece that is over, and go on to the next one, if there is one."""
     first = progress[FIRST]
     progress[SUM] = checksum(memory[first : first + progress[WORDS]], progress[SUM])
@@ -139,7 +138,7 @@ def _pull(descriptor: int, words: np.ndarray, tries: int, progress: np.ndarray) 
     left = tries
     while progress[MOVED] < end:
         address = words.ctypes.data + 8 * progress[FIRST] + progress[MOVED]
-        count = recv(descriptor, address, end - progress[MOVED], _NOW)
+        count = recv(descriptor, address, end - progress[MOVED], MSG_DONTWAIT)
         if count > 0:
             progress[MOVED] += count
             left = tries

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from migkit.kernels._jit import foreign, lean
+from migkit.kernels._jit import lean
+from migkit.kernels._libc import ioctl
 
 __all__ = ["CAPACITY", "END", "OVERLAP", "REGION_WORDS", "REQUEST_WORDS", "VECTOR", "scan"]
 
@@ -18,12 +19,6 @@ VECTOR: Final = 5
 CAPACITY: Final = 6
 REGION_WORDS: Final = 3  # ``struct page_region``: first address, end, categories
 OVERLAP: Final = -1
-
-
-@foreign("intc", "intc", "ulong", "uintp")
-def ioctl(descriptor: int, command: int, argument: int) -> int:
-    """Fail: plain Python leaves the call to the caller, as it does one that the kernel refuses."""
-    return -1
 
 
 @lean

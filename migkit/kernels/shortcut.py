@@ -12,29 +12,16 @@ from typing import Final
 
 import numpy as np
 
-from migkit.kernels._jit import foreign, jit
-from migkit.kernels.ranges import ioctl
+from migkit.kernels._jit import jit
+from migkit.kernels._libc import MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, ioctl, recv, send
 from migkit.kernels.wire import FULL, HEADER_WORDS, KIND_SHIFT, PAGE_WORDS, frame_sum, gather, select
 
 __all__ = ["answer", "ask", "take"]
 
-_NOW: Final = 0x40  # MSG_DONTWAIT
-_PEEK: Final = 0x02 | _NOW  # MSG_PEEK
-_DROP: Final = 0x20 | _NOW  # MSG_TRUNC
-_SEND: Final = 0x4000 | _NOW  # MSG_NOSIGNAL
+_LOOK: Final = MSG_PEEK | MSG_DONTWAIT
+_DROP: Final = MSG_TRUNC | MSG_DONTWAIT
+_SEND: Final = MSG_NOSIGNAL | MSG_DONTWAIT
 _PAGE_SHIFT: Final = 12
-
-
-@foreign("intp", "intc", "uintp", "uintp", "intc")
-def recv(descriptor: int, address: int, size: int, flags: int) -> int:
-    """Fail: plain Python leaves every frame to the usual way."""
-    return -1
-
-
-@foreign("intp", "intc", "uintp", "uintp", "intc")
-def send(descriptor: int, address: int, size: int, flags: int) -> int:
-    """Fail, as :func:`recv` does."""
-    return -1
 
 
 @jit
@@ -151,7 +138,7 @@ def answer(
 def _has_come(descriptor: int, frame: np.ndarray, first: int, sequence: int, count: int, words: int) -> bool:
     """Look whether a frame of so many words of payload waits, all of it, and is what it must be."""
     size = 8 * (HEADER_WORDS + words + 1)
-    if recv(descriptor, frame.ctypes.data, size, _PEEK) != size:
+    if recv(descriptor, frame.ctypes.data, size, _LOOK) != size:
         return False
     if frame[0] != first or frame[1] != sequence or frame[2] != count or frame[3] != 8 * words:
         return False
