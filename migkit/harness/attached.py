@@ -15,7 +15,7 @@ import numpy.typing as npt
 from migkit.errors import CapabilityError
 from migkit.harness import _linux, tracker
 from migkit.harness.channel import Channel
-from migkit.harness.guest import STATE_BYTES
+from migkit.harness.machine import STATE_BYTES
 from migkit.kernels import writers
 
 __all__ = ["Attached"]

@@ -29,7 +29,8 @@ import numpy.typing as npt
 from migkit import __version__
 from migkit.errors import CapabilityError, TraceError, UsageError
 from migkit.harness.attached import Attached
-from migkit.harness.guest import PACINGS, STATE_BYTES
+from migkit.harness.guest import PACINGS
+from migkit.harness.machine import STATE_BYTES
 from migkit.harness.tracker import ranges_of
 from migkit.harness.userfaultfd import Feature, Mode, Userfaultfd
 from migkit.kernels import writers

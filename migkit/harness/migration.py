@@ -19,8 +19,9 @@ from migkit.harness.attached import Attached
 from migkit.harness.channel import Channel, ClosedError
 from migkit.harness.disturbance import Disturbance
 from migkit.harness.faults import IMPOSTORS, Fault
-from migkit.harness.guest import filled_bytes, pacing_of
+from migkit.harness.guest import pacing_of
 from migkit.harness.identity import make_identities
+from migkit.harness.machine import filled_bytes
 from migkit.harness.member import Member, revived
 from migkit.harness.network import ADDRESSES
 from migkit.harness.nursery import Nursery

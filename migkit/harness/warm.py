@@ -17,7 +17,7 @@ __all__ = ["warm_up"]
 def warm_up() -> None:
     """Run each kernel once on a guest of a few pages, and what else is slow the first time."""
     compile_kernels()
-    from migkit.harness.guest import Machine
+    from migkit.harness.machine import Machine
 
     machine = Machine(Guest(memory_bytes=65536, dirty=(DirtyClass(region_bytes=8192, writes_per_s=2000.0),)))
     machine.boot(1)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from migkit.harness.guest import Machine, class_table
+from migkit.harness.machine import Machine, class_table
 from migkit.kernels import writers
 from migkit.scenario import DirtyClass, Guest
 
