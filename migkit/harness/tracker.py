@@ -135,6 +135,7 @@ class UffdAsync:
         try:
             self._uffd.register(address, length_bytes, Mode.WRITE_PROTECT)
             self._pagemap = Pagemap(pid)
+            self._pagemap.ranges(scan_of(0, 0))  # what scans is compiled, or loaded, before the first that counts
         except OSError as error:
             self._uffd.close()
             raise CapabilityError(f"tracker {self.name}: {error.strerror or error}") from error
