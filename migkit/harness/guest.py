@@ -114,7 +114,7 @@ class _Clock:
         return False
 
     def timeout_s(self) -> float:
-        """Return how long nothing is to be done [s]."""
+        """Return how long nothing is to be done [s]; without writers and throttle only the running time is kept."""
         if self.wake_ns:
             return max(self.wake_ns - time.monotonic_ns(), 0) * 1e-9
         return writers.TICK_S if self.machine.guest.dirty or self.throttle else _SLICE_NS * 1e-9

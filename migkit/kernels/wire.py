@@ -18,7 +18,7 @@ import numpy as np
 
 from migkit.kernels._jit import jit
 
-__all__ = ["checksum", "copy_page", "frame_sum", "gather", "mark", "runs", "scatter", "select", "settle", "tally"]
+__all__ = ["checksum", "frame_sum", "gather", "mark", "runs", "scatter", "select", "settle", "tally"]
 
 PAGE_WORDS: Final = 512
 HEADER_WORDS: Final = 4
@@ -162,7 +162,7 @@ def checksum(words: np.ndarray, start: int) -> int:
 
 
 @jit
-def copy_page(page: np.ndarray, copy: np.ndarray, start: int) -> int:
+def _copy_page(page: np.ndarray, copy: np.ndarray, start: int) -> int:
     """Copy the words of a page, read once; return the :func:`checksum` of the copy, in the time of either."""
     low = 0
     high = 0
@@ -224,7 +224,7 @@ def gather(memory: np.ndarray, headers: np.ndarray, bodies: np.ndarray, start: i
         if header >> KIND_SHIFT != FULL:
             continue
         first = (header & INDEX_MASK) * PAGE_WORDS
-        total = copy_page(memory[first : first + PAGE_WORDS], bodies[at : at + PAGE_WORDS], total)
+        total = _copy_page(memory[first : first + PAGE_WORDS], bodies[at : at + PAGE_WORDS], total)
         at += PAGE_WORDS
     return at, total
 
