@@ -6,6 +6,9 @@ unit, what is allowed, and what to do.
 
 from __future__ import annotations
 
+import reprlib
+from typing import Any, Final
+
 __all__ = [
     "CapabilityError",
     "InfeasibleError",
@@ -13,7 +16,54 @@ __all__ = [
     "RunError",
     "TraceError",
     "UsageError",
+    "printable",
+    "shown",
 ]
+
+
+def printable(text: str) -> str:
+    """Return foreign text as one line that a terminal only shows: what is not printable is written as an escape.
+
+    Names of files, command lines of programs and content of files may hold line feeds and a terminal's control
+    sequences, which would move its cursor, change its title or hide what follows.
+
+    Examples
+    --------
+    >>> print(printable("redis-server\\x1b[2J\\n*:6379"))
+    redis-server\\x1b[2J\\n*:6379
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+class _Short(reprlib.Repr):
+    """``repr`` for one line of a message, however long, deep or large the value is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxlong = self.maxother = 80
+        self.maxlevel = 3
+
+    def repr_int(self, value: int, level: int) -> str:
+        """Return a whole number, or how long it is: Python refuses to write one of more than 4,300 digits."""
+        if value.bit_length() > 256:
+            return f"a number of about {value.bit_length() * 30103 // 100000 + 1} digits"
+        return repr(value)
+
+
+_SHORT: Final = _Short()
+
+
+def shown(value: Any) -> str:
+    """Return a foreign value as a message quotes it: as ``repr`` does, but short.
+
+    Examples
+    --------
+    >>> shown("4 MB"), shown([1, 2.5]), shown(10**5000)
+    ("'4 MB'", '[1, 2.5]', 'a number of about 5001 digits')
+    >>> len(shown("x" * 10**6))
+    80
+    """
+    return _SHORT.repr(value)
 
 
 class MigkitError(Exception):
@@ -22,7 +72,7 @@ class MigkitError(Exception):
     Parameters
     ----------
     message
-        The line; what would break it, such as a line feed quoted from bad input, is written as an escape.
+        The line, :func:`printable`.
 
     Attributes
     ----------
@@ -35,10 +85,7 @@ class MigkitError(Exception):
     exit_code: int = 1
 
     def __init__(self, message: object = "") -> None:
-        text = str(message)
-        super().__init__(
-            text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-        )
+        super().__init__(printable(str(message)))
 
 
 class UsageError(MigkitError, ValueError):

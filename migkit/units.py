@@ -13,7 +13,7 @@ import math
 import re
 from typing import Final, NamedTuple
 
-from migkit.errors import UsageError
+from migkit.errors import UsageError, shown
 
 __all__ = [
     "GIB",
@@ -21,6 +21,7 @@ __all__ = [
     "MIB",
     "PAGE_BYTES",
     "duration",
+    "format_cost",
     "format_duration",
     "format_rate",
     "format_size",
@@ -65,12 +66,14 @@ _SIZE = _Kind("size", _SIZES, "B, kB, MB, GB, TB, KiB, MiB, GiB or TiB")
 _RATE = _Kind("rate", _RATES, "bit/s, kbit/s, Mbit/s, Gbit/s, B/s, kB/s, MB/s, GB/s, KiB/s, MiB/s or GiB/s")
 _DURATION = _Kind("time", _DURATIONS, "ns, us, ms, s, min or h")
 
+_LEAST_S: Final = 1e-6 * (1.0 - 5e-4)  # what three digits do not round up to a microsecond
+_LONGEST: Final = 500  # characters; the time to match a text grows with the square of them
 _QUANTITY: Final = re.compile(
     r"\s*([+-]?(?:[0-9]+(?:_[0-9]+)*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([^\d\s].*?)?\s*", re.DOTALL
 )
 
 
-def size(text: str, name: str = "size") -> int:
+def size(text: str, name: str = "size", grain_bytes: int = 1) -> int:
     """Return the bytes that ``text`` says.
 
     Parameters
@@ -80,6 +83,9 @@ def size(text: str, name: str = "size") -> int:
         TiB, PiB (powers of 1024).
     name
         What the value is, for the message of an error.
+    grain_bytes
+        Take a decimal fraction, which is how tools print a rounded size such as "12.6 GiB", to the next multiple of
+        this. A whole number is meant as it stands.
 
     Raises
     ------
@@ -90,6 +96,8 @@ def size(text: str, name: str = "size") -> int:
     --------
     >>> size("512 MiB")
     536870912
+    >>> size("12.6 GiB", grain_bytes=4096) / 4096
+    3303015.0
     >>> size("1.5GB")
     1500000000
     >>> size("64")
@@ -97,6 +105,8 @@ def size(text: str, name: str = "size") -> int:
     migkit.errors.UsageError: size: "64" has no unit; write it with one of B, kB, MB, GB, TB, KiB, MiB, GiB or TiB
     """
     value = _parse(text, name, _SIZE)
+    if grain_bytes > 1 and "." in text:
+        return -(-round(value) // grain_bytes) * grain_bytes
     if abs(value - round(value)) > 1e-6 * max(1.0, value):
         raise UsageError(f"{name}: {_shown(text)} is not a whole number of bytes; write it in B")
     return round(value)
@@ -191,12 +201,25 @@ def format_rate(value_bytes_per_s: float) -> str:
 
 
 def format_duration(value_s: float) -> str:
-    """Return seconds as a person reads them.
+    """Return seconds as a person reads them; no migration is known to less than a microsecond.
 
     Examples
     --------
-    >>> format_duration(0.0123), format_duration(5.5), format_duration(754)
-    ('12.3 ms', '5.5 s', '12.6 min')
+    >>> format_duration(0.0123), format_duration(5.5), format_duration(754), format_duration(5.2e-8)
+    ('12.3 ms', '5.5 s', '12.6 min', 'below 1 us')
+    """
+    if 0.0 < value_s < _LEAST_S:
+        return "below 1 us"
+    return format_cost(value_s)
+
+
+def format_cost(value_s: float) -> str:
+    """Return as a person reads it what one page or one call costs, down to nanoseconds.
+
+    Examples
+    --------
+    >>> format_cost(2.1e-7), format_cost(0.05)
+    ('210 ns', '50 ms')
     """
     if value_s == 0:
         return "0 s"
@@ -205,22 +228,24 @@ def format_duration(value_s: float) -> str:
 
 def _parse(text: object, name: str, kind: _Kind) -> float:
     if isinstance(text, bool) or not isinstance(text, str):
-        raise UsageError(f"{name}: {text!r} has no unit; write it as text with one of {kind.examples}")
-    shown = _shown(text)
+        raise UsageError(f"{name}: {shown(text)} has no unit; write it as text with one of {kind.examples}")
+    quoted = _shown(text)
+    if len(text) > _LONGEST:
+        raise UsageError(f"{name}: {quoted} is too long; write a number and one of {kind.examples}")
     match = _QUANTITY.fullmatch(text)
     if match is None:
-        raise UsageError(f"{name}: {shown} is not a {kind.noun}; write a number and one of {kind.examples}")
+        raise UsageError(f"{name}: {quoted} is not a {kind.noun}; write a number and one of {kind.examples}")
     number, unit = match.groups()
     if unit is None:
-        raise UsageError(f"{name}: {shown} has no unit; write it with one of {kind.examples}")
+        raise UsageError(f"{name}: {quoted} has no unit; write it with one of {kind.examples}")
     if unit not in kind.units:
         hint = _hint(unit, kind)
         raise UsageError(f"{name}: {_shown(unit)} is not a unit of {kind.noun}; use one of {kind.examples}{hint}")
     value = float(number) * kind.units[unit]
     if not math.isfinite(value):
-        raise UsageError(f"{name}: {shown} is too large")
+        raise UsageError(f"{name}: {quoted} is too large")
     if value < 0:
-        raise UsageError(f"{name}: {shown} is negative; it must be 0 or more")
+        raise UsageError(f"{name}: {quoted} is negative; it must be 0 or more")
     return value + 0.0
 
 
@@ -241,7 +266,13 @@ def _hint(unit: str, kind: _Kind) -> str:
 def _meant(unit: str, kind: _Kind) -> list[str]:
     if kind is _DURATION and unit.lower() in _TIME_WORDS:
         return list(_TIME_WORDS[unit.lower()])
-    plain = re.sub(r"(ps|/sec|/second|/s)$", "", unit)
+    plain = re.sub(r"(ps|/sec|/second| per second|/s)$", "", unit)
+    plain = re.sub(r"(?i)^(kilo|mega|giga|tera|peta)(?=bi?[yt])", lambda word: word[0][0], plain)
+    plain = re.sub(r"(?i)^([kmgtp])be$", r"\1bit", plain)  # of Ethernet: GbE
+    if both := re.fullmatch(r"(?i)([kmgtp])bytes?", plain):  # QEMU counts these in powers of 1024, others do not
+        prefix = both[1].upper()
+        plain_names = {f"{prefix}iB", f"{prefix.lower() if prefix == 'K' else prefix}B"}
+        return [known for known in kind.units if known.removesuffix("/s") in plain_names][::-1]
     plain = re.sub(r"(?i)bytes?$", "B", re.sub(r"(?i)bits?$", "bit", plain))
     spellings = {known: _spellings(known.removesuffix("/s")) for known in kind.units}
     return [known for known, forms in spellings.items() if plain in forms] or [
@@ -250,9 +281,9 @@ def _meant(unit: str, kind: _Kind) -> list[str]:
 
 
 def _spellings(unit: str) -> set[str]:
-    """Return how people write a unit: as it is, ``Gb`` for ``Gbit``, and ``G`` for any with that prefix."""
+    """Return how people write a unit: as it is, ``Gb`` for ``Gbit``, ``Gi`` for ``GiB``, ``G`` for each with that."""
     prefix = {unit[0]} if unit[0] in "kKMGTP" else set()
-    return {unit, unit.replace("bit", "b")} | prefix
+    return {unit, unit.replace("bit", "b"), unit.removesuffix("B") if unit.endswith("iB") else unit} | prefix
 
 
 def _scaled(value: float, steps: list[tuple[float, str]]) -> str:
@@ -267,6 +298,8 @@ def _scaled(value: float, steps: list[tuple[float, str]]) -> str:
 
 
 def _three_digits(value: float) -> str:
+    if abs(value) >= 1e6:
+        return f"{value:.3g}"
     decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     text = f"{value:.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,11 +1,16 @@
 """What all tests share."""
 
 import hashlib
+import importlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from migkit.policies.built_in import BUILT_IN
 
 # Generated inputs are judged by what comes out, never by how long a shared machine takes for it.
 hypothesis.settings.register_profile("migkit", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -24,6 +29,29 @@ def require(available, reason):
     if os.environ.get("MIGKIT_LIVE") == "1":
         pytest.fail(f"MIGKIT_LIVE=1, but {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture
+def built_in_policies(monkeypatch):
+    """Have only the policies that ship: other tests register rules of their own, some of them wrong on purpose."""
+    monkeypatch.setattr(importlib.import_module("migkit.scenario.policy"), "_presets", {p.name: p for p in BUILT_IN})
+
+
+def in_two_gib(*arguments, code=None, **options):
+    """Run ``migkit`` with these arguments, or ``code``, in 2 GiB of address space; return what came of it.
+
+    It is killed after a minute, which no reader may come near.
+    """
+    start = [sys.executable, "-c", code] if code else [sys.executable, "-P", "-m", "migkit"]
+    options = {"env": os.environ | {"PYTHONPATH": str(TOP), "OPENBLAS_NUM_THREADS": "1"}} | options
+    return subprocess.run(
+        ["prlimit", f"--as={2 << 30}", *start, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+        **options,
+    )
 
 
 def pytest_configure(config):

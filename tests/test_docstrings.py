@@ -10,7 +10,7 @@ import pytest
 import migkit
 
 # Modules whose names people call; the others are called by these.
-PUBLIC = ("units", "errors", "scenario", "models", "traces", "calibrate", "viz", "widgets")
+PUBLIC = ("units", "errors", "scenario", "models", "traces", "importers", "calibrate", "viz", "widgets")
 # Between the modules of one package: frames and rows of predict_many, records of predict.
 PLUMBING = {
     "migkit.models.frames",
@@ -18,25 +18,45 @@ PLUMBING = {
     "migkit.models.rows",
     "migkit.models.admission",
     "migkit.models.reasons",
-    "migkit.scenario.pack",
+    "migkit.models.story",
+    "migkit.traces.place",
+    "migkit.engine.packing",
     "migkit.calibrate.observe",
     "migkit.calibrate.identify",
     "migkit.viz.style",
     "migkit.widgets.warm",
+    *(
+        f"migkit.importers.{name}"  # readers of one source each, and what is between them and a record
+        for name in (
+            *("assemble", "build", "context", "gaps", "names", "rows"),
+            *("reading.blocks", "reading.objects", "reading.source", "reading.walk"),
+            *("tools.criu", "tools.dirtyrate", "tools.guestperf", "tools.hypervisors", "tools.jobstats"),
+            *("tools.managers", "tools.metrics", "tools.qmp"),
+        )
+    ),
 }
 # Names whose example would need what an example cannot have at hand.
 WITHOUT = {
     "a file": {
+        "migkit.calibrate.guest_file.write",
+        "migkit.calibrate.host_file.load",
+        "migkit.calibrate.host_file.on_host",
+        "migkit.calibrate.host_file.write",
         "migkit.calibrate.store.load",
         "migkit.calibrate.store.save",
         "migkit.scenario.profile.load",
         "migkit.scenario.schema.load",
         "migkit.scenario.schema.read",
-        "migkit.traces.importers.query_migrate.read_query_migrate",
+        "migkit.importers.traces.write",
+        "migkit.importers.traces.from_parquet",
+        "migkit.traces.io.decode",
         "migkit.traces.io.read",
+        "migkit.traces.io.read_table",
         "migkit.traces.io.write",
+        "migkit.traces.io.write_table",
     },
     "a set of captured traces, as in the example of calibrate": {
+        "migkit.calibrate.cross.crossed",
         "migkit.calibrate.store.from_dict",
         "migkit.calibrate.store.to_dict",
         "migkit.calibrate.uncertainty.coverage",
@@ -47,7 +67,11 @@ WITHOUT = {
         "migkit.calibrate.validate.rows",
         "migkit.calibrate.validate.to_frame",
     },
-    "a trace that is wrong": {"migkit.traces.validate.check_trace"},
+    "a trace that is wrong": {
+        "migkit.traces.unpacked.check_pages",
+        "migkit.traces.consistency.check_phases",
+        "migkit.traces.consistency.check_trace",
+    },
     "another process": {
         "migkit.models.warm.compile_once",
         "migkit.models.warm.compiling",

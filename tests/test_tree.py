@@ -1,9 +1,14 @@
 """What the files of the project must look like, whoever writes them."""
 
+import itertools
 import json
+import re
 import shutil
 import subprocess
+import tomllib
+from collections import defaultdict
 
+import grimp
 import pytest
 
 from tests.conftest import TOP, require
@@ -21,6 +26,66 @@ TOP_LEVEL = {
 }
 NOTEBOOKS = sorted((TOP / "notebooks").glob("*.ipynb"))
 LONGEST_MODULE_LINES = 400
+NOT_IMPORTED = {
+    "distributed": "sweeps load it by name, where it is installed",
+    "anywidget": "plotly's FigureWidget, which the widgets derive from, needs it",
+    "jupyterlab": "`migkit lab` starts it as a program",
+    "pyyaml": "it is imported as yaml",
+    "lz4": "the codec loads it by name, where it is installed",
+    "zstandard": "the codec loads it by name, where it is installed",
+}
+MOST_ROOMS = {
+    "migkit": 23,  # the ideas themselves, which the import contract lists, and what all of them share
+    "cli": 29,  # one module a command, and the five that commands share
+    "calibrate": 18,  # constants of hosts, curves of guests, their files and their checks
+    "models": 18,  # one question each, and what the answers are made of
+    "scenario": 18,  # one noun each, how nouns are declared, read and shown, and what systems can do of them
+    "protocol": 17,  # all that either side must know to understand the other
+}
+# Names that more than one module has, each with the one idea that they are at several levels.
+ONE_IDEA = {
+    "records": "records with names: how they are declared, and those of the engine",
+    "calibrate": "calibration: its package, and its command",
+    "tradeoffs": "choices of settings, and their command",
+    "sweep": "many scenarios, and their command",
+    "size": "the inverse question, and its command",
+    "advise": "settings to paste, and the command that writes them",
+    "kubevirt": "KubeVirt: its rules, and its settings",
+    "lint": "settings against their documentation, and the command that checks them",
+    "curve": "the dirty curve: measured, and fitted to logs",
+    "fit": "fits: of constants, and the command that fits a guest",
+    "capture": "a command, and what it runs",
+    "columns": "a table column by column: that of a trace, and that of a log",
+    "differences": "pages sent as differences: predicted, and real",
+    "dirty": "how memory is dirtied: measured by a command, in a scenario, in the engine, in a model",
+    "drain": "a command, and what it runs",
+    "experiment": "a designed experiment: its command, and its runs",
+    "guest": "the machine that is moved: in a scenario, predicted, simulated, real",
+    "guests": "what real guests are made of: processes, and virtual machines",
+    "hypervisors": "hypervisors: their rules, and their logs",
+    "layout": "what stands where in memory: numbers of a record, regions of a virtual machine",
+    "machine": "a machine that runs: a process, and QEMU",
+    "managers": "managers of virtual machines: their rules, and their logs",
+    "migration": "one real migration: of a process, and of a virtual machine",
+    "policies": "policies: their rules, and their pictures",
+    "postcopy": "post-copy: predicted, and simulated",
+    "precopy": "pre-copy: predicted, and simulated",
+    "predict": "a command, and what it runs",
+    "qemu": "QEMU: its command, its rule, its laboratory",
+    "record": "the record of one thing: a decision, a side of a run, an imported log",
+    "restore": "a command, and what it runs",
+    "rounds": "the rounds of pre-copy: simulated, and drawn",
+    "rows": "the rows of a table: of predict_many, and of a log",
+    "scenario": "a scenario: the record, its package, its flags",
+    "schema": "the form of a file: of a scenario, of a trace, and the command that prints it",
+    "sender": "what sends: predicted, simulated, real",
+    "source": "where it comes from: the side of a migration, and the text of a log",
+    "strategies": "strategies side by side: a picture, and a widget",
+    "traces": "traces: their package, and those made of imported logs",
+    "targets": "the limits of a planner: their record, and their flags",
+    "trackers": "a command, and what it runs",
+    "warm": "compile before it is needed: predictions, a harness, a widget",
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +118,56 @@ def test_notebook_is_stripped_and_names_its_kernel(path):
     assert [cell for cell in code if cell["outputs"] or cell["execution_count"] is not None] == []
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
     assert "widgets" not in notebook["metadata"]
+
+
+@pytest.fixture(scope="module")
+def imports():
+    """What each module imports at run time, from anywhere in it; names for type checkers do not count."""
+    graph = grimp.build_graph("migkit", exclude_type_checking_imports=True, cache_dir=None)
+    return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+
+
+def test_no_module_imports_itself_in_a_circle(imports):
+    circles = set()
+    for module in imports:
+        reached, ahead = set(), set(imports[module])
+        while ahead:
+            reached |= ahead
+            ahead = set().union(*(imports.get(name, set()) for name in ahead)) - reached
+        if module in reached:
+            circles.add(module)
+    assert circles == set(), "each of these can be reached from what it imports"
+
+
+def rooms(folder):
+    """Return the modules and packages of a package."""
+    return [
+        path.stem
+        for path in folder.iterdir()
+        if (path.suffix == ".py" and path.name != "__init__.py") or (path / "__init__.py").exists()
+    ]
+
+
+def test_no_package_has_more_than_about_fifteen_rooms():
+    sizes = {path.parent.name: len(rooms(path.parent)) for path in (TOP / "migkit").rglob("__init__.py")}
+    assert {name: size for name, size in sizes.items() if size > MOST_ROOMS.get(name, 15)} == {}
+
+
+def test_two_modules_share_a_name_only_for_one_idea():
+    places = defaultdict(list)
+    for path in sorted((TOP / "migkit").rglob("*.py")):
+        inside = path.relative_to(TOP).with_suffix("").parts
+        inside = inside[:-1] if inside[-1] == "__init__" else inside
+        places[inside[-1].strip("_")].append(".".join(inside))
+    shared = {name: found for name, found in places.items() if len(found) > 1}
+    assert shared.keys() - ONE_IDEA.keys() == set(), "rename one of each, or say which one idea they are"
+    assert ONE_IDEA.keys() - shared.keys() == set(), "these share no name any more"
+
+
+def test_every_dependency_is_imported_by_something():
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    extras = itertools.chain(*project["optional-dependencies"].values())
+    wanted = {re.match(r"[\w.-]+", line)[0] for line in (*project["dependencies"], *extras)}
+    text = "\n".join(path.read_text() for path in (TOP / "migkit").rglob("*.py"))
+    silent = {name for name in wanted if not re.search(rf"(import|from) {name.partition('.')[0]}\b", text)}
+    assert silent == NOT_IMPORTED.keys()

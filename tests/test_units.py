@@ -77,6 +77,24 @@ def test_durations(text, value):
             "4 Gb",
             f'memory: "Gb" is not a unit of size; use one of {SIZES}; sizes are in bytes, and 8 bit are 1 B',
         ),
+        (units.size, "64 Gi", f'memory: "Gi" is not a unit of size; use one of {SIZES} (did you mean "GiB"?)'),
+        (
+            units.size,
+            "4194304 kbytes",
+            f'memory: "kbytes" is not a unit of size; use one of {SIZES} (did you mean "KiB" or "kB"?)',
+        ),
+        (
+            units.size,
+            "3 gigabytes",
+            f'memory: "gigabytes" is not a unit of size; use one of {SIZES} (did you mean "GiB" or "GB"?)',
+        ),
+        (units.rate, "640 Mi/s", f'memory: "Mi/s" is not a unit of rate; use one of {RATES} (did you mean "MiB/s"?)'),
+        (units.rate, "25 GbE", f'memory: "GbE" is not a unit of rate; use one of {RATES} (did you mean "Gbit/s"?)'),
+        (
+            units.rate,
+            "9 kbytes/s",
+            f'memory: "kbytes/s" is not a unit of rate; use one of {RATES} (did you mean "KiB/s" or "kB/s"?)',
+        ),
         (units.size, "4 parsec", f'memory: "parsec" is not a unit of size; use one of {SIZES}'),
         (units.size, "4 B\nB", f'memory: "B\\nB" is not a unit of size; use one of {SIZES}'),
         (units.size, "x" * 99, f'memory: "{"x" * 37}..." is not a size; write a number and one of {SIZES}'),
@@ -166,6 +184,10 @@ def test_formatting_keeps_the_order_of_units(a, b):
         (units.format_duration(90), "90 s"),
         (units.format_duration(7200), "2 h"),
         (units.format_duration(math.inf), "never"),
+        (units.format_duration(5.18e-8), "below 1 us"),
+        (units.format_duration(9.99e-7), "below 1 us"),
+        (units.format_duration(1e-6), "1 us"),
+        (units.format_cost(5.18e-8), "51.8 ns"),
         (units.format_rate(math.nan), "nan"),
     ],
 )
@@ -177,3 +199,17 @@ def test_formats(text, expected):
 def test_pages_hold_the_bytes(memory_bytes):
     count = units.pages(memory_bytes)
     assert (count - 1) * units.PAGE_BYTES < memory_bytes <= count * units.PAGE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("text", "pages"),
+    [("12.6 GiB", 3_303_015), ("8.13 GiB", 2_131_231), ("0.3 KiB", 1), ("1.5 GB", 366_211)],
+)
+def test_what_tools_print_is_taken_to_the_next_page(text, pages):
+    assert units.size(text, grain_bytes=4096) == 4096 * pages
+    assert 0 <= 4096 * pages - float(text.split()[0]) * units.size(f"1 {text.split()[1]}") < 4096
+
+
+@pytest.mark.parametrize(("text", "value"), [("12345 B", 12345), ("1 MB", 10**6), ("300 MB", 3 * 10**8)])
+def test_a_whole_number_is_meant_as_it_stands(text, value):
+    assert units.size(text, grain_bytes=4096) == value

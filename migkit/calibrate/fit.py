@@ -11,17 +11,23 @@ says which run to add.
 from __future__ import annotations
 
 import dataclasses
+import math
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from migkit.calibrate.identify import INVERSES, REMEDIES, identified
+from migkit.calibrate.log_costs import ABSORBED, log_costs, with_downtimes
 from migkit.calibrate.observe import ENCODINGS, Block, blocks
 from migkit.errors import InfeasibleError, UsageError
 from migkit.scenario import Host, Scenario
+from migkit.units import format_rate
 
 if TYPE_CHECKING:
+    from migkit.importers import Log
     from migkit.traces import Trace
 
 __all__ = ["FITTED", "Calibration", "fit"]
@@ -44,6 +50,7 @@ FITTED: Final = (
     "fault_service_s",
     "register_per_page_s",
 )
+_ONLY_LOGS: Final = "logs of other tools do not tell it apart; add a run captured by migkit qemu capture"
 _LIKE: Final = ("kernel", "processor", "processors", "tracker", "qemu_version", "accelerator")
 
 
@@ -103,17 +110,26 @@ class _Solution(NamedTuple):
     residuals: np.ndarray
 
 
-def fit(traces: Sequence[Trace], *, require: Sequence[str] = (), base: Host | None = None) -> Calibration:
+def fit(
+    traces: Sequence[Trace | str | os.PathLike[str]],
+    *,
+    require: Sequence[str] = (),
+    base: Host | None = None,
+    logs: Sequence[Log] = (),
+) -> Calibration:
     """Fit the constants of :class:`migkit.scenario.Host` to real runs of one installation.
 
     Parameters
     ----------
     traces
-        Runs on the same machines with the same software.
+        Runs on the same machines with the same software: traces, or the paths of their files.
     require
         Constants that must be fitted; default: all that the traces can tell.
     base
         Values of what is not fitted; default: those of the first trace's scenario.
+    logs
+        Imported logs of the same installation. What they tell has precedence over runs of the harness, whose
+        software is another.
 
     Returns
     -------
@@ -133,19 +149,80 @@ def fit(traces: Sequence[Trace], *, require: Sequence[str] = (), base: Host | No
     Traceback (most recent call last):
     migkit.errors.UsageError: calibration: no traces were given; capture some with `migkit capture -o run.parquet`
     """
-    _check_alike(traces)
+    return _fit(list(map(_trace, traces)), require, base, logs)
+
+
+def _trace(given: Trace | str | os.PathLike[str]) -> Trace:
+    """Return a trace as it is, or what its file holds."""
+    if not isinstance(given, str | os.PathLike):
+        return given
+    from migkit.traces import io
+
+    return io.read(Path(given))
+
+
+def _fit(traces: Sequence[Trace], require: Sequence[str], base: Host | None, logs: Sequence[Log]) -> Calibration:
+    _check_alike(traces, logs)
     _check_names(require)
     systems = blocks(traces)
     told = identified(systems, traces)
+    others = log_costs(logs)
+    untold = dict(told.refused) if traces else dict.fromkeys(told.refused, _ONLY_LOGS)
+    known = others.told | told.constants
+    refused = {name: why for name, why in (untold | others.refused).items() if name not in known}
     for name in require:
-        if name in told.refused:
-            raise InfeasibleError(f"calibration: {name} cannot be fitted: {told.refused[name]}")
-    host = traces[0].scenario.host
-    host = base or (host.sends_as_harness() if traces[0].kind == "harness" else host)
-    pool = _Pool(host)
+        if name in refused:
+            raise InfeasibleError(f"calibration: {name} cannot be fitted: {refused[name]}")
+    pool = _Pool(base or _base(traces, logs))
+    for block in others.blocks:
+        pool.solve(block, others.told)
     for block in systems:
         pool.solve(block, told.constants)
-    return pool.calibration(told.refused, len(traces), traces[0].kind)
+    kinds = sorted({trace.kind for trace in traces} | ({"imported"} if logs else set()))
+    found = pool.calibration(refused, len(traces) + len(logs), " and ".join(kinds))
+    if "load_s" in found.constants:  # fitted to all of a downtime but its pages
+        found = dataclasses.replace(found, host=_absorbing(found.host))
+    if not logs:
+        return found
+    found = _at_least_pushed(found)
+    return dataclasses.replace(found, host=with_downtimes(found.host, logs))
+
+
+def _absorbing(host: Host) -> Host:
+    """Return hosts without those parts of a downtime that nobody stated: the load that was fitted holds them."""
+    parts: dict[str, Any] = {
+        name: value for name, value in ABSORBED.items() if getattr(getattr(host, name), "spread", 0.0) > 0.0
+    }
+    return dataclasses.replace(host, **parts)
+
+
+def _at_least_pushed(found: Calibration) -> Calibration:
+    """Return constants whose goodput is no less than what post-copy pushed over one stream, where no run tells it.
+
+    Both send pages of the same source; a page of the push is placed at once besides.
+    """
+    pushed = found.host.postcopy_bytes_per_s
+    if "goodput_bytes_per_s" in found.constants or not found.host.goodput_bytes_per_s < pushed < math.inf:
+        return found
+    why = found.refused["goodput_bytes_per_s"]
+    least = f"at least what post-copy pushed, {format_rate(pushed)}, which is taken; {why}"
+    return dataclasses.replace(
+        found,
+        host=dataclasses.replace(found.host, goodput_bytes_per_s=pushed),
+        refused=dict(found.refused) | {"goodput_bytes_per_s": least},
+    )
+
+
+def _base(traces: Sequence[Trace], logs: Sequence[Log]) -> Host:
+    """Return the hosts before anything is fitted: those of the first run, of the harness only where it is alone."""
+    if logs or not traces:
+        return Host()
+    host = traces[0].scenario.host
+    if traces[0].kind == "harness":
+        return host.sends_as_harness()
+    return dataclasses.replace(
+        host, platform="qemu-kvm" if traces[0].machine.get("accelerator") == "kvm" else "qemu-tcg"
+    )
 
 
 class _Pool:
@@ -263,11 +340,12 @@ def _in_host_terms(constants: tuple[str, ...], solution: _Solution) -> tuple[tup
     return tuple(names), values, solution.covariance * np.outer(slopes, slopes)
 
 
-def _check_alike(traces: Sequence[Trace]) -> None:
-    if not traces:
+def _check_alike(traces: Sequence[Trace], logs: Sequence[Log]) -> None:
+    if not traces and not logs:
         raise UsageError("calibration: no traces were given; capture some with `migkit capture -o run.parquet`")
-    first = traces[0]
+    first = traces[0] if traces else None
     for trace in traces[1:]:
+        assert first is not None
         facts: list[tuple[str, Any, Any]] = [("kind", first.kind, trace.kind)]
         facts += [(fact, first.machine.get(fact), trace.machine.get(fact)) for fact in _LIKE]
         for fact, one, other in facts:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def predict_interval(
     rng = np.random.default_rng(seed)
     drawn = [predict(dataclasses.replace(scenario, host=calibration.draw(rng)), level=None) for _ in range(draws)]
     width = _student(level, seen.runs - 1) * math.sqrt(1.0 + 1.0 / seen.runs)
-    bounds = {name: _bounds(name, best, drawn, seen, width) for name in _QUANTITIES}
+    bounds: dict[str, Any] = {name: _bounds(name, best, drawn, seen, width) for name in _QUANTITIES}
     return dataclasses.replace(best, interval=Interval(level=level, **bounds))
 
 

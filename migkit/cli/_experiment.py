@@ -8,15 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from migkit import files
 from migkit.cli._output import emit, rows_as
-from migkit.cli.capture import disagreement
 from migkit.errors import UsageError
-from migkit.harness.experiment import Point, Run, ordered
-from migkit.harness.nursery import Nursery
-from migkit.harness.options import Options, as_encrypted
-from migkit.harness.run import Progress, run
+from migkit.harness.processes.nursery import Nursery
+from migkit.harness.runs.disturbance import disagreement
+from migkit.harness.runs.experiment import Point, Run, ordered
+from migkit.harness.runs.options import Options, as_performed
+from migkit.harness.runs.run import Progress, run
+from migkit.harness.runs.settlement import Whereabouts, telling
 from migkit.scenario import Scenario, schema
 from migkit.traces import io
+from migkit.traces.place import check_room
 from migkit.traces.schema import Outcome, Trace
 
 __all__ = ["perform"]
@@ -57,7 +60,7 @@ class _Experiment:
         if not path.exists():
             return None
         trace = io.read(path)
-        if trace.scenario != as_encrypted(self.scenario(each.point), self.options_of(each.point)):
+        if trace.scenario != as_performed(self.scenario(each.point), self.options_of(each.point)):
             raise UsageError(f"trace {path}: is of another scenario; use another folder or remove it")
         return trace
 
@@ -102,23 +105,26 @@ def perform(
     traces = {each.name: experiment.found(each) for each in runs}
     to_do = [each for each in runs if traces[each.name] is None]
     if to_do:
-        with Nursery() as nursery:
+        check_room(folder, f"grid: {folder}")
+        where = Whereabouts()
+        with telling(where), Nursery() as nursery:
             experiment.perform(to_do[0], lambda sample: None, nursery)
             for done, each in enumerate(to_do, len(runs) - len(to_do) + 1):
                 trace = traces[each.name] = experiment.perform(each, progress, nursery)
+                where.note(trace)
                 io.write(trace, experiment.path(each))
                 say(f"{done}/{len(runs)}: {each.name} {_words(each.point)}: {trace.outcome.verdict}")
     outcomes = [(each, found.outcome) for each in runs if (found := traces[each.name]) is not None]
     for line in _disagreements(outcomes):
         say(line)
     index = folder / "index.csv"
-    emit(rows_as("csv", _rows(experiment, outcomes)), index)
+    emit(rows_as("csv", _rows(experiment, outcomes)), index, private=True)
     return index
 
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_private(folder)
     except OSError as error:
         raise UsageError(f"grid: {folder} cannot be made ({error.strerror}); name another folder with -o") from error
 

@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import math
 import os
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from migkit.errors import UsageError
+from migkit import files
+from migkit.errors import printable
+from migkit.traces.place import failure
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
 
-__all__ = ["FORMATS", "choose_format", "columns", "emit", "flat", "narrate", "rows_as", "write_beside"]
+__all__ = [
+    "FORMATS",
+    "Bar",
+    "Step",
+    "bars",
+    "choose_format",
+    "columns",
+    "emit",
+    "finite",
+    "flat",
+    "narrate",
+    "printable",
+    "rows_as",
+    "write_beside",
+]
 
 FORMATS = ("table", "json", "csv", "parquet")
+Step = Callable[[float], None]
+Bar = Callable[[str, float], contextlib.AbstractContextManager[Step]]
 
 
 def choose_format(asked: str | None, output: Path | None) -> str:
@@ -36,56 +55,68 @@ def choose_format(asked: str | None, output: Path | None) -> str:
     return asked or (by_name if by_name in FORMATS else "table")
 
 
-def emit(content: str | bytes, output: Path | None) -> None:
-    """Write to the file, or to stdout when there is none.
+def finite(value: Any) -> Any:
+    """Return a value as JSON has it: what is infinite or no number is None.
+
+    Examples
+    --------
+    >>> finite(1.5), finite(float("inf")), finite("text")
+    (1.5, None, 'text')
+    """
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def emit(content: str | bytes, output: Path | None, *, private: bool = False) -> None:
+    """Write to the file, or to stdout when there is none; ``private``: what was measured, for its owner alone.
 
     Raises
     ------
     UsageError
-        The file cannot be written.
+        The file or stdout cannot be written.
+    RunError
+        The disk, or what stdout is, is full.
     """
     if output is not None:
-        write_beside(output, content.encode() if isinstance(content, str) else content)
-    elif isinstance(content, bytes):
-        sys.stdout.buffer.write(content)
+        write_beside(output, content.encode() if isinstance(content, str) else content, private=private)
     else:
-        click.echo(content, nl=not content.endswith("\n"))
+        _print(content if isinstance(content, bytes) else content.removesuffix("\n").encode() + b"\n")
 
 
-def write_beside(path: Path, content: bytes) -> None:
-    """Write a file under another name beside ``path``, then rename it: no half-written file has its final name.
+def _print(content: bytes) -> None:
+    """Write to standard output, all of it, now. A reader that has gone is no error: it has read what it wanted."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter tries again at its end
+        if not isinstance(error, BrokenPipeError):
+            raise failure(error)(
+                f"standard output: cannot be written ({error.strerror}); name a file with -o"
+            ) from error
+
+
+def write_beside(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write a file that has its name when it is complete.
 
     Raises
     ------
     UsageError
         The file cannot be written.
+    RunError
+        The disk is full.
     """
-    name: Path | None = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
-            name = Path(stream.name)
+        with files.appearing(path, private=private) as stream:
             stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        name.chmod(0o666 & ~_umask())
-        name.replace(path)
     except OSError as error:
-        raise UsageError(f"output {path}: cannot be written ({error.strerror}); choose another file") from error
-    finally:
-        if name is not None:
-            name.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+        raise failure(error)(f"output {path}: cannot be written ({error.strerror}); choose another file") from error
 
 
 def narrate(text: str, quiet: bool) -> None:
     """Say something to the person at the terminal, apart from the results."""
     if not quiet:
-        click.echo(text, err=True)
+        click.echo(printable(text), err=True)
 
 
 def rows_as(kind: str, rows: Sequence[Mapping[str, Any]]) -> str | bytes:
@@ -127,6 +158,7 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1)
     qemu    1.5 s
     nova     12 s
     """
+    header, rows = [printable(cell) for cell in header], [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = (
         "  ".join(
@@ -139,14 +171,49 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1)
 
 
 def flat(result: Prediction) -> dict[str, Any]:
-    """Return the results that are single values, for one row of a table; what is infinite is None."""
+    """Return the results that are single values, for one row of a table; what is infinite is None.
+
+    Of the remedies it is the first one.
+    """
     record = result.to_dict()
     interval = record.pop("interval") or {}
     bounds = {
         f"{name}_{side}": pair[at]
         for name, pair in interval.items()
-        if name != "level"
+        if isinstance(pair, list)
         for at, side in enumerate(("low", "high"))
     }
-    kept = {key: value for key, value in record.items() if key not in ("rounds", "timeline")}
-    return kept | {"reasons": " ".join(result.reasons)} | bounds
+    if interval:
+        bounds["probability_of_convergence"] = interval["converges"]
+    left_out = ("rounds", "timeline", "remedies", "downtime_parts")
+    kept = {key: value for key, value in record.items() if key not in left_out}
+    remedy = result.remedies[0] if result.remedies else ""
+    return kept | {"reasons": " ".join(result.reasons), "remedy": remedy} | bounds
+
+
+@contextlib.contextmanager
+def bars(quiet: bool, *, ticking: bool = True) -> Iterator[Bar]:
+    """Yield what shows a bar for each phase on stderr; off a terminal it shows nothing.
+
+    Parameters
+    ----------
+    quiet
+        Show nothing on a terminal, either.
+    ticking
+        Draw ten times a second, from a thread; else only at each step, so that nothing runs beside what is measured.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    off = quiet or not console.is_terminal
+    with Progress(*columns, console=console, disable=off, auto_refresh=ticking) as progress:
+
+        @contextlib.contextmanager
+        def bar(phase: str, total: float) -> Iterator[Step]:
+            task = progress.add_task(phase, total=total)
+            yield lambda amount: progress.update(task, advance=amount, refresh=not ticking)
+            progress.update(task, completed=total)
+
+        yield bar

@@ -11,7 +11,7 @@ import pandas as pd
 
 from migkit import __version__, viz
 from migkit.calibrate.fit import Calibration
-from migkit.units import MIB, format_duration, format_rate, format_size
+from migkit.units import MIB, format_cost, format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
     from migkit.calibrate.validate import Comparison
@@ -139,7 +139,7 @@ def _constants(calibration: Calibration) -> list[tuple[str, ...]]:
 def _quantity(name: str, value: float) -> str:
     if name.endswith("_bytes_per_s"):
         return format_rate(value)
-    return f"{value:.2f} B" if name.endswith("_bytes") else format_duration(value)
+    return f"{value:.2f} B" if name.endswith("_bytes") else format_cost(value)
 
 
 def _machine(machine: Any) -> str:

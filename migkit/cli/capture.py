@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
-import signal
-import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from migkit.cli._scenario import scenario_options, tables_from
+from migkit.cli._command import Command
+from migkit.cli._experiment import perform
+from migkit.cli._scenario import COUNT, SEED, note_idle, scenario_options, tables_from
 from migkit.errors import UsageError
-from migkit.harness.disturbance import DISTURBED
-from migkit.harness.nursery import Nursery
-from migkit.harness.options import PATHS
-from migkit.harness.run import Options, run
-from migkit.harness.run import moves as journey
+from migkit.harness.processes.nursery import Nursery
+from migkit.harness.runs import experiment
+from migkit.harness.runs.disturbance import disagreement, disturbed
+from migkit.harness.runs.options import PATHS
+from migkit.harness.runs.run import Options, run
+from migkit.harness.runs.run import moves as journey
+from migkit.harness.runs.settlement import Whereabouts, telling
 from migkit.scenario import Scenario, schema
 from migkit.traces import io
+from migkit.traces.place import check_place
 from migkit.traces.schema import Outcome, Trace
 from migkit.units import duration, format_duration, format_rate, format_size
 
-__all__ = ["command"]
+__all__ = ["as_json", "command", "describe"]
+
+_RATE_NS = 100_000_000
 
 
-@click.command("capture")
+@click.command("capture", cls=Command)
 @scenario_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the trace to this Parquet file.")
 @click.option("--force", is_flag=True, help="Overwrite that file.")
-@click.option("--seed", default=1, show_default=True, help="Of the guest's content and writes.")
+@click.option("--seed", type=SEED, default=1, show_default=True, help="Of the guest's content and writes.")
 @click.option("--tracker", help="How dirty pages are found; default: the best that works here.")
 @click.option("--pacing", help="running_time or wall_clock; default: as the guest's capacity says.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the destination listens.")
@@ -45,10 +51,8 @@ __all__ = ["command"]
 @click.option(
     "--recovery", default="60 s", show_default=True, help="How long post-copy may go on without a connection."
 )
-@click.option("--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Runs, behind one warm-up.")
-@click.option(
-    "--moves", type=click.IntRange(min=1), default=1, show_default=True, help="Moves of one and the same guest."
-)
+@click.option("--repeat", type=COUNT, default=1, show_default=True, help="Runs, behind one warm-up.")
+@click.option("--moves", type=COUNT, default=1, show_default=True, help="Moves of one and the same guest.")
 @click.option(
     "--grid", type=click.Path(path_type=Path), help="Run the design in this file; the traces go to the folder -o."
 )
@@ -87,10 +91,25 @@ def command(
     With --moves the same guest goes there and back, proven at every stop; its traces are numbered as well.
 
     With --grid every point of a design is run --repeat times in random order (by SEED), behind one
-    warm-up, into the folder -o with an index.csv; what is there already is not run again. A design has
-    lists of values, all combined, as in [grid.policy] max_bandwidth = ["50 MB/s", "100 MB/s"], or [[points]].
+    warm-up, into the folder -o with an index.csv; what is there already is not run again. A design is one
+    file with a scenario and lists of values, all of which are combined (or [[points]], one by one):
+
+    \b
+      [guest]
+      memory = "64 MiB"
+      dirty = [{ region = "16 MiB", writes_per_s = 5000 }]
+      [grid.policy]
+      max_bandwidth = ["50 MB/s", "100 MB/s"]
+      [grid.strategy]
+      name = ["precopy", "postcopy"]
+
+    \b
+      migkit capture --grid design.toml --repeat 3 -o runs
     """
-    tables, folder = tables_from(scenario, flags)
+    if grid is not None and output is None:
+        raise UsageError("grid: no folder was given; name one for the traces with -o FOLDER")
+    design, base = experiment.read(grid) if grid is not None else ([], {})
+    tables, folder = tables_from(scenario, flags, (base, grid.parent) if grid is not None else None)
     options = Options(
         host=host,
         port=port,
@@ -101,19 +120,22 @@ def command(
         recovery_s=duration(recovery, "recovery"),
         plaintext=tables.get("strategy", {}).get("tls") is False,
     )
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
-    if grid is not None:
-        _perform(grid, repeat, output, tables=tables, base=folder, options=options, seed=seed)
+    if design:
+        _perform(design, repeat, output, tables=tables, base=folder, options=options, seed=seed)
         return
     what = schema.from_mapping(tables, folder)
+    note_idle(what, tables)
     count = _count(repeat, moves)
     outputs = [_numbered(output, number, count) for number in range(1, count + 1)]
     for each in outputs:
-        _check_output(each, force)
-    with _Display() as display, Nursery() as nursery:
+        check_place(each, "trace", force=force)
+    check_place(checkpoint, "checkpoint", force=True)
+    where = Whereabouts()
+    with telling(where), _Display() as display, Nursery() as nursery:
         common: dict[str, Any] = {"options": options, "progress": display.show, "nursery": nursery}
         traces = journey(what, moves, seed=seed, **common) if moves > 1 else _runs(what, repeat, seed, **common)
         for each, trace in zip(outputs, traces, strict=True):
+            where.note(trace)
             if each is not None:
                 io.write(trace, each, force=force)
             display.done(as_json(trace) if form == "json" else as_table(trace, each), trace)
@@ -139,66 +161,20 @@ def _runs(what: Scenario, repeat: int, seed: int, *, options: Options, **common:
         yield run(what, seed=seed + number, options=options, **common)
 
 
-def _perform(grid: Path, repeat: int, output: Path | None, **experiment: Any) -> None:
+def _perform(design: list[experiment.Point], repeat: int, output: Path | None, **given: Any) -> None:
     """Run a design into the folder ``output``."""
-    from migkit.cli._experiment import perform
-    from migkit.harness.experiment import read
-
-    if output is None:
-        raise UsageError("grid: no folder was given; name one for the traces with -o FOLDER")
+    assert output is not None
     with _Display() as display:
         say = functools.partial(click.echo, err=True)
-        index = perform(read(grid), repeat, folder=output, say=say, progress=display.show, **experiment)
+        index = perform(design, repeat, folder=output, say=say, progress=display.show, **given)
     click.echo(index)
 
 
 def _numbered(output: Path | None, number: int, repeat: int) -> Path | None:
+    """Return where the trace of one of several runs goes: into a folder, or beside a file of that name."""
+    if output is not None and repeat > 1 and output.is_dir():
+        return output / f"run-{number}.parquet"
     return output if output is None or repeat == 1 else output.with_stem(f"{output.stem}-{number}")
-
-
-def disagreement(times_s: Sequence[float], most: float = 0.05) -> str:
-    """Return a warning when total times of repeats [s] spread over more than ``most`` of their median.
-
-    Examples
-    --------
-    >>> disagreement([1.00, 1.02, 1.01])
-    ''
-    >>> disagreement([1.0, 1.0, 1.2])
-    'migkit: the 3 runs disagree by 20 % in total time; close other programs or repeat more often'
-    """
-    spread = (max(times_s) - min(times_s)) / statistics.median(times_s)
-    if spread <= most:
-        return ""
-    return (
-        f"migkit: the {len(times_s)} runs disagree by {spread:.0%} in total time; "
-        "close other programs or repeat more often"
-    ).replace("%", " %")
-
-
-def disturbed(share: float) -> str:
-    """Return a warning when others had more than a fifth of the processors during a run.
-
-    Examples
-    --------
-    >>> disturbed(0.02)
-    ''
-    >>> disturbed(0.31)
-    'migkit: other programs had 31 % of the processors during a run; close them and repeat it'
-    """
-    if share <= DISTURBED:
-        return ""
-    taken = f"{share:.0%}".replace("%", " %")
-    return f"migkit: other programs had {taken} of the processors during a run; close them and repeat it"
-
-
-def _check_output(output: Path | None, force: bool) -> None:
-    """Refuse a place where the trace could not be written, before the run."""
-    if output is None:
-        return
-    if not output.parent.is_dir():
-        raise UsageError(f"trace {output}: the folder {output.parent} does not exist; create it or write elsewhere")
-    if output.exists() and not force:
-        raise UsageError(f"trace {output}: it exists; write elsewhere or overwrite it with --force")
 
 
 class _Display:
@@ -209,6 +185,7 @@ class _Display:
 
         self._console = Console(stderr=True)
         self._live: Any = None
+        self._first: Mapping[str, Any] | None = None
         self._last: Mapping[str, Any] | None = None
         self.outcomes: list[Outcome] = []
         self.others_shares: list[float] = []
@@ -217,8 +194,10 @@ class _Display:
         from rich.status import Status
 
         if self._console.is_terminal:
-            self._live = Status("setting up", console=self._console)
-            self._live.start()
+            status = Status("setting up", console=self._console)
+            with contextlib.suppress(RuntimeError):  # no thread is left to draw it
+                status.start()
+                self._live = status
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -227,6 +206,7 @@ class _Display:
 
     def done(self, text: str, trace: Trace) -> None:
         """Print the result of one run."""
+        self._first = self._last = None
         self.outcomes.append(trace.outcome)
         self.others_shares.append(trace.machine["others_share"])
         if self._live is not None:
@@ -236,15 +216,20 @@ class _Display:
     def show(self, sample: Mapping[str, Any]) -> None:
         """Show one sample of the migration."""
         last, self._last = self._last, sample
-        text = describe(sample, last)
+        if last is None or sample["sent_bytes"] < last["sent_bytes"]:  # another run
+            self._first = sample
+        text = describe(sample, self._first)
         if self._live is not None:
             self._live.update(text)
         elif last is None or (sample["phase"], sample["iteration"]) != (last["phase"], last["iteration"]):
-            print(text, file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # nobody reads it: no reason to end a migration
+                print(text, file=sys.stderr, flush=True)
 
 
-def describe(sample: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
-    """Return a sample in words: round, what remains, rate, and the forecast that follows from them.
+def describe(sample: Mapping[str, Any], first: Mapping[str, Any] | None) -> str:
+    """Return a sample in words: round, what remains, and the mean rate since the first sample with its forecast.
+
+    A rate is that of 100 ms at least: over less, a pause or a burst would say that hours are to go.
 
     Examples
     --------
@@ -254,9 +239,9 @@ def describe(sample: Mapping[str, Any], last: Mapping[str, Any] | None) -> str:
     'precopy, round 2: 25 MiB remain, 1 Gbit/s, 210 ms to go if nothing more is written'
     """
     text = f"{sample['phase']}, round {sample['iteration']}: {format_size(sample['remaining_bytes'])} remain"
-    if last is None or sample["monotonic_ns"] == last["monotonic_ns"]:
+    if first is None or sample["monotonic_ns"] - first["monotonic_ns"] < _RATE_NS:
         return text
-    rate = (sample["sent_bytes"] - last["sent_bytes"]) / (sample["monotonic_ns"] - last["monotonic_ns"]) * 1e9
+    rate = (sample["sent_bytes"] - first["sent_bytes"]) / (sample["monotonic_ns"] - first["monotonic_ns"]) * 1e9
     if rate <= 0:
         return text
     left = format_duration(sample["remaining_bytes"] / rate)

@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from migkit.cli import _output
+from migkit.cli._command import Command
 from migkit.cli._scenario import scenario_options, tables_from
-from migkit.errors import InfeasibleError, UsageError
+from migkit.errors import InfeasibleError
 from migkit.units import format_duration, format_size
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
 
 
-@click.command()
+@click.command(cls=Command)
 @scenario_options
-@click.option("--policies", metavar="NAMES", help="all, or names with commas between [the scenario's].")
-@click.option("--strategies", metavar="NAMES", default="all", help="all, or names with commas between [all].")
+@click.option(
+    "--policies",
+    metavar="NAMES",
+    multiple=True,
+    help="all, or names with commas between; may be repeated [the scenario's].",
+)
+@click.option(
+    "--strategies", metavar="NAMES", multiple=True, help="all, or names with commas between; may be repeated [all]."
+)
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(
     scenario: Path | None,
-    policies: str | None,
-    strategies: str,
+    policies: tuple[str, ...],
+    strategies: tuple[str, ...],
     kind: str | None,
     output: Path | None,
     quiet: bool,
     **flags: Any,
 ) -> None:
-    """Predict the migration of SCENARIO under each policy and each strategy.
+    """Predict the migration of SCENARIO under several policies and strategies, side by side.
 
-    A policy stands there with its own defaults, except for the cap, the downtime limit and the
-    time limit that the scenario gives. Exit code 3: under none of them does it converge.
+    Without --policies only the scenario's policy is compared, under every strategy. Each policy has its own
+    defaults, except for the cap, the downtime limit and the time limit that the scenario gives.
+    Exit code 3: the migration converges under none of them.
     """
     tables, folder = tables_from(scenario, flags)
     results = _predict_all(tables, folder, policies, strategies)
+    for rule in _unable(results):
+        _output.narrate(f"migkit: {rule}: left out where its system has no such strategy", quiet)
     kind = _output.choose_format(kind, output)
     if kind == "table":
         _output.emit(_table(results), output)
@@ -55,38 +66,30 @@ def command(
 
 
 def _predict_all(
-    tables: Mapping[str, Any], folder: Path, policies: str | None, strategies: str
-) -> dict[tuple[str, str], Prediction]:
-    from migkit.models.predict import predict
-    from migkit.scenario import schema
-    from migkit.scenario.policy import presets
-    from migkit.scenario.strategy import STRATEGIES
+    tables: dict[str, Any], folder: Path, policies: tuple[str, ...], strategies: tuple[str, ...]
+) -> Mapping[tuple[str, str], Prediction]:
+    from migkit.models.alternatives import compare
 
-    own = schema.from_mapping(tables, folder)
-    rules = _names("policies", policies or own.policy.name, [preset.name for preset in presets()])
-    manners = _names("strategies", strategies, list(STRATEGIES))
-    return {
-        (rule, manner): predict(schema.from_mapping(_changed(tables, own.policy.name, rule, manner), folder))
-        for rule in rules
-        for manner in manners
-    }
+    guest = tables.get("guest")
+    if isinstance(guest, dict) and isinstance(guest.get("profile"), str):
+        tables = tables | {"guest": guest | {"profile": str(folder / guest["profile"])}}
+    return compare(
+        tables,
+        policies=_names(policies) if policies else None,
+        strategies=_names(strategies) if strategies else "all",
+    )
 
 
-def _names(what: str, text: str, known: list[str]) -> list[str]:
-    """Return the names that an option says, in the order given, each once."""
-    names = known if text == "all" else list(dict.fromkeys(name.strip() for name in text.split(",")))
-    for name in names:
-        if name not in known:
-            raise UsageError(f"{what}: {name!r} is not known; use all, or some of {', '.join(known)}")
-    return names
+def _unable(results: Mapping[tuple[str, str], Prediction]) -> list[str]:
+    """Return the policies that lack a strategy which others have."""
+    rules = dict.fromkeys(rule for rule, _ in results)
+    manners = {manner for _, manner in results}
+    return [rule for rule in rules if any((rule, manner) not in results for manner in manners)]
 
 
-def _changed(tables: Mapping[str, Any], own: str, rule: str, manner: str) -> dict[str, Any]:
-    """Return the tables with another policy and strategy, without settings of the old policy."""
-    policy = dict(tables.get("policy", {})) | {"name": rule}
-    if rule != own:
-        policy.pop("settings", None)
-    return dict(tables) | {"policy": policy, "strategy": dict(tables.get("strategy", {})) | {"name": manner}}
+def _names(texts: Sequence[str]) -> list[str]:
+    """Return the names that an option says, in the order given."""
+    return [name.strip() for text in texts for name in text.split(",")]
 
 
 def _table(results: Mapping[tuple[str, str], Prediction]) -> str:
@@ -95,7 +98,7 @@ def _table(results: Mapping[tuple[str, str], Prediction]) -> str:
         [
             rule,
             manner,
-            result.verdict.replace("_", " "),
+            result.verdict,
             format_duration(result.total_time_s),
             format_duration(result.downtime_s),
             "without end" if result.transferred_bytes == float("inf") else format_size(result.transferred_bytes),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,16 @@ from migkit.calibrate.design import Designed, calibration_runs, held_out_run
 from migkit.calibrate.fit import Calibration, fit
 from migkit.calibrate.store import save
 from migkit.calibrate.validate import Comparison, compare
-from migkit.cli._output import write_beside
+from migkit.cli._command import Command
+from migkit.cli._output import Bar, Step, bars, write_beside
+from migkit.cli._scenario import SEED
 from migkit.errors import CapabilityError, UsageError
-from migkit.harness.nursery import Nursery
 from migkit.harness.probe import probe
-from migkit.harness.run import Options, run
+from migkit.harness.processes.nursery import Nursery
+from migkit.harness.runs.run import Options, run
+from migkit.harness.runs.settlement import Whereabouts, telling
 from migkit.traces import io
+from migkit.traces.place import check_room
 
 if TYPE_CHECKING:
     from migkit.traces import Trace
@@ -29,7 +32,7 @@ __all__ = ["command"]
 _NEEDS = ("memory", "shm")
 
 
-@click.command("demo")
+@click.command("demo", cls=Command)
 @click.option(
     "-o",
     "--output",
@@ -38,7 +41,7 @@ _NEEDS = ("memory", "shm")
     show_default=True,
     help="Folder for the traces, the calibration and the report; files of an earlier demo are replaced.",
 )
-@click.option("--seed", default=1, show_default=True, help="Of the guests' content and writes.")
+@click.option("--seed", type=SEED, default=1, show_default=True, help="Of the guests' content and writes.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(output: Path, seed: int, quiet: bool) -> None:
     """Capture real migrations, calibrate on all but one, predict that one, and write a report.
@@ -48,20 +51,17 @@ def command(output: Path, seed: int, quiet: bool) -> None:
     """
     _check_machine()
     _make_folder(output)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    check_room(output, f"{output}")
     runs = (*calibration_runs(), held_out_run())
-    with _bars(quiet) as bar:
-        traces = _capture(runs, output, seed, bar)
+    where = Whereabouts()
+    with telling(where), bars(quiet) as bar:
+        traces = _capture(runs, output, seed, bar, where)
         with bar("calibrate and predict", len(runs) + 1) as step:
             calibration, left_out, others = _predict(runs, traces, step)
         with bar("report", 1) as step:
             report = _write(output, calibration, left_out, others)
             step(1)
     click.echo(_summary(runs, calibration, left_out, output, report))
-
-
-_Step = Callable[[float], None]
-_Bar = Callable[[str, float], contextlib.AbstractContextManager[_Step]]
 
 
 def _check_machine() -> None:
@@ -80,7 +80,7 @@ def _make_folder(output: Path) -> None:
         raise UsageError(f"{output}: cannot be made ({error.strerror}); choose another folder with -o") from error
 
 
-def _capture(runs: tuple[Designed, ...], output: Path, seed: int, bar: _Bar) -> list[Trace]:
+def _capture(runs: tuple[Designed, ...], output: Path, seed: int, bar: Bar, where: Whereabouts) -> list[Trace]:
     """Run every migration and keep its trace."""
     traces = []
     with contextlib.ExitStack() as stack:
@@ -96,12 +96,13 @@ def _capture(runs: tuple[Designed, ...], output: Path, seed: int, bar: _Bar) -> 
                     nursery=nursery,
                     progress=_progress(each, step),
                 )
+            where.note(trace)
             io.write(trace, output / f"{each.name}.parquet", force=True)
             traces.append(trace)
     return traces
 
 
-def _progress(each: Designed, step: _Step) -> Callable[[Mapping[str, Any]], None]:
+def _progress(each: Designed, step: Step) -> Callable[[Mapping[str, Any]], None]:
     """Return what moves a bar by the share of the memory that no longer remains."""
     best = each.scenario.guest.memory_bytes
 
@@ -115,7 +116,7 @@ def _progress(each: Designed, step: _Step) -> Callable[[Mapping[str, Any]], None
 
 
 def _predict(
-    runs: tuple[Designed, ...], traces: list[Trace], step: _Step
+    runs: tuple[Designed, ...], traces: list[Trace], step: Step
 ) -> tuple[Calibration, Comparison, list[tuple[str, Comparison]]]:
     """Return the calibration on all but the last run, that run compared, and each run from the others."""
     calibration = fit(traces[:-1])
@@ -154,22 +155,3 @@ def _summary(
         lines.append(f"{quantity:<21} {measured:>12} {predicted:>12} {error:>9}")
     lines += ["", f"traces  {output}/*.parquet", f"report  {report}"]
     return "\n".join(lines)
-
-
-@contextlib.contextmanager
-def _bars(quiet: bool) -> Iterator[_Bar]:
-    """Yield what shows one bar a phase on stderr; off a terminal it shows nothing."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
-
-        @contextlib.contextmanager
-        def bar(phase: str, total: float) -> Iterator[_Step]:
-            task = progress.add_task(phase, total=total)
-            yield lambda amount: progress.update(task, advance=amount)
-            progress.update(task, completed=total)
-
-        yield bar

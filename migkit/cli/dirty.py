@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,18 +11,19 @@ from typing import TYPE_CHECKING
 import click
 
 from migkit.cli import _output
-from migkit.errors import RunError, UsageError
+from migkit.cli._command import Command
+from migkit.errors import UsageError
+from migkit.traces.place import check_place
 from migkit.units import PAGE_BYTES, duration, format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
-    from migkit.harness.dirtying import DirtyMeasurement
+    from migkit.harness.tracking.curve import DirtyMeasurement
+    from migkit.harness.watching.kept import Kept
 
 __all__ = ["command"]
 
-_PATIENCE_S = 10
 
-
-@click.command("dirty")
+@click.command("dirty", cls=Command)
 @click.option("--pid", type=int, help="A running program.")
 @click.option("--shortest", default="10 ms", show_default=True, help="The shortest window.")
 @click.option("--longest", default="10 s", show_default=True, help="The longest window; each repeat takes so long.")
@@ -55,26 +53,26 @@ def command(
     The program runs on while it is tracked from outside, and is left as it was. The profile
     written with -o stands in a scenario as guest.profile, for `migkit predict`.
     """
-    from migkit.harness.dirtying import measure, window_grid
-    from migkit.harness.process import track
+    from migkit.harness.tracking.curve import measure, window_grid
+    from migkit.harness.tracking.program import track
 
     if (pid is None) == (not program):
         raise UsageError("dirty: give either --pid PID or -- COMMAND, not both and not neither")
+    check_place(output, "profile", force=True)
     windows_s = window_grid(duration(shortest, "--shortest"), duration(longest, "--longest"), per_decade)
+    warm_up_s = duration(warm_up, "--warm-up")
     with (
-        _running(pid, program, duration(warm_up, "--warm-up")) as running,
-        track(running, tracker) as process,
+        _running(pid, program, warm_up_s) as (running, keeper),
+        track(running, tracker, keeper) as process,
         _progress(repeats * len(windows_s), repeats * windows_s[-1], quiet) as advance,
     ):
         found = measure(process, windows_s, repeats, advance)
     record = json.dumps(found.to_record(), indent=2)
     if output is not None:
-        _output.emit(record + "\n", output)
+        _output.emit(record + "\n", output, private=True)
     click.echo(record if kind == "json" else as_table(found))
-    if not found.is_stable:
-        _output.narrate(
-            f"unstable: the repeats differ by {found.spread:.0%}; measure longer windows, or more repeats", quiet
-        )
+    for warning in found.warnings():
+        _output.narrate(warning, quiet)
 
 
 def as_table(found: DirtyMeasurement) -> str:
@@ -89,44 +87,38 @@ def as_table(found: DirtyMeasurement) -> str:
         ]
         for window_s, pages in zip(mean.windows_s, mean.unique_pages, strict=True)
     ]
-    head = f"{found.program}: {format_size(found.memory_bytes)} of writable memory in use, tracked by {found.means}"
-    return head + "\n" + _output.columns(["window", "unique pages", "size", "rate"], rows, left=0)
+    in_use = f"{format_size(found.memory_bytes)} of writable memory in use, tracked by {found.means}"
+    head = f"{found.program}: {in_use}"
+    table = _output.columns(["window", "unique pages", "size", "rate"], rows, left=0)
+    return "\n".join([head, table, *_cost_lines(found)])
+
+
+def _cost_lines(found: DirtyMeasurement) -> list[str]:
+    cost = found.cost
+    if "stopped_s" not in cost:
+        return []
+    return [
+        f"cost: one thread stopped for {format_duration(cost['stopped_s'])}, armed in "
+        f"{format_duration(cost['arming_s'])}; huge pages split {cost.get('huge_pages_split', 0)}, given back "
+        f"{cost.get('huge_pages_given_back', 0)}; page tables grown by "
+        f"{format_size(cost.get('page_tables_grown_bytes', 0))}"
+    ]
 
 
 @contextlib.contextmanager
-def _running(pid: int | None, program: tuple[str, ...], warm_up_s: float) -> Iterator[int]:
-    """Yield the process to track; a command is started, given time to warm up, and ended at the end."""
+def _running(pid: int | None, program: tuple[str, ...], warm_up_s: float) -> Iterator[tuple[int, Kept | None]]:
+    """Yield the process to track, and who keeps it: a command is started and ended by its keeper."""
     if pid is not None:
-        yield pid
+        yield pid, None
         return
-    try:
-        child = subprocess.Popen(program, stdout=sys.stderr, start_new_session=True)
-    except OSError as error:
-        raise UsageError(f"{program[0]}: cannot be started ({error.strerror}); check the command") from error
-    try:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = child.wait(warm_up_s)
-            raise RunError(
-                f"{program[0]}: ended with exit code {code} before it was measured; track a longer program"
-            )
-        yield child.pid
-    finally:
-        _end(child)
+    from migkit.harness.watching.kept import Kept
 
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    child.send_signal(signal.SIGTERM)
-    try:
-        child.wait(_PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+    with Kept() as keeper:
+        yield keeper.start(program, warm_up_s), keeper
 
 
 @contextlib.contextmanager
 def _progress(counts: int, total_s: float, quiet: bool) -> Iterator[Callable[[], object]]:
-    from tqdm import tqdm
-
     label = f"measuring for {format_duration(total_s)}"
-    with tqdm(total=counts, desc=label, unit="window", file=sys.stderr, disable=quiet or None) as bar:
-        yield bar.update
+    with _output.bars(quiet, ticking=False) as bar, bar(label, counts) as step:
+        yield lambda: step(1)

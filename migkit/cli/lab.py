@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 import click
 
+from migkit.cli._command import Command
 from migkit.errors import RunError, UsageError
 from migkit.models import warm
 
@@ -23,9 +25,10 @@ _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _HOMES: Final = (_PACKAGE / "_share" / "notebooks", _PACKAGE.parent / "notebooks")
 _PAGE_CONFIG: Final = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
 _FIRST: Final = "00-start"
+_ENDS_WITHIN_S: Final = 20.0
 
 
-@click.command("lab", context_settings={"ignore_unknown_options": True})
+@click.command("lab", cls=Command, context_settings={"ignore_unknown_options": True})
 @click.argument("notebook", required=False, default=_FIRST)
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def command(notebook: str, options: tuple[str, ...]) -> None:
@@ -90,22 +93,38 @@ def _write_page_config(folder: Path) -> None:
 
 
 def _serve(options: list[str], config: str) -> None:
-    """Run JupyterLab until it ends; Ctrl-C is its own to handle."""
+    """Run JupyterLab until it ends; Ctrl-C is its own to handle.
+
+    It imports nothing from the working folder and runs no configuration that lies there: it starts in the folder
+    ``config``. A kernel has the folder of its notebook on its path, as everywhere in Jupyter.
+    """
     if os.geteuid() == 0:
         options = ["--allow-root", *options]
     paths = os.pathsep.join(filter(None, (config, os.environ.get("JUPYTER_CONFIG_PATH"))))
     before: Any = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "jupyterlab", *options],
+        code = _until_it_ends(
+            [sys.executable, "-P", "-m", "jupyterlab", *options],
+            cwd=config,
             env={**os.environ, "JUPYTER_CONFIG_PATH": paths},
-            preexec_fn=_restore_interrupt,
-            check=False,
         )
     finally:
         signal.signal(signal.SIGINT, before)
-    if done.returncode:
-        raise RunError(f"JupyterLab ended with exit code {done.returncode}; its last lines above say why")
+    if code:
+        raise RunError(f"JupyterLab ended with exit code {code}; its last lines above say why")
+
+
+def _until_it_ends(command: list[str], **options: Any) -> int:
+    """Run a program and return its exit code; who is told to end meanwhile has it end first, its kernels with it."""
+    with subprocess.Popen(command, preexec_fn=_restore_interrupt, **options) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_ENDS_WITHIN_S)
+            process.kill()
+            raise
 
 
 def _restore_interrupt() -> None:

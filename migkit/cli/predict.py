@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from migkit.cli import _output
-from migkit.cli._scenario import scenario_from, scenario_options
+from migkit.cli._command import Command
+from migkit.cli._scenario import SEED, scenario_from, scenario_options, tables_from
 from migkit.errors import InfeasibleError
 from migkit.units import format_duration, format_rate, format_size
 
@@ -20,19 +21,21 @@ if TYPE_CHECKING:
 _ROUNDS_SHOWN = 12
 
 
-@click.command()
+@click.command(cls=Command)
 @scenario_options
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="Calibrated constants of the hosts to use.")
+@click.option("--host", type=click.Path(path_type=Path), help="Hosts as migkit calibrate wrote them.")
 @click.option("--level", type=float, default=0.9, help="Probability of the interval around the result [0.9].")
-@click.option("--seed", default=0, show_default=True, help="From which the interval is drawn.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="From which the interval is drawn.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(
     scenario: Path | None,
     kind: str | None,
     output: Path | None,
     calibration: Path | None,
+    host: Path | None,
     level: float,
     seed: int,
     quiet: bool,
@@ -46,11 +49,15 @@ def command(
     """
     from migkit.models.predict import predict
 
-    case = scenario_from(scenario, flags)
+    case = scenario_from(scenario, flags, quiet)
     if calibration is not None:
         from migkit.calibrate import store
 
         case = store.load(calibration).scenario(case)
+    if host is not None:
+        from migkit.calibrate import host_file
+
+        case = host_file.on_host(case, tables_from(scenario, flags)[0], host)
     result = predict(case, level=level, seed=seed)
     _output.emit(_render(_output.choose_format(kind, output), case, result), output)
     if output is not None:
@@ -72,22 +79,28 @@ def _render(kind: str, case: Scenario, result: Prediction) -> str | bytes:
 
 
 def _table(case: Scenario, result: Prediction) -> str:
+    from migkit.models import story
+
     summary = [
-        ("verdict", result.verdict.replace("_", " ")),
+        ("verdict", result.verdict),
         *[("why" if at == 0 else "", reason) for at, reason in enumerate(result.reasons)],
         ("total time", format_duration(result.total_time_s) + _between(result, "total_time_s", format_duration)),
         ("downtime", _downtime(result)),
+        *[("  " + name, format_duration(time_s)) for name, time_s in result.downtime_parts],
         ("sent", _or_endless(result.transferred_bytes) + _between(result, "transferred_bytes", format_size)),
         ("iterations", str(result.iterations)),
         ("left at switchover", format_size(result.remaining_at_switchover_bytes)),
-        ("natural downtime", format_duration(result.natural_downtime_s)),
+        ("natural downtime", story.natural(result)),
         ("guest slowdown", f"{100 * result.guest_slowdown:.1f} %"),
     ]
+    summary.append(("hosts", result.hosts))
+    if result.interval is not None and 0.0 < result.interval.converges < 1.0:
+        summary.append(("converges in", f"{100 * result.interval.converges:.0f} % of runs"))
     if result.postcopy_faults:
         summary += [
             ("demand faults", f"{result.postcopy_faults:.0f}"),
             ("blocktime", format_duration(result.blocktime_s)),
-            ("exposure", format_duration(result.exposure_s)),
+            ("risk", story.risk(result)),
         ]
     if case.policy.name != "qemu" or case.strategy.name != "precopy":
         summary.insert(0, ("plan", f"{case.strategy.name} by the rule of {case.policy.name}"))

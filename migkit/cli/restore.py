@@ -9,12 +9,13 @@ from pathlib import Path
 
 import click
 
+from migkit.cli._command import Command
 from migkit.units import duration, format_size
 
 __all__ = ["command"]
 
 
-@click.command("restore")
+@click.command("restore", cls=Command)
 @click.argument("checkpoint", type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--run", "run_for", default="1 s", show_default=True, help="How long to let the guest run.")
 @click.option("--format", "kind", type=click.Choice(["table", "json"]), default="table", show_default=True)
@@ -24,7 +25,7 @@ def command(checkpoint: Path, run_for: str, kind: str) -> None:
     The proof: its memory and registers equal those of a guest that was never stopped, at the
     same operation. A truncated or altered file is refused.
     """
-    from migkit.harness.restore import restore
+    from migkit.harness.guests.restore import restore
 
     run_s = duration(run_for, "--run")
     found = restore(checkpoint, lambda: time.sleep(run_s))

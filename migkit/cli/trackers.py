@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from migkit.cli import _output
+from migkit.cli._command import Command
+from migkit.cli._scenario import COUNT, SEED
 from migkit.errors import RunError
+from migkit.traces.place import check_place
 from migkit.units import format_duration, size
 
 if TYPE_CHECKING:
-    from migkit.harness.comparison import TrackerCost
+    from migkit.harness.runs.side_by_side import TrackerCost
     from migkit.scenario import Scenario
 
 __all__ = ["command"]
@@ -23,13 +25,15 @@ __all__ = ["command"]
 _HEADER = ["tracker", "exact", "written", "missed", "extra", "arm", "collect", "tracker CPU", "guest CPU"]
 
 
-@click.command("trackers")
+@click.command("trackers", cls=Command)
 @click.option("--memory", default="256 MiB", show_default=True, help="RAM of the guest.")
 @click.option("--region", default="64 MiB", show_default=True, help="The part that it writes to.")
 @click.option("--writes-per-s", default=50_000.0, show_default=True, type=click.FloatRange(1), help="Its writes.")
-@click.option("--windows", default=10, show_default=True, type=click.IntRange(1), help="How often to collect.")
-@click.option("--operations", default=10_000, show_default=True, type=click.IntRange(1), help="Writes a window.")
-@click.option("--seed", default=1, show_default=True, help="Of the guest's content and writes.")
+@click.option("--windows", default=10, show_default=True, type=COUNT, help="How often to collect.")
+@click.option(
+    "--operations", default=10_000, show_default=True, type=click.IntRange(1, 10**8), help="Writes a window."
+)
+@click.option("--seed", type=SEED, default=1, show_default=True, help="Of the guest's content and writes.")
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
 def command(
@@ -47,14 +51,16 @@ def command(
     The same guest runs, write for write, under each tracker and under none. Exit code 1: an
     exact tracker missed a page.
     """
-    from tqdm import tqdm
+    from migkit.harness.runs.options import admit
+    from migkit.harness.runs.side_by_side import compare
+    from migkit.harness.tracking.trackers import TRACKERS
 
-    from migkit.harness.comparison import compare
-    from migkit.harness.tracker import TRACKERS
-
+    check_place(output, "output", force=True)
     what = _scenario(memory, region, writes_per_s)
-    with tqdm(total=windows * (len(TRACKERS) + 1), unit="window", file=sys.stderr, disable=None) as bar:
-        found = compare(what, windows, operations, seed=seed, progress=bar.update)
+    admit(what)
+    total = windows * (len(TRACKERS) + 1)
+    with _output.bars(False, ticking=False) as bar, bar("comparing trackers", total) as step:
+        found = compare(what, windows, operations, seed=seed, progress=lambda: step(1))
     chosen = _output.choose_format(kind, output)
     rows = [dataclasses.asdict(one) for one in found]
     _output.emit(as_table(found) + "\n" if chosen == "table" else _rendered(chosen, rows), output)

@@ -22,9 +22,10 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.errors import CapabilityError, UsageError
-from migkit.harness import kvm, ptrace
-from migkit.harness.pagemap import Pagemap, scan_of
-from migkit.harness.userfaultfd import Feature, Mode, Userfaultfd
+from migkit.harness.linux import kvm
+from migkit.harness.linux.pagemap import Pagemap, scan_of
+from migkit.harness.linux.userfaultfd import Feature, Mode, Userfaultfd
+from migkit.harness.watching.kept import Kept
 from migkit.units import GIB, MIB, PAGE_BYTES, format_size
 
 __all__ = ["PROBES", "Probe", "probe", "probe_all"]
@@ -222,13 +223,14 @@ def _soft_dirty() -> _Found:
 
 
 def _ptrace() -> _Found:
-    with subprocess.Popen(["sleep", "60"]) as child:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
         try:
-            with ptrace.frozen(child.pid) as threads:
-                reply = ptrace.call_in(child.pid, threads[0], "fcntl", 0, 1)
+            with Kept() as keeper:
+                descriptor, found = keeper.watch(child.pid)
+                os.close(descriptor)
         finally:
             child.kill()
-    return "another process was stopped, made a system call of ours, and ran on", {"fcntl": reply}
+    return "another process was visited, a userfaultfd of its memory brought out, and it ran on", found
 
 
 def _in_namespace(*commands: str) -> _Found:

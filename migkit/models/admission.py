@@ -33,16 +33,19 @@ def refusal(case: Scenario) -> str:
     --------
     >>> from migkit import Guest, Host
     >>> refusal(Scenario(guest=Guest(memory_bytes=2**30), host=Host(destination_free_memory_bytes=2**29)))
-    'not admitted: the guest has 1 GiB, and 512 MiB are free at the destination.'
+    'not admitted: the guest has 1 GiB, and 512 MiB are free at the destination. Free memory there, ...'
     """
     host, strategy = case.host, case.strategy
     if _no_room(case):
         needs, free = format_size(case.guest.memory_bytes), format_size(host.destination_free_memory_bytes)
-        return f"not admitted: the guest has {needs}, and {free} are free at the destination."
+        return (
+            f"not admitted: the guest has {needs}, and {free} are free at the destination. "
+            "Free memory there, choose another destination, or shrink the guest."
+        )
     if _never_copied(case):
         return (
             f"not admitted: the guest writes {format_rate(strategy.storage_dirty_bytes_per_s)} to storage, "
-            f"and the path carries {format_rate(path(case))}."
+            f"and the path carries {format_rate(path(case))}. A faster path would do, or storage that is shared."
         )
     return ""
 

@@ -1,6 +1,6 @@
 """Dirty-page curves of a guest: distinct pages written, and where pre-copy settles.
 
-``U(t)`` is the sum over page classes of ``W u(t)`` (:mod:`migkit.kernels.dirty`). It is
+``U(t)`` is the sum over page classes of ``W u(t)`` (:mod:`migkit.engine.dirty`). It is
 concave, so pre-copy at goodput ``B`` settles at the one positive root of
 ``v = page U(v / B)``; at or above ``U'(0) page <= B`` that root is 0.
 """
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
-from migkit.kernels import dirty as kernel
-from migkit.scenario import DirtyClass, Guest
+from migkit.engine import dirty as kernel
+from migkit.scenario import DirtyClass, Guest, steady
 from migkit.units import PAGE_BYTES
 
 __all__ = ["natural_downtime_s", "unique_dirty_pages"]
@@ -54,7 +54,7 @@ def natural_downtime_s(guest: Guest, bandwidth_bytes_per_s: float, page_wire_byt
     >>> round(natural_downtime_s(guest, 50e6), 3), natural_downtime_s(guest, 1e9)
     (1.344, 0.0)
     """
-    pages = sum(one.region_pages for one in guest.dirty)
+    pages = sum(one.region_pages for one in guest.dirty if _mean_rate(one) > 0.0)
     high_s = pages * page_wire_bytes / bandwidth_bytes_per_s
     if high_s == 0.0 or math.isinf(bandwidth_bytes_per_s):
         return 0.0
@@ -77,7 +77,8 @@ def _kind(one: DirtyClass) -> int:
 
 
 def _mean_rate(one: DirtyClass) -> float:
-    if not one.phases:
-        return one.writes_per_s
-    cycle_s = sum(duration_s for duration_s, _ in one.phases)
-    return one.writes_per_s * sum(duration_s * intensity for duration_s, intensity in one.phases) / cycle_s
+    phases = steady.phases(one)
+    if not phases:
+        return one.writes_per_s * steady.rate_factor(one)
+    cycle_s, integral_s = steady.sums(phases)[-1]
+    return one.writes_per_s * integral_s / cycle_s

@@ -10,7 +10,6 @@ the field may be None. What has no column comes from a base scenario.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import re
 from typing import Any, Final, NamedTuple
@@ -19,12 +18,12 @@ import numpy as np
 
 from migkit.errors import UsageError
 from migkit.scenario import DirtyClass, Scenario
-from migkit.scenario.schema import hints
+from migkit.scenario._fields import SMALLEST
+from migkit.scenario.declaration import Field, declared, hints
 
-__all__ = ["Column", "Frame", "known_columns", "read"]
+__all__ = ["Column", "Frame", "column_of", "known_columns", "read"]
 
 _CLASS: Final = re.compile(r"dirty_([1-9][0-9]?)_(\w+)")
-_NOT_COLUMNS: Final = frozenset({"dirty", "phases", "steps", "settings"})
 
 
 class Column(NamedTuple):
@@ -37,17 +36,17 @@ class Column(NamedTuple):
     place
         Which page class, from 0; 0 elsewhere.
     field
-        Of the record.
+        As the record declares it.
     """
 
     table: str
     place: int
-    field: dataclasses.Field[Any]
+    field: Field
 
     @property
     def is_text(self) -> bool:
         """The values are names."""
-        return self.field.type == "str"
+        return self.field.kind == "text"
 
 
 class Frame(NamedTuple):
@@ -83,9 +82,7 @@ def known_columns() -> dict[str, Column]:
     """
     columns: dict[str, Column] = {}
     for table, cls in hints(Scenario).items():
-        for field in dataclasses.fields(cls):
-            if field.name not in _NOT_COLUMNS:
-                columns[table if field.name == "name" else field.name] = Column(table, 0, field)
+        columns |= {field.column(table): Column(table, 0, field) for field in declared(cls) if field.is_column}
     return columns | {f"dirty_1_{f.name}": Column("dirty", 0, f) for f in _class_fields()}
 
 
@@ -108,7 +105,7 @@ def read(frame: Any, keep: tuple[str, ...] = ()) -> Frame:
     for name in keep:
         if name not in names:
             raise UsageError(f"predict_many: the column {name} to keep is missing; leave it out of keep")
-    columns = {name: _column(name) for name in names if name not in keep}
+    columns = {name: column_of(name) for name in names if name not in keep}
     if rows == 0:
         raise UsageError("predict_many: the frame has no rows; give at least one")
     values: dict[str, np.ndarray] = {}
@@ -121,8 +118,8 @@ def read(frame: Any, keep: tuple[str, ...] = ()) -> Frame:
     return Frame(rows, columns, values, texts)
 
 
-def _class_fields() -> list[dataclasses.Field[Any]]:
-    return [field for field in dataclasses.fields(DirtyClass) if field.name not in _NOT_COLUMNS]
+def _class_fields() -> list[Field]:
+    return [field for field in declared(DirtyClass) if field.is_column]
 
 
 def _opened(frame: Any) -> tuple[list[Any], int, Any]:
@@ -141,7 +138,19 @@ def _opened(frame: Any) -> tuple[list[Any], int, Any]:
     return table.column_names, table.num_rows, table.column
 
 
-def _column(name: Any) -> Column:
+def column_of(name: Any) -> Column:
+    """Return what a column stands for.
+
+    Raises
+    ------
+    UsageError
+        It is not known.
+
+    Examples
+    --------
+    >>> column_of("dirty_2_writes_per_s").place
+    1
+    """
     known = known_columns()
     if name in known:
         return known[name]
@@ -155,7 +164,7 @@ def _column(name: Any) -> Column:
 
 
 def _numbers(name: str, column: Any) -> np.ndarray:
-    """Return float64; missing is not-a-number."""
+    """Return float64; missing is not-a-number, and what is smaller than any number of a scenario is 0."""
     try:
         if hasattr(column, "to_arrow") or not hasattr(column, "cast"):
             values = column.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -165,7 +174,9 @@ def _numbers(name: str, column: Any) -> np.ndarray:
         raise UsageError(
             f"predict_many: the column {name} does not hold numbers; give them in the unit of its name"
         ) from error
-    return np.ascontiguousarray(values, dtype=np.float64)
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    tiny = (values > 0.0) & (values < SMALLEST)
+    return np.where(tiny, 0.0, values) if tiny.any() else values
 
 
 def _codes(name: str, column: Any) -> tuple[np.ndarray, list[Any]]:

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from migkit.engine.packing import Packed, pack
 from migkit.scenario import Scenario
-from migkit.scenario.pack import Packed, pack
 
-__all__ = ["goodput", "lead_s", "packed", "path", "ramp_s", "storage_sent_bytes"]
+__all__ = ["by_protocol", "goodput", "lead_s", "packed", "path", "ramp_s", "share", "storage_sent_bytes"]
 
 MSS_BYTES: Final = 1460.0
 FIRST_WINDOW_BYTES: Final = 10 * MSS_BYTES  # RFC 6928
@@ -48,11 +48,25 @@ def path(scenario: Scenario) -> Any:
     >>> path(Scenario(guest=Guest(memory_bytes=2**28), link=Link(rtt_s=0.1, window_bytes=2**20)))
     10485760.0
     """
-    link, host, strategy = scenario.link, scenario.host, scenario.strategy
-    share = (link.bandwidth_bytes_per_s - link.background_bytes_per_s) / link.migrations
+    host, strategy = scenario.host, scenario.strategy
     working = _least(strategy.streams, host.source_free_cores, host.destination_free_cores)
-    by_host = working * _least(host.goodput_bytes_per_s, host.tls_bytes_per_s if strategy.tls else math.inf)
-    return _plain(_least(share, by_host, strategy.streams * _by_protocol(scenario), host.receive_bytes_per_s))
+    by_host = working * _least(host.goodput_bytes_per_s, host.tls_bytes_per_s if scenario.is_encrypted else math.inf)
+    return _plain(
+        _least(share(scenario), by_host, strategy.streams * by_protocol(scenario), host.receive_bytes_per_s)
+    )
+
+
+def share(scenario: Scenario) -> Any:
+    """Return what the link gives this migration, beside other traffic and other migrations [B/s].
+
+    Examples
+    --------
+    >>> from migkit import Guest, Link, Scenario
+    >>> share(Scenario(guest=Guest(memory_bytes=2**28), link=Link(bandwidth_bytes_per_s=1e9, migrations=4)))
+    250000000.0
+    """
+    link = scenario.link
+    return (link.bandwidth_bytes_per_s - link.background_bytes_per_s) / link.migrations
 
 
 def lead_s(scenario: Scenario, goodput_bytes_per_s: Any) -> Any:
@@ -95,7 +109,7 @@ def packed(scenario: Scenario, rows: int | None = None) -> tuple[Packed, Any]:
     --------
     >>> from migkit import Guest, Scenario
     >>> packed(Scenario(guest=Guest(memory_bytes=2**28)))[1]
-    1500000000.0
+    2500000000.0
     """
     speed = goodput(scenario)
     return pack(scenario, speed, lead_s(scenario, speed), rows), speed
@@ -123,8 +137,16 @@ def ramp_s(scenario: Scenario, goodput_bytes_per_s: Any) -> Any:
     return _plain(np.where(bdp > first, np.maximum(0.0, trips * rtt_s - (bdp - first) / speed), 0.0))
 
 
-def _by_protocol(scenario: Scenario) -> Any:
-    """Return what window and loss leave one TCP stream [B/s]."""
+def by_protocol(scenario: Scenario) -> Any:
+    """Return what window and loss leave one TCP stream [B/s].
+
+    Examples
+    --------
+    >>> from migkit import Guest, Link, Scenario
+    >>> link = Link(rtt_s=0.05, window_bytes=2**20)
+    >>> float(by_protocol(Scenario(guest=Guest(memory_bytes=2**28), link=link)))
+    20971520.0
+    """
     link = scenario.link
     with np.errstate(divide="ignore"):
         by_window = np.divide(link.window_bytes, link.rtt_s)

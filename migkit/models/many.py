@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 import numpy as np
 
+from migkit import jit
+from migkit.engine import batch, layout
+from migkit.engine.records import Result
 from migkit.errors import UsageError
-from migkit.kernels import _jit, layout, migrate, policy
 from migkit.models import admission, frames
 from migkit.models import goodput as paths
 from migkit.models.frames import Frame
-from migkit.models.predict import VERDICTS
+from migkit.models.limits import LIMITS, limited_by
+from migkit.models.predict import VERDICTS, first_remedy, verdict_of
+from migkit.models.reasons import REASONS, reason_of
 from migkit.models.rows import RowsError, present_places, scenario_of, suspects
+from migkit.models.spread import draws, interval
+from migkit.models.spread.draws import changed
+from migkit.policies import decision
 from migkit.scenario import Scenario
 from migkit.units import PAGE_BYTES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["RESULTS", "predict_many", "wrong_rows"]
 
 RESULTS: Final = (
     "verdict",
+    "reason",
+    "limited_by",
     "total_time_s",
     "downtime_s",
     "transferred_bytes",
@@ -36,15 +47,80 @@ RESULTS: Final = (
     "exposure_s",
     "risk",
 )
-R = TypeVar("R")
 _CHUNK: Final = 2048  # rows whose records stay in the cache
 _WORTH_COMPILING: Final = 500  # rows that take longer in plain Python than loading compiled kernels
-_REFUSED: Final = np.eye(layout.RESULT_SLOTS)[layout.ACTION] * policy.ABORT  # nothing happened
-_NAMES: Final = tuple(dict.fromkeys(VERDICTS.values()))
+_WORDS: Final = {"verdict": tuple(dict.fromkeys(VERDICTS.values())), "reason": REASONS, "limited_by": LIMITS}
+
+_FEW: Final = 64  # rows whose draws stay in the cache
+_BOUNDS: Final = (
+    ("total_time_low_s", "total_time_high_s"),
+    ("downtime_low_s", "downtime_high_s"),
+    ("transferred_low_bytes", "transferred_high_bytes"),
+)
+
+
+class Wish(NamedTuple):
+    """Which bounds are asked for; see :func:`predict_many`."""
+
+    level: float | None
+    deadline_s: float | None
+    seed: int
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that are added."""
+        if self.level is None:
+            return ()
+        names = (*(name for pair in _BOUNDS for name in pair), "probability_of_convergence")
+        return names if self.deadline_s is None else (*names, "probability_in_time")
+
+
+def _wish(level: float | None, deadline_s: float | None, seed: int) -> Wish:
+    if level is not None and not 0.0 < level < 1.0:
+        raise UsageError(f"predict_many: level {level:g} is not a probability; it must be above 0 and below 1")
+    if level is None and deadline_s is not None:
+        raise UsageError("predict_many: deadline_s needs draws; give a level as well, such as level=0.9")
+    return Wish(level, deadline_s, seed)
+
+
+@overload
+def predict_many(
+    frame: pd.DataFrame,
+    base: Scenario | None = None,
+    *,
+    on_error: str = "raise",
+    keep: Sequence[str] = (),
+    remedies: bool = False,
+    level: float | None = None,
+    deadline_s: float | None = None,
+    seed: int = 0,
+) -> pd.DataFrame: ...
+
+
+@overload
+def predict_many(
+    frame: Any,
+    base: Scenario | None = None,
+    *,
+    on_error: str = "raise",
+    keep: Sequence[str] = (),
+    remedies: bool = False,
+    level: float | None = None,
+    deadline_s: float | None = None,
+    seed: int = 0,
+) -> Any: ...
 
 
 def predict_many(
-    frame: Any, base: Scenario | None = None, *, on_error: str = "raise", keep: tuple[str, ...] | list[str] = ()
+    frame: Any,
+    base: Scenario | None = None,
+    *,
+    on_error: str = "raise",
+    keep: Sequence[str] = (),
+    remedies: bool = False,
+    level: float | None = None,
+    deadline_s: float | None = None,
+    seed: int = 0,
 ) -> Any:
     """Return a frame with a prediction for each row.
 
@@ -63,13 +139,27 @@ def predict_many(
         their reasons in ``result.attrs["skipped"]`` (pandas) or the schema's metadata (Arrow).
     keep
         Columns to hand through, such as the names of the machines.
+    remedies
+        Add the column ``remedy``: for each row that does not converge the first of
+        :attr:`migkit.models.result.Prediction.remedies`, as a scenario file writes it, else empty. The search takes
+        some milliseconds for each such row.
+    level
+        Probability that a run lies within the bounds that are added as columns; None: no bounds, which is faster.
+    deadline_s
+        Adds the probability of having ended well by this time since the request [s]; needs a level.
+    seed
+        From which the inputs of the bounds are drawn.
 
     Returns
     -------
     frame
         pandas with the same index if pandas came in, else an Arrow table: the columns kept, then
-        ``verdict``, ``total_time_s`` [s], ``downtime_s`` [s], ``transferred_bytes`` [B], ``iterations`` and the
-        others of :class:`migkit.models.result.Prediction` that are one number.
+        ``verdict``, ``reason`` and ``limited_by`` (words),
+        ``total_time_s`` [s], ``downtime_s`` [s], ``transferred_bytes`` [B], ``iterations`` and the
+        others of :class:`migkit.models.result.Prediction` that are one number. With a level also
+        ``total_time_low_s``, ``total_time_high_s``, ``downtime_low_s``, ``downtime_high_s`` [s],
+        ``transferred_low_bytes``, ``transferred_high_bytes`` [B] and ``probability_of_convergence``; with a
+        deadline ``probability_in_time``.
 
     Raises
     ------
@@ -83,10 +173,11 @@ def predict_many(
     >>> vms = pd.DataFrame({"memory_bytes": [2**28, 2**30], "dirty_1_region_bytes": [2**24, 0],
     ...                     "dirty_1_writes_per_s": [100.0, 0.0]})
     >>> predict_many(vms)["total_time_s"].round(1).tolist()
-    [1.8, 7.7]
+    [1.8, 7.8]
     """
     if on_error not in ("raise", "skip"):
         raise UsageError(f"on_error: {on_error!r} is not known; use one of raise, skip")
+    wish = _wish(level, deadline_s, seed)
     table = frames.read(frame, tuple(keep))
     if base is None and "memory_bytes" not in table.columns:
         raise UsageError("predict_many: the column memory_bytes is missing; it is required unless a base is given")
@@ -96,11 +187,20 @@ def predict_many(
     good = np.ones(table.rows, dtype=bool)
     good[list(reasons)] = False
     if table.rows >= _WORTH_COMPILING:
-        _jit.compile_kernels()
-    out = {name: np.zeros(table.rows) for name in RESULTS}
+        jit.compile_kernels()
+    out = {name: np.zeros(table.rows) for name in (*RESULTS, *wish.columns)}
     for rows in _groups(table, good):
-        _predict_group(table, base, rows, out)
-    return _result(frame, good, out, {_label(frame, row): reason for row, reason in reasons.items()}, keep)
+        _predict_group(table, base, rows, wish, out)
+    texts = {"remedy": _remedies(table, base, good, out["verdict"])} if remedies else {}
+    return _result(frame, good, out, texts, {_label(frame, row): reason for row, reason in reasons.items()}, keep)
+
+
+def _remedies(table: Frame, base: Scenario | None, good: np.ndarray, verdicts: np.ndarray) -> np.ndarray:
+    """Return the first remedy of each row that does not converge, else no text."""
+    found = np.full(table.rows, "", dtype=object)
+    for row in np.flatnonzero(good & (verdicts != _WORDS["verdict"].index("converges"))).tolist():
+        found[row] = first_remedy(scenario_of(table, base, row))
+    return found
 
 
 def _label(frame: Any, row: int) -> Any:
@@ -150,10 +250,10 @@ def _features(column: frames.Column, values: np.ndarray) -> list[np.ndarray]:
     """Return what about a column must be the same within a group, as small whole numbers."""
     if column.is_text:
         return [values + 1]
-    if column.field.type == "bool":
+    if column.field.kind == "true or false":
         return [values == 1]
-    if column.field.metadata["choices"]:
-        return [np.searchsorted(column.field.metadata["choices"], values)]
+    if column.field.rule.choices:
+        return [np.searchsorted(column.field.rule.choices, values)]
     if column.field.name == "region_bytes":
         return [np.isnan(values) | (values == 0)]
     if column.table == "strategy":
@@ -161,81 +261,96 @@ def _features(column: frames.Column, values: np.ndarray) -> list[np.ndarray]:
     return [np.isnan(values)]
 
 
-def _predict_group(table: Frame, base: Scenario | None, rows: np.ndarray, out: dict[str, np.ndarray]) -> None:
+def _predict_group(
+    table: Frame, base: Scenario | None, rows: np.ndarray, wish: Wish, out: dict[str, np.ndarray]
+) -> None:
     """Predict rows that differ in nothing but numbers."""
     template = scenario_of(table, base, int(rows[0]))
     places = present_places(table, base, int(rows[0]))
-    rule = _jit.callback(template.policy.rule)
+    rule = jit.callback(template.policy.decider)
     for start in range(0, rows.size, _CHUNK):
         some = rows[start : start + _CHUNK]
         case = _of_arrays(table, template, places, some)
-        packed, _ = paths.packed(case, some.size)
-        results = np.zeros(some.size * layout.RESULT_SLOTS)
+        packed, goodput = paths.packed(case, some.size)
+        results = np.zeros(some.size * Result.SIZE)
         stride = packed.record.size // some.size
-        steps = migrate.without_steps(packed.record, stride, packed.steps, packed.parameters, rule)
-        migrate.migrate_many(packed.record, stride, steps, packed.parameters, results, rule)
+        steps = batch.without_steps(packed.record, stride, packed.steps, packed.parameters, rule)
+        batch.migrate_many(packed.record, stride, steps, packed.parameters, results, rule)
         table_of_results = results.reshape(some.size, -1)
+        columns: Any = table_of_results.T.view(Result)
         refused = admission.refused(case)
         if np.any(refused):
-            table_of_results[np.broadcast_to(refused, some.size)] = _REFUSED
-        _store(table_of_results, case, some, out)
+            refused = np.broadcast_to(refused, some.size)
+            table_of_results[refused] = 0.0  # nothing happened
+            columns.action[refused] = decision.ABORT
+        _store(columns, case, some, out)
+        bandwidth = np.minimum(goodput, case.policy.max_bandwidth_bytes_per_s)
+        out["reason"][some] = np.where(refused, REASONS.index("not_admitted"), reason_of(case, columns, bandwidth))
+        out["limited_by"][some] = limited_by(case, packed)
+        if wish.level is not None:
+            _store_bounds(case, table_of_results, rule, wish, some, out)
 
 
 def _of_arrays(table: Frame, template: Scenario, places: list[int], rows: np.ndarray) -> Scenario:
     """Return a scenario whose numbers are arrays, the rest of it the template's."""
     given: dict[tuple[str, int], dict[str, np.ndarray]] = {}
     for name, column in table.columns.items():
-        if not column.is_text and column.field.type != "bool" and not column.field.metadata["choices"]:
+        if column.field.is_number and not column.field.rule.choices:
             values = table.values[name][rows]
             if not math.isnan(values[0]):
                 given.setdefault((column.table, column.place), {})[column.field.name] = values
     classes = tuple(
-        _changed(one, given.get(("dirty", place), {}))
-        for one, place in zip(template.guest.dirty, places, strict=True)
+        changed(one, given.get(("dirty", place), {})) for one, place in zip(template.guest.dirty, places, strict=True)
     )
     parts: dict[str, Any] = {
-        name: _changed(getattr(template, name), given.get((name, 0), {}))
+        name: changed(getattr(template, name), given.get((name, 0), {}))
         for name in ("guest", "link", "host", "policy", "strategy")
     }
-    return _changed(template, parts | {"guest": _changed(parts["guest"], {"dirty": classes})})
+    return changed(template, parts | {"guest": changed(parts["guest"], {"dirty": classes})})
 
 
-def _changed(record: R, changes: Mapping[str, Any]) -> R:
-    """Return a record with other values, which were checked before."""
-    other: R = object.__new__(type(record))
-    for field in dataclasses.fields(record):  # type: ignore[arg-type]
-        object.__setattr__(other, field.name, changes.get(field.name, getattr(record, field.name)))
-    return other
+def _store_bounds(
+    case: Scenario, results: np.ndarray, rule: Any, wish: Wish, rows: np.ndarray, out: dict[str, np.ndarray]
+) -> None:
+    """Write the bounds of some rows, a few at a time: each of them runs many times."""
+    assert wish.level is not None
+    for start in range(0, rows.size, _FEW):
+        part = np.arange(start, min(start + _FEW, rows.size))
+        found = interval.bounds_of(draws.selected(case, part), results[part], rule, wish.level, wish.seed)
+        some = rows[part]
+        for at, (low, high) in enumerate(_BOUNDS):
+            out[low][some], out[high][some] = found.low[:, at], found.high[:, at]
+        out["probability_of_convergence"][some] = found.probability
+        if wish.deadline_s is not None:
+            out["probability_in_time"][some] = np.mean(found.total_time_s <= wish.deadline_s, axis=1)
 
 
-def _store(results: np.ndarray, case: Scenario, rows: Any, out: dict[str, np.ndarray]) -> None:
+def _store(results: Any, case: Scenario, rows: Any, out: dict[str, np.ndarray]) -> None:
     """Copy what the kernels wrote into the columns of the result."""
-    endless = results[:, layout.ACTION] == layout.SETTLED
-    total_s = results[:, layout.TOTAL_S]
-    exposure_s = results[:, layout.EXPOSURE_S]
+    endless = results.action == layout.SETTLED
+    total_s = results.total_s
+    exposure_s = results.exposure_s
     codes = np.zeros(int(max(VERDICTS)) + 1)
-    for action, verdict in VERDICTS.items():
-        codes[action] = _NAMES.index(verdict)
-    out["verdict"][rows] = codes[results[:, layout.ACTION].astype(np.int64)]
+    for action in np.unique(results.action).astype(np.int64).tolist():
+        codes[action] = _WORDS["verdict"].index(verdict_of(case, action))
+    out["verdict"][rows] = codes[results.action.astype(np.int64)]
     out["total_time_s"][rows] = np.where(endless, math.inf, total_s)
     storage_bytes = np.where(total_s > 0, paths.storage_sent_bytes(case, total_s), 0.0)
-    out["transferred_bytes"][rows] = np.where(endless, math.inf, results[:, layout.SENT] + storage_bytes)
-    out["remaining_at_switchover_bytes"][rows] = results[:, layout.SWITCHOVER_PAGES] * PAGE_BYTES
-    out["guest_slowdown"][rows] = np.where(
-        total_s > 0, results[:, layout.LOST_S] / np.where(total_s > 0, total_s, 1), 0
-    )
+    out["transferred_bytes"][rows] = np.where(endless, math.inf, results.sent_bytes + storage_bytes)
+    out["remaining_at_switchover_bytes"][rows] = results.switchover_pages * PAGE_BYTES
+    out["guest_slowdown"][rows] = np.where(total_s > 0, results.lost_s / np.where(total_s > 0, total_s, 1), 0)
     out["risk"][rows] = -np.expm1(-exposure_s / 3600.0 * case.host.failures_per_h)
-    for name, slot in _COPIED.items():
-        out[name][rows] = results[:, slot]
+    for name, field in _COPIED.items():
+        out[name][rows] = getattr(results, field)
 
 
 _COPIED: Final = {
-    "downtime_s": layout.DOWNTIME_S,
-    "iterations": layout.ITERATIONS,
-    "postcopy_faults": layout.FAULTS,
-    "blocktime_s": layout.BLOCKTIME_S,
-    "degraded_s": layout.DEGRADED_S,
-    "exposure_s": layout.EXPOSURE_S,
+    "downtime_s": "downtime_s",
+    "iterations": "iterations",
+    "postcopy_faults": "faults",
+    "blocktime_s": "blocktime_s",
+    "degraded_s": "degraded_s",
+    "exposure_s": "exposure_s",
 }
 
 
@@ -243,17 +358,18 @@ def _result(
     frame: Any,
     good: np.ndarray,
     out: dict[str, np.ndarray],
+    texts: dict[str, np.ndarray],
     skipped: dict[Any, str],
-    keep: tuple[str, ...] | list[str],
+    keep: Sequence[str],
 ) -> Any:
     """Return the columns as the kind of frame that came in."""
-    columns = {name: values if good.all() else values[good] for name, values in out.items()}
+    columns: dict[str, Any] = {name: values if good.all() else values[good] for name, values in (out | texts).items()}
     columns["iterations"] = columns["iterations"].astype(np.int64)
-    codes = columns["verdict"].astype(np.int8)
+    codes = {name: columns[name].astype(np.int8) for name in _WORDS}
     if hasattr(frame, "iloc"):
         import pandas as pd
 
-        columns["verdict"] = pd.Categorical.from_codes(codes, pd.Index(_NAMES))
+        columns |= {name: pd.Categorical.from_codes(codes[name], pd.Index(words)) for name, words in _WORDS.items()}
         index = frame.index[good]
         result = pd.DataFrame({name: frame[name].array[good] for name in keep} | columns, index=index, copy=False)
         result.attrs["skipped"] = skipped
@@ -261,7 +377,7 @@ def _result(
     import pyarrow as pa
 
     source = pa.table(frame)
-    columns["verdict"] = pa.DictionaryArray.from_arrays(codes, list(_NAMES))
+    columns |= {name: pa.DictionaryArray.from_arrays(codes[name], list(words)) for name, words in _WORDS.items()}
     kept = {name: source.column(name).filter(pa.array(good)) for name in keep}
     metadata = {"skipped": json.dumps(skipped)}
     return pa.table(kept | {name: pa.array(values) for name, values in columns.items()}, metadata=metadata)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
-import html
 import importlib
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from migkit.units import format_duration, format_size
+from migkit.models import story
 
 if TYPE_CHECKING:
     import pandas as pd
+    from plotly.graph_objects import Figure
 
 __all__ = ["SCHEMA_VERSION", "Interval", "Point", "Prediction", "Round"]
 
@@ -51,23 +52,54 @@ class Interval:
     level
         Probability that a run lies within.
     total_time_s, downtime_s, transferred_bytes
-        ``(low, high)``.
+        ``(low, high)``; downtime is that of the runs which converge.
+    converges
+        Probability that a run converges.
+    total_time_draws_s
+        Total times that were drawn, in ascending order [s]; infinite where a run does not converge.
     """
 
     level: float
     total_time_s: tuple[float, float]
     downtime_s: tuple[float, float]
     transferred_bytes: tuple[float, float]
+    converges: float = 1.0
+    total_time_draws_s: tuple[float, ...] = dataclasses.field(default=(), repr=False)
+
+    def done_by(self, deadline_s: float) -> float:
+        """Return the probability that the migration has ended well by a time since the request [s].
+
+        Examples
+        --------
+        >>> from migkit import Guest, predict
+        >>> told = predict(guest=Guest(memory_bytes=2**28)).interval
+        >>> told.done_by(0.1), told.done_by(60.0)
+        (0.0, 1.0)
+        """
+        draws = self.total_time_draws_s
+        return bisect.bisect_right(draws, deadline_s) / len(draws) if draws else math.nan
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Prediction:
     """Frozen result of :func:`migkit.models.predict.predict`.
 
     Attributes
     ----------
     verdict
-        ``converges``, ``does_not_converge``, ``aborted`` or ``timed_out``.
+        ``converges``, ``does_not_converge``, ``aborted`` or ``timed_out``. What the engine cannot decide within its
+        bound on work, or within 10^12 s, times out where it has a time limit and else does not converge; then the
+        first of the reasons says "not decided".
+    reason
+        Why, in one word: ``within_limit`` (the rest was within the downtime limit), ``forced`` (a manager forces the
+        end), ``by_passes``, ``stopcopy``, ``postcopy``, ``settled`` (rounds are alike above the limit),
+        ``undecided``, ``time_limit``, ``policy_gave_up`` or ``not_admitted``.
+    limited_by
+        What limits the speed: ``cap``, ``link``, ``stream`` (the sending host's), ``encryption``, ``tcp``, ``cores``,
+        ``receiver``, ``processor`` (it prepares pages), or ``guest``, where nothing does.
+    remedies
+        What would make it converge, each as a scenario file writes it, the least intrusive first; each was predicted.
+        None where it converges, without ``detail``, or where nothing was found.
     reasons
         Why, in words, with numbers and what would change it.
     total_time_s
@@ -80,6 +112,8 @@ class Prediction:
         Bitmap syncs, the first one included.
     remaining_at_switchover_bytes
         Page bytes left by the last sync before the stop [B].
+    downtime_limit_s
+        The limit in force at the end [s]; None where the rule has none.
     natural_downtime_s
         Where pre-copy settles on this link: the fixed point of ``v = page U(v/B)`` divided by B [s].
     guest_slowdown
@@ -101,15 +135,22 @@ class Prediction:
         What remained and was sent, at the moments that matter.
     interval
         Bounds at a level of probability; None when it was not asked for.
+    downtime_parts
+        What the downtime is the sum of, by name [s].
+    hosts
+        Whether the constants of the hosts are calibrated, or which platform's typical ones stand in.
     """
 
     verdict: str
+    reason: str
+    limited_by: str
     reasons: tuple[str, ...]
     total_time_s: float
     downtime_s: float
     transferred_bytes: float
     iterations: int
     remaining_at_switchover_bytes: float
+    downtime_limit_s: float | None
     natural_downtime_s: float
     guest_slowdown: float
     postcopy_faults: float
@@ -119,7 +160,10 @@ class Prediction:
     risk: float
     rounds: tuple[Round, ...]
     timeline: tuple[Point, ...]
+    remedies: tuple[str, ...] = ()
     interval: Interval | None = None
+    downtime_parts: tuple[tuple[str, float], ...] = ()
+    hosts: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; what is infinite is None.
@@ -142,24 +186,19 @@ class Prediction:
 
         return pd.DataFrame(list(self.rounds), columns=list(Round._fields))
 
-    def plot(self) -> Any:
+    def plot(self) -> Figure:
         """Return a figure of what remains over time, drawn by :mod:`migkit.viz`."""
-        return importlib.import_module("migkit.viz").prediction(self)
+        figure: Figure = importlib.import_module("migkit.viz").prediction(self)
+        return figure
+
+    def __repr__(self) -> str:
+        return story.line(self)
+
+    def __str__(self) -> str:
+        return story.text(self)
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in self._summary())
-        return f'<table class="migkit-prediction">{rows}</table>'
-
-    def _summary(self) -> list[tuple[str, str]]:
-        return [
-            ("verdict", self.verdict.replace("_", " ")),
-            ("why", " ".join(self.reasons)),
-            ("total time", format_duration(self.total_time_s)),
-            ("downtime", format_duration(self.downtime_s)),
-            ("sent", format_size(self.transferred_bytes)),
-            ("iterations", str(self.iterations)),
-            ("guest slowdown", f"{100 * self.guest_slowdown:.1f} %"),
-        ]
+        return story.page(self)
 
 
 def _plain(value: Any) -> Any:
@@ -169,7 +208,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Round | Point):
         return {name: _plain(item) for name, item in value._asdict().items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

@@ -12,9 +12,9 @@ import numpy as np
 from migkit.errors import UsageError
 from migkit.models.frames import Column, Frame
 from migkit.scenario import DirtyClass, Guest, Scenario
-from migkit.scenario._fields import may_be_unlimited
+from migkit.scenario._fields import LARGEST, SMALLEST
+from migkit.scenario.declaration import declared, hints
 from migkit.scenario.policy import presets
-from migkit.scenario.schema import hints
 from migkit.units import PAGE_BYTES
 
 __all__ = ["RowsError", "Table", "present_places", "scenario_of", "suspects", "table_of"]
@@ -89,15 +89,14 @@ def _absent(region: Any) -> bool:
 
 def _plain(column: Column, frame: Frame, name: str, row: int) -> Any:
     """Return one value of a frame as the record's field takes it."""
-    value = frame.values[name][row]
-    kind = str(column.field.type)
+    value, field = frame.values[name][row], column.field
     if column.is_text:
         return frame.texts[name][value] if value >= 0 else None
-    if math.isnan(value) and kind.endswith("| None"):
+    if math.isnan(value) and field.is_optional:
         return None
-    if kind == "bool":
+    if field.kind == "true or false":
         return bool(value) if value in (0, 1) else float(value)
-    return int(value) if kind.startswith("int") and float(value).is_integer() else float(value)
+    return int(value) if field.is_int and float(value).is_integer() else float(value)
 
 
 def suspects(frame: Frame, base: Scenario | None) -> np.ndarray:
@@ -114,25 +113,26 @@ def suspects(frame: Frame, base: Scenario | None) -> np.ndarray:
 
 
 def _wrong_names(column: Column, names: list[Any], codes: np.ndarray) -> Any:
-    choices = column.field.metadata.get("choices") or [preset.name for preset in presets()]
+    choices = column.field.rule.choices or [preset.name for preset in presets()]
     wrong = np.array([*(name not in choices for name in names), True])  # the last one is code -1: missing
     return wrong[codes] if wrong[:-1].any() else codes < 0
 
 
 def _wrong_numbers(column: Column, values: np.ndarray) -> Any:
-    field, rule = column.field, column.field.metadata
-    if field.type == "bool":
+    field, rule = column.field, column.field.rule
+    if field.kind == "true or false":
         return ~((values == 0) | (values == 1))
-    if rule["choices"]:
-        return ~np.isin(values, rule["choices"])
-    right = (values > rule["low"] if rule["above"] else values >= rule["low"]) & (values <= rule["high"])
-    if not may_be_unlimited(field):
-        right &= values < math.inf
-    if str(field.type).startswith("int"):
+    if rule.choices:
+        return ~np.isin(values, rule.choices)
+    right = (values > rule.low if rule.above else values >= rule.low) & (values <= rule.high)
+    right &= (values <= LARGEST) | (np.isinf(values) & field.may_be_unlimited)
+    if rule.above:
+        right &= values >= SMALLEST
+    if field.is_int:
         right &= values == np.floor(values)
-    if field.name in ("memory_bytes", "zero_bytes", "region_bytes"):
+    if rule.whole_pages:
         right &= values % PAGE_BYTES == 0
-    if str(field.type).endswith("| None"):
+    if field.is_optional:
         right |= np.isnan(values)
     return ~right
 
@@ -142,7 +142,7 @@ def _value(frame: Frame, base: Scenario | None, table: str, field: str) -> Any:
     if field in frame.columns:
         return frame.values[field]
     cls = hints(Scenario)[table]
-    default = next(f.default for f in dataclasses.fields(cls) if f.name == field)
+    default = next(f.default for f in declared(cls) if f.name == field)
     return table_of(frame, base, table).get(field, default)
 
 
@@ -163,7 +163,7 @@ def _present(frame: Frame, base: Scenario | None, place: int) -> Any:
 
 
 def _wrong_layout(frame: Frame, base: Scenario | None) -> Any:
-    """Return where regions and zero pages exceed the memory, or the demand its capacity."""
+    """Return where what is part of something exceeds it: regions and zero pages, kinds of these, or the demand."""
     regions, demand = np.zeros(frame.rows), np.zeros(frame.rows)
     missing = np.zeros(frame.rows, dtype=bool)
     for place in _places(frame, base):
@@ -173,7 +173,10 @@ def _wrong_layout(frame: Frame, base: Scenario | None) -> Any:
         demand += np.where(present, writes, 0.0)
         missing |= present & np.isnan(writes)
     memory = _value(frame, base, "guest", "memory_bytes")
-    wrong = missing | (regions + _value(frame, base, "guest", "zero_bytes") > memory)
+    zero = _value(frame, base, "guest", "zero_bytes")
+    ends = _value(frame, base, "guest", "zero_at_start") + _value(frame, base, "guest", "zero_at_end")
+    wrong = missing | (regions + zero > memory) | (ends > 1.0)
+    wrong = wrong | (_value(frame, base, "guest", "untouched_bytes") > zero)
     capacity = _value(frame, base, "guest", "capacity_writes_per_s")
     if capacity is None:
         return wrong

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from migkit import jit
+from migkit.engine.records import Result, RoundRow, TimePoint
 from migkit.errors import UsageError
-from migkit.kernels import _jit, layout, pages, policy
+from migkit.models import admission
 from migkit.models import goodput as paths
-from migkit.scenario import Scenario
-from migkit.units import PAGE_BYTES
+from migkit.models.predict import verdict_of
+from migkit.policies import decision
+from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy
+from migkit.scenario.given import Given, scenario_of
+from migkit.simulator import precopy, rounds
+from migkit.units import GIB, PAGE_BYTES, format_duration, format_size
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Frames", "Run", "Simulation", "simulate"]
 
-_VERDICTS: Final = {
-    policy.SWITCHOVER: "converges",
-    policy.POSTCOPY: "converges",
-    policy.ABORT: "aborted",
-    policy.TIME_OUT: "timed_out",
-    layout.SETTLED: "does_not_converge",
-}
 _MOST_FRAMES: Final = 2000
+_MOST_BINS: Final = 10_000_000  # of all frames together
+_MOST_REPEATS: Final = 1_000_000
+_MOST_MEMORY_BYTES: Final = 256 * GIB
+_GAVE_UP: Final = {
+    rounds.ALIKE: "the rounds are alike, far from what would end them, and the policy waits for nothing",
+    rounds.BY_SYNCS: f"not decided within {rounds.MOST_SYNCS:,.0f} bitmap syncs",
+    rounds.BY_WORK: "not decided within the work that a run may cost",
+    rounds.BY_TIME: f"not over within {rounds.MOST_S:g} s",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +45,12 @@ class Run:
     ----------
     verdict
         ``converges``, ``does_not_converge``, ``aborted`` or ``timed_out``.
+    reason
+        Why a run that does not converge was given up, or a migration was not admitted; empty for all others.
     total_time_s, downtime_s
-        Request to source released; guest stopped to guest running [s].
+        Request to source released, infinite for a run that does not converge; guest stopped to guest running [s].
     transferred_bytes
-        Bytes on the wire.
+        Bytes on the wire; infinite for a run that does not converge.
     iterations
         Bitmap syncs, the first one included.
     remaining_at_switchover_bytes
@@ -54,6 +64,7 @@ class Run:
     """
 
     verdict: str
+    reason: str
     total_time_s: float
     downtime_s: float
     transferred_bytes: float
@@ -84,7 +95,7 @@ class Frames:
     dirty: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Simulation:
     """Frozen result of :func:`simulate`.
 
@@ -102,13 +113,20 @@ class Simulation:
     runs: tuple[Run, ...]
     frames: Frames | None = None
 
+    def __repr__(self) -> str:
+        runs, first = self.runs, self.runs[0]
+        verdicts = sorted({run.verdict for run in runs})
+        total, down = format_duration(self.mean("total_time_s")), format_duration(self.mean("downtime_s"))
+        what = f"{len(runs)} runs, {' or '.join(verdicts)}" if len(runs) > 1 else first.verdict
+        return f"<Simulation: {what}, total {total}, downtime {down}>"
+
     def mean(self, name: str) -> float:
         """Return the mean of a number over the runs."""
         return math.fsum(getattr(run, name) for run in self.runs) / len(self.runs)
 
     def spread(self, name: str) -> float:
-        """Return the standard deviation of a number over the runs; NaN for a single one."""
-        if len(self.runs) < 2:
+        """Return the standard deviation of a number over the runs; NaN for a single one, or where one is infinite."""
+        if len(self.runs) < 2 or math.isinf(self.mean(name)):
             return math.nan
         mean = self.mean(name)
         return math.sqrt(math.fsum((getattr(run, name) - mean) ** 2 for run in self.runs) / (len(self.runs) - 1))
@@ -121,20 +139,39 @@ class Simulation:
 
     def summary(self) -> pd.DataFrame:
         """Return mean, spread, least and greatest of every number over the runs."""
-        frame: pd.DataFrame = self.to_frame().drop(columns="verdict").agg(["mean", "std", "min", "max"]).T
+        frame: pd.DataFrame = self.to_frame().drop(columns=["verdict", "reason"]).agg(["mean", "std", "min", "max"]).T
         return frame
 
 
-def simulate(scenario: Scenario, *, seed: int = 0, repeats: int = 1, frames: int = 0, bins: int = 256) -> Simulation:
+def simulate(
+    scenario: Given | None = None,
+    *,
+    guest: Guest | None = None,
+    link: Link | None = None,
+    host: Host | None = None,
+    policy: Policy | None = None,
+    strategy: Strategy | None = None,
+    seed: int = 0,
+    repeats: int = 1,
+    frames: int = 0,
+    bins: int = 256,
+) -> Simulation:
     """Simulate a migration page by page, ``repeats`` times.
 
     Every page is sent or not and every write goes to one page; the policy is asked at every window. The
     first call of a process compiles the kernels.
 
+    A guest that does not converge is found out by its rounds, which are alike, and so the work is bounded, whatever
+    the rates: about two seconds for guests up to 128 MiB and 16 s for larger ones, or 20 passes if these take longer.
+    What is not decided by then does not converge either, and the run's ``reason`` says so.
+    :mod:`migkit.simulator.precopy` says what is averaged.
+
     Parameters
     ----------
     scenario
-        What is moved, over what, by which rule.
+        A guest, a whole scenario, the path of a scenario file, or its tables as a mapping.
+    guest, link, host, policy, strategy
+        What goes with a guest; each but the guest has a documented default.
     seed
         Of the generator from which each run gets a stream of its own.
     repeats
@@ -145,76 +182,146 @@ def simulate(scenario: Scenario, *, seed: int = 0, repeats: int = 1, frames: int
     Raises
     ------
     UsageError
-        A count is out of range.
+        A count is out of range, the guest has too many pages to look at each of them, or a registered rule
+        returned what is no action.
 
     Examples
     --------
     >>> from migkit import DirtyClass, Guest, Policy, Scenario
     >>> guest = Guest(memory_bytes=2**26, dirty=(DirtyClass(region_bytes=2**24, writes_per_s=2000),))
-    >>> result = simulate(Scenario(guest=guest, policy=Policy(max_bandwidth_bytes_per_s=5e7)), seed=1, repeats=3)
+    >>> result = simulate(guest, policy=Policy(max_bandwidth_bytes_per_s=5e7), seed=1, repeats=3)
     >>> result.runs[0].verdict, round(result.mean("total_time_s"), 1)
     ('converges', 1.2)
     """
+    scenario = scenario_of(scenario, "simulate", guest=guest, link=link, host=host, policy=policy, strategy=strategy)
+    _check_counts(repeats, frames, bins)
+    _check_size(scenario)
+    jit.compile_kernels()
+    runs = [_run(scenario, _stream(seed, number), None) for number in range(repeats)]
+    recorded = None
+    if frames:
+        every_s = max(runs[0].lasted_s / frames, 1e-6)
+        recorded = _frames(scenario, _stream(seed, 0), every_s, frames + 2, bins)
+    return Simulation(seed=seed, runs=tuple(one.run for one in runs), frames=recorded)
+
+
+def _check_counts(repeats: int, frames: int, bins: int) -> None:
     if repeats < 1:
         raise UsageError(f"simulate: {repeats} repeats is too few; it must be at least 1")
+    if repeats > _MOST_REPEATS:
+        raise UsageError(f"simulate: {repeats} repeats are too many; it must be at most {_MOST_REPEATS}")
     if not 0 <= frames <= _MOST_FRAMES or bins < 1:
         raise UsageError(
             f"simulate: {frames} frames of {bins} bins; use at most {_MOST_FRAMES} frames, at least 1 bin"
         )
-    _jit.compile_kernels()
-    streams = np.random.SeedSequence(seed).spawn(repeats)
-    runs = [_run(scenario, np.random.default_rng(stream), None)[0] for stream in streams]
-    recorded = None
-    if frames:
-        every_s = max(runs[0].total_time_s / frames, 1e-6)
-        room = (every_s, np.full(frames + 2, math.nan), np.zeros((frames + 2) * bins), np.zeros((frames + 2) * bins))
-        _, count = _run(scenario, np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0]), room)
-        pending, dirty = (array.reshape(-1, bins)[:count] for array in room[2:])
-        recorded = Frames(times_s=room[1][:count], pending=pending, dirty=dirty)
-    return Simulation(seed=seed, runs=tuple(runs), frames=recorded)
+    if frames * bins > _MOST_BINS:
+        raise UsageError(
+            f"simulate: {frames} frames of {bins} bins are too many; use at most {_MOST_BINS} bins in all frames"
+        )
+
+
+def _check_size(scenario: Scenario) -> None:
+    """Raise unless a run holds so many pages in memory and looks at them in bounded time."""
+    size = _pages(scenario) * PAGE_BYTES
+    if size > _MOST_MEMORY_BYTES:
+        raise UsageError(
+            f"simulate: a guest of {format_size(size)}, firmware included, is too large to look at each of its "
+            f"pages; it must be at most {format_size(_MOST_MEMORY_BYTES)}; predict it, or simulate a smaller one"
+        )
+
+
+def _pages(scenario: Scenario) -> int:
+    """Return the pages that a run moves."""
+    firmware_bytes = scenario.host.firmware_bytes
+    if firmware_bytes is None:
+        firmware_bytes = scenario.policy.preset.firmware_bytes
+    return scenario.guest.memory_pages - -firmware_bytes // PAGE_BYTES
+
+
+def _stream(seed: int, number: int) -> np.random.Generator:
+    """Return the generator of one run."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+
+
+def _frames(scenario: Scenario, rng: np.random.Generator, every_s: float, most: int, bins: int) -> Frames:
+    """Return frames of one run, ``every_s`` one, and at most so many."""
+    times, pending, dirty = np.full(most, math.nan), np.zeros(most * bins), np.zeros(most * bins)
+    count = _run(scenario, rng, (every_s, times, pending, dirty)).frames
+    return Frames(
+        times_s=times[:count], pending=pending.reshape(-1, bins)[:count], dirty=dirty.reshape(-1, bins)[:count]
+    )
 
 
 _NO_FRAMES: Final = (math.inf, np.zeros(0), np.zeros(0), np.zeros(0))
 
 
-def _run(scenario: Scenario, rng: np.random.Generator, room: Any) -> tuple[Run, int]:
-    """Return one run, and how many frames it wrote into ``room``."""
+class _Simulated(NamedTuple):
+    """One run, how many frames it wrote, and how long it was simulated [s]."""
+
+    run: Run
+    frames: int
+    lasted_s: float
+
+
+def _run(scenario: Scenario, rng: np.random.Generator, room: Any) -> _Simulated:
+    """Simulate one run and write frames into ``room``."""
+    refusal = admission.refusal(scenario)
+    if refusal:
+        return _Simulated(_refused(refusal), 0, 0.0)
     packed, _ = paths.packed(scenario)
-    result = np.zeros(layout.RESULT_SLOTS)
-    regions = sum(one.region_pages for one in scenario.guest.dirty)
-    rest = packed.record[layout.NORMAL_PAGES] + packed.record[layout.ZERO_PAGES]
-    memory = np.zeros(regions + int(rest), dtype=np.uint16)
+    result = Result.new()
+    memory = np.zeros(_pages(scenario), dtype=np.uint16)
     every_s, times, pending, dirty = room or _NO_FRAMES
-    pages.pages_one(
+    precopy.pages_one(
         packed.record,
         packed.steps,
         packed.parameters,
+        decision.new_state(),
+        (decision.new_state(), decision.new_parameters()),
         memory,
         rng,
         result,
-        np.zeros(0),
-        np.zeros(0),
+        jit.rows(RoundRow, np.zeros(0)),
+        jit.rows(TimePoint, np.zeros(0)),
         every_s,
         times,
         pending,
         dirty,
-        _jit.callback(scenario.policy.rule),
+        jit.callback(scenario.policy.decider),
     )
-    return _summary(scenario, result), int(np.count_nonzero(~np.isnan(times)))
+    written = int(np.count_nonzero(~np.isnan(times)))
+    return _Simulated(_summary(scenario, result), written, float(result.total_s))
 
 
-def _summary(scenario: Scenario, result: np.ndarray) -> Run:
-    total_s = float(result[layout.TOTAL_S])
+def _refused(refusal: str) -> Run:
+    """Return the run of a migration that is not admitted: nothing happens."""
+    numbers = [f.name for f in dataclasses.fields(Run) if f.type in ("float", "int")]
+    return Run(verdict="aborted", reason=refusal, **dict.fromkeys(numbers, 0))
+
+
+def _reason(result: Result) -> str:
+    """Say why a run was given up, and when."""
+    why, syncs = _GAVE_UP[int(result.gave_up)], int(result.iterations)
+    return f"{why}: {syncs} bitmap syncs, {result.normal_pages:,.0f} pages sent"
+
+
+def _summary(scenario: Scenario, result: Result) -> Run:
+    total_s = float(result.total_s)
+    verdict = verdict_of(scenario, int(result.action))
+    endless = verdict == "does_not_converge"
     return Run(
-        verdict=_VERDICTS[int(result[layout.ACTION])],
-        total_time_s=total_s,
-        downtime_s=float(result[layout.DOWNTIME_S]),
-        transferred_bytes=float(result[layout.SENT]) + paths.storage_sent_bytes(scenario, total_s),
-        iterations=int(result[layout.ITERATIONS]),
-        remaining_at_switchover_bytes=float(result[layout.SWITCHOVER_PAGES]) * PAGE_BYTES,
-        normal_pages=int(result[layout.SENT_NORMAL]),
-        zero_pages=int(result[layout.SENT_ZERO]),
-        postcopy_faults=int(result[layout.FAULTS]),
-        blocktime_s=float(result[layout.BLOCKTIME_S]),
-        guest_slowdown=float(result[layout.LOST_S]) / total_s if total_s > 0 else 0.0,
+        verdict=verdict,
+        reason=_reason(result) if endless else "",
+        total_time_s=math.inf if endless else total_s,
+        downtime_s=float(result.downtime_s),
+        transferred_bytes=math.inf
+        if endless
+        else float(result.sent_bytes) + paths.storage_sent_bytes(scenario, total_s),
+        iterations=int(result.iterations),
+        remaining_at_switchover_bytes=float(result.switchover_pages) * PAGE_BYTES,
+        normal_pages=int(result.normal_pages),
+        zero_pages=int(result.zero_pages),
+        postcopy_faults=int(result.faults),
+        blocktime_s=float(result.blocktime_s),
+        guest_slowdown=float(result.lost_s) / total_s if total_s > 0 else 0.0,
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import subprocess
-import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from migkit import isolation
 from migkit.errors import RunError
 
 __all__ = ["compile_now", "compile_once", "compiling", "warm_up"]
@@ -50,10 +50,8 @@ def compiling() -> Iterator[None]:
 
 
 def _compiler() -> subprocess.Popen[str]:
-    path = os.pathsep.join(filter(None, (str(_HOME), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
-        [sys.executable, "-c", _CODE],
-        env={**os.environ, "PYTHONPATH": path},
+        isolation.python(_CODE),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -63,25 +61,16 @@ def _compiler() -> subprocess.Popen[str]:
 
 def compile_once() -> None:
     """Compile the kernels; while another process of this user compiles them, wait, then load what it made."""
+    from filelock import FileLock
+
+    with FileLock(_lock_path()):
+        compile_now()
+
+
+def _lock_path() -> Path:
+    """Return the file that stands for one cache of one user; the kernel takes its lock back with the process."""
     place = hashlib.sha256(f"{_HOME} {os.environ.get('NUMBA_CACHE_DIR', '')}".encode()).hexdigest()[:16]
-    name = f"\0migkit-{os.getuid()}-{place}"  # in no file system: it is gone when its process is
-    while True:
-        with socket.socket(socket.AF_UNIX) as mine:
-            try:
-                mine.bind(name)
-            except OSError:
-                _wait_for(name)
-                continue
-            mine.listen()
-            compile_now()
-            return
-
-
-def _wait_for(name: str) -> None:
-    """Wait until the process that holds ``name`` closes it."""
-    with socket.socket(socket.AF_UNIX) as other, suppress(ConnectionError):
-        other.connect(name)
-        other.recv(1)
+    return Path(tempfile.gettempdir()) / f"migkit-{os.getuid()}-{place}.lock"
 
 
 def compile_now() -> None:
@@ -95,7 +84,7 @@ def compile_now() -> None:
     >>> predict(guest=Guest(memory_bytes=2**24)) == before
     True
     """
-    from migkit.kernels._jit import compile_kernels
+    from migkit.jit import compile_kernels
     from migkit.models.predict import predict
     from migkit.scenario import DirtyClass, Guest, Scenario, Strategy
 

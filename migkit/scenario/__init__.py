@@ -2,7 +2,7 @@
 
 from migkit.scenario.dirty import DirtyClass
 from migkit.scenario.guest import Guest
-from migkit.scenario.host import Host
+from migkit.scenario.installation.host import Host
 from migkit.scenario.link import Link
 from migkit.scenario.policy import Policy
 from migkit.scenario.scenario import Scenario

@@ -1,163 +1,100 @@
-"""What the frozen records of a scenario share: bounds beside the field, checked on construction.
-
-A field's name carries its unit (``memory_bytes``, ``rtt_s``, ``bandwidth_bytes_per_s``),
-and the file schema reads the unit from the name, so each fact stands once.
-"""
+"""Checks that the frozen records of a scenario share, made on construction from what each field declares."""
 
 from __future__ import annotations
 
-import dataclasses
+import importlib
 import math
 import numbers
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from migkit.errors import UsageError
-from migkit.units import PAGE_BYTES, format_duration, format_rate, format_size
+from migkit.errors import UsageError, shown
+from migkit.scenario.declaration import Field, declared
+from migkit.units import PAGE_BYTES
 
-__all__ = [
-    "bounded",
-    "check",
-    "check_pages",
-    "check_steps",
-    "file_key",
-    "may_be_unlimited",
-    "show",
-    "slots",
-    "unit_kind",
-]
+__all__ = ["LARGEST", "SMALLEST", "Noun", "check", "check_steps", "slots"]
 
 
-def bounded(
-    default: Any = dataclasses.MISSING,
-    *,
-    low: float = 0.0,
-    high: float = math.inf,
-    above: bool = False,
-    choices: tuple[str | int, ...] | None = None,
-) -> Any:
-    """Return a dataclass field whose value :func:`check` holds within bounds.
-
-    Parameters
-    ----------
-    default
-        The documented default; without one the field is required.
-    low, high
-        Bounds of a number, inclusive, in the unit that the field's name says.
-    above
-        The value must be above ``low``, not equal to it.
-    choices
-        The only values allowed.
-    """
-    metadata = {"low": low, "high": high, "above": above, "choices": choices}
-    return dataclasses.field(default=default, metadata=metadata)
+LARGEST = 1e18  # of any number: an exabyte, or the age of the universe in seconds
+SMALLEST = 1e-18  # of any number that may not be 0; less than that counts as 0
 
 
-def unit_kind(name: str) -> str | None:
-    """Return ``"rate"``, ``"size"`` or ``"time"`` for a field whose file value is text with a unit, else None.
+class Noun:
+    """What the records of a scenario have in common: they can be written in text with units."""
 
-    Examples
-    --------
-    >>> unit_kind("bandwidth_bytes_per_s"), unit_kind("memory_bytes"), unit_kind("rtt_s"), unit_kind("writes_per_s")
-    ('rate', 'size', 'time', None)
-    """
-    if name.endswith("_bytes_per_s"):
-        return "rate"
-    if name.endswith("_per_s"):
-        return None
-    if name.endswith("_bytes"):
-        return "size"
-    return "time" if name.endswith("_s") else None
+    __slots__ = ()
 
+    @classmethod
+    def parse(cls, **keys: Any) -> Self:
+        """Return the record that the keys of a scenario file say; this is where Python takes text with units.
 
-def file_key(name: str) -> str:
-    """Return the key of a field in a scenario file: its name without the unit that the text carries.
+        Parameters
+        ----------
+        **keys
+            The keys of this table of a scenario file with the values that a file would hold: ``"32 GiB"``,
+            ``"10 Gbit/s"``, ``"300 ms"``, numbers, tables as dicts. A record may stand in the place of its table.
+            ``migkit schema`` lists the keys.
 
-    Examples
-    --------
-    >>> file_key("memory_bytes"), file_key("downtime_limit_s"), file_key("writes_per_s")
-    ('memory', 'downtime_limit', 'writes_per_s')
-    """
-    match unit_kind(name):
-        case "rate":
-            return name.removesuffix("_bytes_per_s")
-        case "size":
-            return name.removesuffix("_bytes")
-        case "time":
-            return name.removesuffix("_s")
-        case _:
-            return name
+        Raises
+        ------
+        UsageError
+            A key is not known, a unit is missing, or a value is not allowed.
 
-
-def show(name: str, value: Any) -> str:
-    """Return ``value`` as a message shows it, with its unit."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        return repr(value)
-    value = float(value)
-    if math.isinf(value):
-        return "unlimited"
-    match unit_kind(name):
-        case "rate":
-            return format_rate(value)
-        case "size":
-            return format_size(value)
-        case "time":
-            return format_duration(value)
-        case _:
-            return f"{value:g}"
+        Examples
+        --------
+        >>> from migkit import DirtyClass, Guest, Link
+        >>> guest = Guest.parse(memory="32 GiB", dirty=[{"region": "4 GiB", "writes_per_s": 400_000}])
+        >>> guest.memory_bytes == 32 * 2**30, guest.dirty[0].region_bytes == 4 * 2**30
+        (True, True)
+        >>> Guest.parse(memory="1 GiB", dirty=[DirtyClass.parse(region="64 MiB", writes_per_s=10)]).writes_per_s
+        10.0
+        >>> Link.parse(bandwidth="10")
+        Traceback (most recent call last):
+        migkit.errors.UsageError: link.bandwidth: "10" has no unit; write it with one of bit/s, ...
+        """
+        record: Self = importlib.import_module("migkit.scenario.schema").record_of(cls, keys)
+        return record
 
 
 def check(record: Any, path: str) -> None:
-    """Raise :class:`UsageError` unless every field of a dataclass record is of its type and within its bounds.
+    """Raise :class:`UsageError` unless every field of a record is of its type and within its bounds.
 
     Parameters
     ----------
     record
-        A dataclass whose module postpones annotations, so that ``field.type`` is text such as ``"int | None"``.
+        A dataclass whose fields are declared as :mod:`migkit.scenario.declaration` says.
     path
         The table that the record is, e.g. ``"guest.dirty"``, for messages.
     """
-    for field in dataclasses.fields(record):
+    cls: Any = type(record)
+    for field in declared(cls):
         value = getattr(record, field.name)
-        where = f"{path}.{field.name}"
-        if value is None and str(field.type).endswith("| None"):
+        if value is None and field.is_optional:
             continue
-        if field.type == "bool" and not isinstance(value, bool):
-            raise UsageError(f"{where}: {value!r} is not a switch; it must be true or false")
-        if field.metadata:
-            _check_one(where, field, value)
-            if not isinstance(value, int | float | str):
+        where = f"{path}.{field.name}"
+        if field.is_number:
+            _check_number(where, field, value)
+            if not isinstance(value, int | float):
                 plain = int(value) if isinstance(value, numbers.Integral) else float(value)
                 object.__setattr__(record, field.name, plain)  # numpy's numbers become Python's
-
-
-def may_be_unlimited(field: dataclasses.Field[Any]) -> bool:
-    """Say whether infinity is a value of ``field``: capacities, and whatever is unlimited by default."""
-    return bool(field.default == math.inf or (unit_kind(field.name) == "rate" and field.metadata.get("above")))
+        else:
+            _check_other(where, field, value)
 
 
 def check_steps(steps: Any, where: str) -> None:
     """Raise :class:`UsageError` unless ``steps`` are pairs of a time above 0 and a finite share of at least 0."""
     if not isinstance(steps, tuple):
-        raise UsageError(f"{where}: {steps!r} is not a tuple of steps; write each as (seconds, share)")
+        raise UsageError(f"{where}: {shown(steps)} is not a tuple of steps; write each as (seconds, share)")
     for step in steps:
         if not (isinstance(step, tuple) and len(step) == 2 and all(_is_number(v) for v in step)):
-            raise UsageError(f"{where}: {step!r} is not a step; write it as (seconds, share)")
+            raise UsageError(f"{where}: {shown(step)} is not a step; write it as (seconds, share)")
         duration_s, share = step
-        if not (0 < duration_s < math.inf and 0 <= share < math.inf):
+        if not (SMALLEST <= duration_s <= LARGEST and 0 <= share <= LARGEST):
             raise UsageError(
                 f"{where}: ({duration_s:g} s, {share:g}) is not a step; the time must be above 0 s "
-                "and the share at least 0"
+                f"and the share at least 0, both at most {LARGEST:g}"
             )
-
-
-def check_pages(record: Any, names: tuple[str, ...], path: str) -> None:
-    """Raise :class:`UsageError` unless each named size is a whole number of pages of 4 KiB."""
-    for name in names:
-        value = getattr(record, name)
-        if value % PAGE_BYTES:
-            raise UsageError(f"{path}.{name}: {value} B is no whole number of pages; use a multiple of 4 KiB")
 
 
 def _is_number(value: Any) -> bool:
@@ -170,29 +107,53 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def _check_one(path: str, field: dataclasses.Field[Any], value: Any) -> None:
-    rule = field.metadata
-    if rule["choices"] is not None:
-        if isinstance(value, bool) or value not in rule["choices"]:
-            raise UsageError(f"{path}: {value!r} is not known; use one of {', '.join(map(str, rule['choices']))}")
+def _check_other(where: str, field: Field, value: Any) -> None:
+    """Check a switch, a name of a few, or steps."""
+    if field.kind == "true or false" and not isinstance(value, bool):
+        raise UsageError(f"{where}: {shown(value)} is not a switch; it must be true or false")
+    if field.kind == "steps":
+        check_steps(value, where)
+    if field.rule.choices is not None:
+        _check_choice(where, field, value)
+
+
+def _check_choice(where: str, field: Field, value: Any) -> None:
+    choices = field.rule.choices or ()
+    if isinstance(value, bool) or value not in choices:
+        raise UsageError(f"{where}: {shown(value)} is not known; use one of {', '.join(map(str, choices))}")
+
+
+def _check_number(where: str, field: Field, value: Any) -> None:
+    if field.rule.choices is not None:
+        _check_choice(where, field, value)
         return
     if not _is_number(value):
-        raise UsageError(f"{path}: {value!r} is not a number; give a number in the unit that the name says")
-    if str(field.type).startswith("int") and not isinstance(value, numbers.Integral):
-        raise UsageError(f"{path}: {value!r} is not a whole number; give one without a fraction")
-    _check_bounds(path, field, value)
+        raise UsageError(f"{where}: {shown(value)} is not a number; give a number in the unit that the name says")
+    if field.is_int and not isinstance(value, numbers.Integral):
+        raise UsageError(f"{where}: {shown(value)} is not a whole number; give one without a fraction")
+    _check_bounds(where, field, value)
+    if field.rule.whole_pages and value % PAGE_BYTES:
+        raise UsageError(f"{where}: {value} B is no whole number of pages; use a multiple of 4 KiB")
 
 
-def _check_bounds(path: str, field: dataclasses.Field[Any], value: Any) -> None:
-    rule, name = field.metadata, field.name
-    low, high = rule["low"], rule["high"]
-    if value < low or (rule["above"] and value == low):
-        bound = "above" if rule["above"] else "at least"
-        raise UsageError(f"{path}: {show(name, value)} is too small; it must be {bound} {show(name, low)}")
-    if math.isinf(value) and not may_be_unlimited(field):
-        raise UsageError(f"{path}: infinity is too large; give a finite number")
+def _check_bounds(where: str, field: Field, value: Any) -> None:
+    """Check a number; whatever its own bounds, it is at most :data:`LARGEST` or infinite.
+
+    So what is computed from a few numbers is a number, too. Where 0 is not allowed, a number is at least
+    :data:`SMALLEST`; where it is, less than that counts as 0.
+    """
+    low, high, above = field.rule.low, field.rule.high, field.rule.above
+    if value < low or (above and value == low):
+        bound = f"{'above' if above else 'at least'} {field.show(low)}"
+        unlimited = "; no limit is written unlimited, in Python inf" * (value == 0 and field.may_be_unlimited)
+        raise UsageError(f"{where}: {field.show(value)} is too small; it must be {bound}{unlimited}")
+    if math.isinf(value) and not field.may_be_unlimited:
+        raise UsageError(f"{where}: infinity is too large; give a finite number")
+    high = high if math.isinf(value) else min(high, LARGEST)
     if value > high:
-        raise UsageError(f"{path}: {show(name, value)} is too large; it must be at most {show(name, high)}")
+        raise UsageError(f"{where}: {field.show(value)} is too large; it must be at most {field.show(high)}")
+    if above and value < SMALLEST:
+        raise UsageError(f"{where}: {value:g} is too small; it must be at least {SMALLEST:g}")
 
 
 def slots(number: int, rows: int | None) -> np.ndarray:

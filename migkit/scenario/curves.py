@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from migkit.errors import UsageError
-from migkit.scenario.dirty import DirtyClass
+from migkit.scenario.dirty import LONGEST_WINDOW_S, SHORTEST_WINDOW_S, DirtyClass
 from migkit.units import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -230,6 +230,11 @@ def _check_curve(t: Any, u: Any, limit_pages: int) -> None:
         raise UsageError(f"curve: {t.size} windows and {u.size} counts; give as many of both, at least one")
     if not (np.isfinite(t).all() and (t > 0).all()):
         raise UsageError("curve: a window is not above 0 s; measure it again")
+    if t.min() < SHORTEST_WINDOW_S or t.max() > LONGEST_WINDOW_S:
+        raise UsageError(
+            f"curve: windows of {t.min():g} to {t.max():g} s are outside {SHORTEST_WINDOW_S:g} to "
+            f"{LONGEST_WINDOW_S:g} s; measure it again"
+        )
     if not ((u >= 0).all() and (u <= limit_pages * (1 + 1e-9)).all()):
         raise UsageError(f"curve: a count of pages is outside 0 to {limit_pages}, the memory; measure it again")
 

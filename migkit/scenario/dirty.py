@@ -4,39 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 
-from migkit.scenario._fields import bounded, check, check_pages, check_steps
+from migkit.scenario._fields import Noun, check
+from migkit.scenario.declaration import documented, rule
 from migkit.units import PAGE_BYTES
 
-__all__ = ["KINDS", "DirtyClass"]
+__all__ = ["KINDS", "LONGEST_WINDOW_S", "SHORTEST_WINDOW_S", "DirtyClass"]
 
 KINDS = ("random", "sweep")
+SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 1e-9, 1e10
+"""Between what a window of a measured curve lasts: no clock tells less, no program runs for longer."""
 
 
+@documented
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DirtyClass:
+class DirtyClass(Noun):
     """A region of the guest's memory that is written at one rate in one manner.
-
-    Attributes
-    ----------
-    region_bytes
-        Size of the region [B], a whole number of 4 KiB pages.
-    writes_per_s
-        Writes a second of guest running time at intensity 1; each goes to one page of the region.
-    kind
-        ``random``: every write picks a page uniformly; ``sweep``: writes go through the region in order and wrap.
-    sweep_offset_bytes
-        Where a sweep stands when the migration begins, from the start of its region and around its end [B].
-        None, not known: half-way, since to stand just at an end of the region would be a coincidence; intervals
-        then take it to be anywhere.
-    reads_per_s
-        Reads a second of guest running time at intensity 1, in the manner of the writes. They dirty nothing;
-        after a switch to post-copy they fault like writes.
-    rewrite_bytes
-        Bytes of a page that one write changes [B], in the guests of real runs.
-    phases
-        Repeating steps ``(duration_s, intensity)``; empty means intensity 1 for ever.
-    phase_offset_s
-        Where in that cycle the migration begins [s].
 
     Examples
     --------
@@ -44,19 +26,47 @@ class DirtyClass:
     16384
     """
 
-    region_bytes: int = bounded(low=PAGE_BYTES)
-    writes_per_s: float = bounded()
-    kind: str = bounded("random", choices=KINDS)
-    sweep_offset_bytes: int | None = bounded(None)
-    reads_per_s: float = bounded(0.0)
-    rewrite_bytes: int = bounded(8, low=1, high=PAGE_BYTES)
-    phases: tuple[tuple[float, float], ...] = ()
-    phase_offset_s: float = bounded(0.0)
+    region_bytes: int = dataclasses.field(
+        metadata=rule("Size of the region, a whole number of 4 KiB pages.", low=PAGE_BYTES, whole_pages=True),
+    )
+    writes_per_s: float = dataclasses.field(
+        metadata=rule("Writes a second of guest running time at intensity 1; each goes to one page of the region."),
+    )
+    kind: str = dataclasses.field(
+        default="random",
+        metadata=rule(
+            "``random``: every write picks a page uniformly; ``sweep``: writes go through the region in order and "
+            "wrap.",
+            choices=KINDS,
+        ),
+    )
+    sweep_offset_bytes: int | None = dataclasses.field(
+        default=None,
+        metadata=rule(
+            "Where a sweep stands when the migration begins, from the start of its region and around its end. "
+            "None, not known: half-way, since to stand just at an end of the region would be a coincidence; "
+            "intervals then take it to be anywhere.",
+        ),
+    )
+    reads_per_s: float = dataclasses.field(
+        default=0.0,
+        metadata=rule(
+            "Reads a second of guest running time at intensity 1, in the manner of the writes. They dirty "
+            "nothing; after a switch to post-copy they fault like writes.",
+        ),
+    )
+    rewrite_bytes: int = dataclasses.field(
+        default=8,
+        metadata=rule("Bytes of a page that one write changes, in the guests of real runs.", low=1, high=PAGE_BYTES),
+    )
+    phases: tuple[tuple[float, float], ...] = dataclasses.field(
+        default=(),
+        metadata=rule("Repeating steps ``(duration_s, intensity)``; empty means intensity 1 for ever."),
+    )
+    phase_offset_s: float = dataclasses.field(default=0.0, metadata=rule("Where in that cycle the migration begins."))
 
     def __post_init__(self) -> None:
         check(self, "guest.dirty")
-        check_pages(self, ("region_bytes",), "guest.dirty")
-        check_steps(self.phases, "guest.dirty.phases")
 
     @property
     def region_pages(self) -> int:

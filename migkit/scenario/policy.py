@@ -4,47 +4,50 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from migkit.errors import UsageError
-from migkit.kernels import policy as kernel
-from migkit.scenario._fields import bounded, check, slots
-from migkit.scenario.presets import BUILT_IN, Preset, Setting
+from migkit.jit import OwnRule
+from migkit.policies import decision as kernel
+from migkit.policies.built_in import BUILT_IN
+from migkit.policies.presets import Preset, Setting
+from migkit.records import Record, declared, is_taken, kind_of
+from migkit.scenario._fields import LARGEST, SMALLEST, Noun, check
+from migkit.scenario.declaration import documented, rule
 from migkit.scenario.strategy import Strategy
 from migkit.units import PAGE_BYTES
 
 __all__ = ["Policy", "pack", "presets", "register_policy"]
 
+
+class UnknownPolicyError(UsageError):
+    """No policy of this name comes with migkit or was registered in this process."""
+
+
 _presets: dict[str, Preset] = {preset.name: preset for preset in BUILT_IN}
-_DEFAULT: Final = -math.inf  # of a field: what the preset says
 
 
+class _Usual(float):
+    """A number that the preset says: another preset that takes its place says another one."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<the policy's>" if self == -math.inf else float.__repr__(self)
+
+
+_DEFAULT: Final = _Usual(-math.inf)  # of a field: what the preset says
+
+
+@documented
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Noun):
     """A hypervisor's or manager's rule and its settings.
-
-    Attributes
-    ----------
-    name
-        Which rule, one of :func:`presets`.
-    max_bandwidth_bytes_per_s
-        Cap on what the migration sends [B/s]; by default the named system's, 128 MiB/s for ``qemu``.
-        It holds for all but the final pass of pre-copy and the push of post-copy.
-    max_postcopy_bandwidth_bytes_per_s
-        Cap on the push of post-copy, in the same windows of 100 ms [B/s]; pages that the guest waits for are sent
-        at once and count. QEMU's ``max-postcopy-bandwidth``, unlimited by default (qapi/migration.json).
-    downtime_limit_s
-        The pause that may be planned for at switchover [s], or the most that a manager raises it to; by
-        default the named system's, 300 ms for ``qemu``.
-    time_limit_s
-        Give up when the migration has lasted this long [s].
-    settings
-        Pairs of name and number: settings of the rule that differ from the named system's defaults.
-        A setting's name carries its unit; switches are 1 and 0.
 
     Examples
     --------
@@ -53,20 +56,55 @@ class Policy:
     >>> nova = Policy(name="nova", settings=(("steps", 5),))
     >>> nova.downtime_limit_s, nova.setting("steps"), nova.setting("delay_s_per_gib")
     (0.5, 5.0, 75.0)
+
+    A field that was not given follows the name:
+
+    >>> dataclasses.replace(Policy(), name="ovirt").max_bandwidth_bytes_per_s == 52 * 2**20
+    True
     """
 
-    name: str = "qemu"
-    max_bandwidth_bytes_per_s: float = bounded(_DEFAULT, above=True)
-    max_postcopy_bandwidth_bytes_per_s: float = bounded(math.inf, above=True)
-    downtime_limit_s: float = bounded(_DEFAULT, high=2000.0)
-    time_limit_s: float = bounded(math.inf, above=True)
-    settings: tuple[tuple[str, float], ...] = ()
+    name: str = dataclasses.field(default="qemu", metadata=rule("Which rule, one of :func:`presets`."))
+    max_bandwidth_bytes_per_s: float = dataclasses.field(
+        default=_DEFAULT,
+        metadata=rule(
+            "Cap on what the migration sends; by default the named system's, 128 MiB/s for ``qemu``. It holds for "
+            "all but the final pass of pre-copy and the push of post-copy.",
+            above=True,
+        ),
+    )
+    max_postcopy_bandwidth_bytes_per_s: float = dataclasses.field(
+        default=math.inf,
+        metadata=rule(
+            "Cap on the push of post-copy, in the same windows of 100 ms; pages that the guest waits for are sent "
+            "at once and count. QEMU's ``max-postcopy-bandwidth``, unlimited by default (qapi/migration.json).",
+            above=True,
+        ),
+    )
+    downtime_limit_s: float = dataclasses.field(
+        default=_DEFAULT,
+        metadata=rule(
+            "The pause that may be planned for at switchover, or the most that a manager raises it to; by default "
+            "the named system's, 300 ms for ``qemu``.",
+            high=2000.0,
+        ),
+    )
+    time_limit_s: float = dataclasses.field(
+        default=math.inf,
+        metadata=rule("Give up when the migration has lasted this long.", above=True),
+    )
+    settings: tuple[tuple[str, float], ...] = dataclasses.field(
+        default=(),
+        metadata=rule(
+            "Pairs of name and number: settings of the rule that differ from the named system's defaults. A "
+            "setting's name carries its unit; switches are 1 and 0.",
+        ),
+    )
 
     def __post_init__(self) -> None:
         preset = _preset(self.name)
         for field in ("max_bandwidth_bytes_per_s", "downtime_limit_s"):
-            if getattr(self, field) is _DEFAULT:
-                object.__setattr__(self, field, getattr(preset, field))
+            if isinstance(getattr(self, field), _Usual):
+                object.__setattr__(self, field, _Usual(getattr(preset, field)))
         check(self, "policy")
         if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in self.settings):
             raise UsageError(
@@ -101,6 +139,15 @@ class Policy:
         """The registered Python function of this policy; None for a rule that comes with migkit."""
         return self.preset.rule
 
+    @property
+    def decider(self) -> OwnRule | None:
+        """That function as :func:`migkit.policies.decision.decide` takes it: it reads settings and memory by name."""
+        preset = self.preset
+        if preset.rule is None:
+            return None
+        names = preset.memory, tuple(setting.name for setting in preset.settings)
+        return OwnRule(preset.rule, (kernel.State, kernel.Parameters), _own_records(*names))
+
     def setting(self, name: str) -> float:
         """Return the value of a setting that is in force."""
         for key, value in self.settings:
@@ -124,6 +171,7 @@ def register_policy(
     name: str,
     *,
     settings: Mapping[str, float] | None = None,
+    memory: Sequence[str] = (),
     max_bandwidth_bytes_per_s: float = math.inf,
     downtime_limit_s: float = 0.3,
     summary: str = "",
@@ -131,22 +179,25 @@ def register_policy(
 ) -> Callable[[kernel.Rule], kernel.Rule]:
     """Register the decorated function as a named policy, for predictions, simulations and real runs.
 
-    The function takes the state record and the parameter record of
-    :mod:`migkit.kernels.policy` and returns an action. It must set the orders
-    DOWNTIME_LIMIT_S, WAKE_REMAINING_BYTES and WAKE_TIME_S, or let
-    :func:`migkit.kernels.policy.under_limit` do so; it may remember numbers in the slots from
-    MEMORY on. It is compiled where kernels are compiled, so it must use only numbers, arrays, ``math``,
-    names of :mod:`migkit.kernels.policy` and functions of your own that do the same.
+    The function takes a :class:`~migkit.policies.record.State` and its
+    :class:`~migkit.policies.record.Parameters` and returns an action (:mod:`migkit.policies.decision`). It
+    must set the orders ``downtime_limit_s``, ``wake_remaining_bytes`` and ``wake_time_s`` of the state, or let
+    :func:`migkit.policies.decision.under_limit` do so. Its settings are ``parameters.settings.NAME``, and what it
+    remembers from call to call is ``state.memory.NAME``, 0 at first. It is compiled where kernels are compiled, so it
+    must use only numbers, these fields, ``math``, names of :mod:`migkit.policies.decision` and functions of your own
+    that do the same.
 
     A prediction takes a migration for settled when 1,000 rounds in a row left no less, unless what the function
-    remembers has changed or it waits for a WAKE_TIME_S.
+    remembers has changed or it waits for a ``wake_time_s``.
 
     Parameters
     ----------
     name
         A new name; registering it again replaces the function.
     settings
-        Names and defaults of at most 16 numbers, read from ``parameters[SETTINGS]`` on, in this order.
+        Names and defaults of at most 16 numbers.
+    memory
+        Names of at most 32 numbers that the function remembers.
     max_bandwidth_bytes_per_s, downtime_limit_s
         Defaults of the policy's fields [B/s], [s].
     summary, source
@@ -155,28 +206,25 @@ def register_policy(
     Raises
     ------
     UsageError
-        The name is that of a rule that comes with migkit, or there are too many settings.
+        The name is that of a rule that comes with migkit, a name cannot be a field's, or there are too many.
 
     Examples
     --------
     Switch over when a round left at most half of what the link moves within the limit:
 
-    >>> from migkit.kernels import policy
+    >>> from migkit.policies import decision as policy
     >>> @register_policy("half", settings={"share": 0.5})
     ... def half(state, parameters):
-    ...     return policy.under_limit(state, parameters, parameters[policy.SETTINGS] * parameters[policy.LIMIT_S])
+    ...     return policy.under_limit(state, parameters, parameters.settings.share * parameters.downtime_limit_s)
     >>> Policy.named("half", share=0.25).rule is half
     True
     """
     if name in _presets and _presets[name].rule is None:
         raise UsageError(f"policy {name!r}: comes with migkit; register yours under another name")
-    room = kernel.PARAMETER_SLOTS - kernel.SETTINGS
-    named = tuple(
-        Setting(name=key, default=float(default), slot=kernel.SETTINGS + at)
-        for at, (key, default) in enumerate((settings or {}).items())
-    )
-    if len(named) > room:
-        raise UsageError(f"policy {name!r}: {len(named)} settings; at most {room} fit, put some together")
+    named = tuple(Setting(name=key, default=float(default)) for key, default in (settings or {}).items())
+    _check_names(name, "settings", tuple(settings or ()), kernel.MOST_SETTINGS)
+    _check_names(name, "numbers to remember", tuple(memory), kernel.MOST_REMEMBERED)
+    _, own_parameters = _own_records(tuple(memory), tuple(settings or ()))
 
     def register(rule: kernel.Rule) -> kernel.Rule:
         _presets[name] = Preset(
@@ -186,6 +234,8 @@ def register_policy(
             source=source,
             code=kernel.REGISTERED,
             rule=rule,
+            own=kind_of(own_parameters, "settings"),
+            memory=tuple(memory),
             max_bandwidth_bytes_per_s=max_bandwidth_bytes_per_s,
             downtime_limit_s=downtime_limit_s,
             settings=named,
@@ -195,27 +245,48 @@ def register_policy(
     return register
 
 
-def pack(policy: Policy, strategy: Strategy | None = None, rows: int | None = None) -> np.ndarray:
-    """Return the parameter record that :func:`migkit.kernels.policy.decide` takes.
+def _check_names(policy: str, what: str, names: tuple[str, ...], most: int) -> None:
+    if len(names) > most:
+        raise UsageError(f"policy {policy!r}: {len(names)} {what}; at most {most} fit, put some together")
+    for name in names:
+        if not isinstance(name, str) or not name.isidentifier() or is_taken(name):
+            raise UsageError(f"policy {policy!r}: {name!r} cannot be read as a field; use letters, digits and _")
+
+
+@functools.cache
+def _own_records(memory: tuple[str, ...], settings: tuple[str, ...]) -> tuple[type[Record], type[Record]]:
+    """Return the kinds of state and parameters as which a registered rule reads them."""
+    remembers = declared("OwnMemory", Record, **dict.fromkeys(memory, float)) if memory else kernel.Memory
+    is_set = declared("OwnSettings", Record, **dict.fromkeys(settings, float)) if settings else kernel.Settings
+    state = declared("OwnState", kernel.State, memory=remembers)
+    return state, declared("OwnParameters", kernel.Parameters, settings=is_set)
+
+
+def pack(policy: Policy, strategy: Strategy | None = None, rows: int | None = None) -> kernel.Parameters:
+    """Return the parameter record that :func:`migkit.policies.decision.decide` takes.
 
     With ``rows``, fields that are numbers may be arrays of so many, and there is a column for each.
 
     Examples
     --------
-    >>> float(pack(Policy.named("nova"))[kernel.LIMIT_S])
+    >>> float(pack(Policy.named("nova")).downtime_limit_s)
     0.5
     """
     strategy = strategy or Strategy()
-    parameters = slots(kernel.PARAMETER_SLOTS, rows)
+    parameters = kernel.Parameters.new(rows)
     for setting in _QEMU_SETTINGS + policy.preset.settings:
-        parameters[setting.slot] = setting.default
-    parameters[kernel.POLICY] = policy.preset.code
-    parameters[kernel.LIMIT_S] = policy.downtime_limit_s
-    parameters[kernel.TIME_LIMIT_S] = policy.time_limit_s
+        _set(parameters, policy.preset, setting, setting.default)
+    parameters.policy = policy.preset.code
+    parameters.downtime_limit_s = policy.downtime_limit_s
+    parameters.time_limit_s = policy.time_limit_s
     for name, value in policy.settings:
-        parameters[_setting(policy.preset, name).slot] = value
-    _pack_strategy(parameters, strategy, policy.preset.auto_converge)
+        _set(parameters, policy.preset, _setting(policy.preset, name), value)
+    _pack_strategy(parameters, strategy, policy.preset.system.auto_converge.always)
     return parameters
+
+
+def _set(parameters: kernel.Parameters, preset: Preset, setting: Setting, value: float) -> None:
+    setattr(parameters if setting.common else parameters.settings.view(preset.own), setting.name, value)
 
 
 _QEMU_SETTINGS: Final = _presets["qemu"].settings
@@ -227,22 +298,22 @@ _STRATEGIES: Final = {
 }
 
 
-def _pack_strategy(parameters: np.ndarray, strategy: Strategy, auto_converge: bool) -> None:
-    parameters[kernel.STRATEGY] = _STRATEGIES[strategy.name]
+def _pack_strategy(parameters: kernel.Parameters, strategy: Strategy, auto_converge: bool) -> None:
+    parameters.strategy = _STRATEGIES[strategy.name]
     after_s, rounds = strategy.postcopy_after_s, strategy.postcopy_after_rounds
-    parameters[kernel.POSTCOPY_AFTER_S] = 0.0 if after_s is None else np.maximum(after_s, 1e-9)
-    parameters[kernel.POSTCOPY_AFTER_ROUNDS] = (1 if after_s is None else 0) if rounds is None else rounds
+    parameters.postcopy_after_s = 0.0 if after_s is None else np.maximum(after_s, 1e-9)
+    parameters.postcopy_after_rounds = (1 if after_s is None else 0) if rounds is None else rounds
     if np.isfinite(strategy.dirty_limit_bytes_per_s).all():
-        parameters[kernel.THROTTLE_RULE] = kernel.DIRTY_LIMIT
-        parameters[kernel.DIRTY_LIMIT_RATE] = strategy.dirty_limit_bytes_per_s / PAGE_BYTES
+        parameters.throttle_rule = kernel.DIRTY_LIMIT
+        parameters.dirty_limit_pages_per_s = strategy.dirty_limit_bytes_per_s / PAGE_BYTES
     elif strategy.auto_converge or auto_converge:
-        parameters[kernel.THROTTLE_RULE] = kernel.AUTO_CONVERGE
+        parameters.throttle_rule = kernel.AUTO_CONVERGE
 
 
 def _preset(name: str) -> Preset:
     if not isinstance(name, str) or name not in _presets:
         known = ", ".join(_presets)
-        raise UsageError(f"policy.name: {name!r} is not known; use one of {known}")
+        raise UnknownPolicyError(f"policy.name: {name!r} is not known; use one of {known}")
     return _presets[name]
 
 
@@ -251,7 +322,8 @@ def _setting(preset: Preset, name: str) -> Setting:
         if setting.name == name:
             return setting
     names = [setting.name for setting in preset.settings]
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    near = [one for one in names if str(name).endswith(f"_{one}")]
+    near = near or difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     advice = f'did you mean "{near[0]}"?' if near else f"its settings are {', '.join(names)}"
     raise UsageError(f"policy.settings.{name}: not a setting of {preset.name}; {advice}")
 
@@ -259,8 +331,9 @@ def _setting(preset: Preset, name: str) -> Setting:
 def _check_setting(preset: Preset, name: str, value: float) -> None:
     positive = _setting(preset, name).positive
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0.0 <= value < math.inf or (positive and value == 0):
+    if not number or not (SMALLEST if positive else 0) <= value <= LARGEST:
         bound = "above" if positive else "of at least"
         raise UsageError(
-            f"policy.settings.{name}: {value!r} is not a number {bound} 0; give it in the unit that the name says"
+            f"policy.settings.{name}: {value!r} is not a number {bound} 0, at most {LARGEST:g}; "
+            "give it in the unit that the name says"
         )

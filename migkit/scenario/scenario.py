@@ -7,8 +7,11 @@ from typing import cast
 
 import numpy as np
 
+from migkit.scenario._fields import Noun
+from migkit.scenario.declaration import documented, rule
 from migkit.scenario.guest import Guest
-from migkit.scenario.host import Host
+from migkit.scenario.installation.host import Host
+from migkit.scenario.installation.platforms import platform_of
 from migkit.scenario.link import Link
 from migkit.scenario.policy import Policy
 from migkit.scenario.strategy import Strategy
@@ -16,8 +19,9 @@ from migkit.scenario.strategy import Strategy
 __all__ = ["Scenario"]
 
 
+@documented
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
+class Scenario(Noun):
     """The shared noun of simulator, harness, hypervisor lab and traces.
 
     Examples
@@ -26,11 +30,50 @@ class Scenario:
     'qemu'
     """
 
-    guest: Guest
-    link: Link = Link()
-    host: Host = Host()
-    policy: Policy = Policy()
-    strategy: Strategy = Strategy()
+    guest: Guest = dataclasses.field(metadata=rule("What is moved."))
+    link: Link = dataclasses.field(default=Link(), metadata=rule("The path between the two hosts."))
+    host: Host = dataclasses.field(default=Host(), metadata=rule("What the two hosts and their software cost."))
+    policy: Policy = dataclasses.field(default=Policy(), metadata=rule("When to switch over, throttle or give up."))
+    strategy: Strategy = dataclasses.field(default=Strategy(), metadata=rule("The manner of moving."))
+
+    def __post_init__(self) -> None:
+        platform = self.host.platform or platform_of(self.policy.name)
+        object.__setattr__(self, "host", self.host.on(platform))
+
+    @property
+    def hosts_known(self) -> str:
+        """Whether the constants of the hosts are stated, or which platform's typical ones stand in, in a few words.
+
+        Examples
+        --------
+        >>> guest = Guest(memory_bytes=2**28)
+        >>> Scenario(guest=guest).hosts_known
+        'uncalibrated: typical of qemu-kvm'
+        >>> Scenario(guest=guest, host=Host(goodput_bytes_per_s=1e9, load_s=0.01)).hosts_known
+        'as stated, the rest typical of qemu-kvm'
+        """
+        platform = self.host.platform or platform_of(self.policy.name)
+        if not self.host.uncertain:
+            return "as stated"
+        return f"{'as stated, the rest' if self.host.is_calibrated else 'uncalibrated:'} typical of {platform}"
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether each stream is encrypted: the strategy says so, or the system does so without being asked.
+
+        Proxmox sends pages through an ssh tunnel unless its setting ``secure`` is 0 (datacenter.cfg, migration).
+
+        Examples
+        --------
+        >>> guest = Guest(memory_bytes=2**32)
+        >>> Scenario(guest=guest, policy=Policy(name="proxmox")).is_encrypted
+        True
+        >>> Scenario(guest=guest, policy=Policy.named("proxmox", secure=0)).is_encrypted
+        False
+        """
+        preset = self.policy.preset
+        tunnel = any(one.name == "secure" for one in preset.settings) and self.policy.setting("secure") > 0
+        return self.strategy.tls or preset.system.tls.always or tunnel
 
     @property
     def xbzrle_cache_bytes(self) -> float | None:
@@ -49,6 +92,6 @@ class Scenario:
         """
         if self.strategy.xbzrle:
             return self.strategy.xbzrle_cache_bytes
-        if self.policy.preset.xbzrle and self.strategy.compression == "none":
+        if self.policy.preset.system.xbzrle.always and self.strategy.compression == "none":
             return cast(float, 2.0 ** np.ceil(np.log2(self.guest.memory_bytes / 10.0)))
         return None

@@ -1,4 +1,8 @@
-"""Columns between numpy and Arrow, without the detour through pandas that pyarrow's own methods take."""
+"""Columns between numpy and Arrow, over the buffers that both share.
+
+``pa.array`` and ``to_numpy`` would do the same, but each of them first imports pandas where it is installed, which
+takes many times as long as reading a trace. Only ``pa.Array.from_buffers`` and ``Array.buffers`` do not.
+"""
 
 from __future__ import annotations
 

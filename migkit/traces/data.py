@@ -14,6 +14,7 @@ from migkit.errors import TraceError
 
 __all__ = [
     "data_path",
+    "kvm_database_runs",
     "published_measurements",
     "reference_runs",
     "reference_timelines",
@@ -27,6 +28,7 @@ _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _HOMES: Final = (_PACKAGE / "_share" / "data", _PACKAGE.parent / "data")
 _TEXT: Final = {
     *("run", "case", "qemu_version", "accelerator", "fill", "capabilities", "status"),
+    "series",
     *("id", "group", "ref", "hypervisor", "strategy", "workload", "dirty_rate_unit", "notes"),
 }
 
@@ -81,6 +83,19 @@ def reference_timelines() -> dict[str, tuple[Row, ...]]:
     for row in _read("qemu/reference_timelines.csv.gz"):
         lines.setdefault(row.pop("run"), []).append(_typed(row))
     return {run: tuple(rows) for run, rows in lines.items()}
+
+
+def kvm_database_runs() -> tuple[Row, ...]:
+    """Return the real KVM migrations of ``data/kvm_database/README.md``, one typed row a run; ``path`` is its log.
+
+    Examples
+    --------
+    >>> runs = kvm_database_runs()
+    >>> len(runs), runs[0]["series"], runs[0]["total_time_s"], runs[0]["path"].name
+    (17, 'precopy-4t', 17.717, 'precopy-4t-1.json.gz')
+    """
+    rows = [_typed(row) for row in _read("kvm_database/runs.csv")]
+    return tuple(row | {"path": data_path(f"kvm_database/{row['series']}-{row['run']}.json.gz")} for row in rows)
 
 
 def published_measurements() -> tuple[Row, ...]:

@@ -1,17 +1,19 @@
 """Results and frames to plotly figures; nothing is computed here and no file is touched."""
 
 from migkit.viz.accuracy import predicted_against_measured
-from migkit.viz.overview import convergence, overview
-from migkit.viz.remaining import prediction, remaining
-from migkit.viz.rounds import rounds
+from migkit.viz.bars import rounds
+from migkit.viz.logs import imported
+from migkit.viz.panels import convergence, overview
 from migkit.viz.strategies import crossovers, timelines
 from migkit.viz.style import CONFIG, Figure
+from migkit.viz.timeline import prediction, remaining
 
 __all__ = [
     "CONFIG",
     "Figure",
     "convergence",
     "crossovers",
+    "imported",
     "overview",
     "predicted_against_measured",
     "prediction",

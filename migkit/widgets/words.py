@@ -27,7 +27,7 @@ def summary(result: Prediction) -> str:
     True
     """
     numbers = " &ensp; ".join(f"{name} <b>{value}</b>" for name, value in _numbers(result).items())
-    return f"<b>{_verdict(result)}</b> &ensp; {numbers}<br>{html.escape(' '.join(result.reasons))}"
+    return f"<b>{result.verdict}</b> &ensp; {numbers}<br>{html.escape(' '.join(result.reasons))}"
 
 
 def table(results: Mapping[str, Prediction]) -> str:
@@ -48,12 +48,8 @@ def table(results: Mapping[str, Prediction]) -> str:
 def _row(name: str, result: Prediction) -> str:
     style = STYLES.get(name)
     label, colour = (style.label, style.colour) if style else (name, COLOURS["black"])
-    cells = "".join(f"<td {_CELL}>{value}</td>" for value in (_verdict(result), *_numbers(result).values()))
+    cells = "".join(f"<td {_CELL}>{value}</td>" for value in (result.verdict, *_numbers(result).values()))
     return f'<tr><th {_CELL}><span style="color:{colour}">{html.escape(label)}</span></th>{cells}</tr>'
-
-
-def _verdict(result: Prediction) -> str:
-    return result.verdict.replace("_", " ")
 
 
 def _numbers(result: Prediction) -> dict[str, str]:
@@ -65,5 +61,5 @@ def _numbers(result: Prediction) -> dict[str, str]:
         "rounds": str(result.iterations),
         "guest slowdown": f"{100 * result.guest_slowdown:.1f} %",
         "demand faults": f"{result.postcopy_faults:,.0f}".replace(",", " "),
-        "risk of loss": f"{result.risk:.1g}" if result.risk else "none",
+        "risk": f"{result.risk:.2g}",
     }

@@ -32,15 +32,15 @@ static inline double quota(const double *r, double wire)
 /* QEMU's rule within migkit/kernels/policy.py: readings and orders stand in the state record. */
 static inline int decide(double *state, const double *p)
 {
-    if (state[P_NOW_S] >= p[P_TIME_LIMIT_S]) return P_TIME_OUT;
-    if (p[P_STRATEGY] != P_PRECOPY) return P_SWITCHOVER;
-    double bandwidth = p[P_SWITCHOVER_BANDWIDTH] > 0 ? p[P_SWITCHOVER_BANDWIDTH] : state[P_BANDWIDTH];
-    double threshold = bandwidth * p[P_LIMIT_S], remaining = state[P_REMAINING_BYTES];
-    state[P_DOWNTIME_LIMIT_S] = p[P_LIMIT_S];
-    state[P_WAKE_REMAINING_BYTES] = threshold;
-    state[P_WAKE_TIME_S] = p[P_TIME_LIMIT_S];
+    if (state[State_now_s] >= p[Parameters_time_limit_s]) return P_TIME_OUT;
+    if (p[Parameters_strategy] != P_PRECOPY) return P_SWITCHOVER;
+    double bandwidth = p[Parameters_switchover_bandwidth_bytes_per_s] > 0 ? p[Parameters_switchover_bandwidth_bytes_per_s] : state[State_bandwidth_bytes_per_s];
+    double threshold = bandwidth * p[Parameters_downtime_limit_s], remaining = state[State_remaining_bytes];
+    state[State_downtime_limit_s] = p[Parameters_downtime_limit_s];
+    state[State_wake_remaining_bytes] = threshold;
+    state[State_wake_time_s] = p[Parameters_time_limit_s];
     if (remaining > 0 && remaining >= threshold) return P_CONTINUE;
-    if (remaining < threshold && state[P_EVENT] != P_SYNCED) return P_SYNC;
+    if (remaining < threshold && state[State_event] != P_SYNCED) return P_SYNC;
     return P_SWITCHOVER;
 }
 
@@ -48,12 +48,12 @@ static inline int decide(double *state, const double *p)
 static inline int ask(double *state, const double *p, int event, double now, double left, double bytes, double pages,
                       double synced_bytes)
 {
-    state[P_NOW_S] = now;
-    state[P_EVENT] = event;
-    state[P_REMAINING_BYTES] = left * 4096.0;
-    state[P_SENT_BYTES] = bytes;
-    state[P_SENT_PAGES] = pages;
-    state[P_ROUND_SENT_BYTES] = bytes - synced_bytes;
+    state[State_now_s] = now;
+    state[State_event] = event;
+    state[State_remaining_bytes] = left * 4096.0;
+    state[State_sent_bytes] = bytes;
+    state[State_sent_pages] = pages;
+    state[State_round_sent_bytes] = bytes - synced_bytes;
     return decide(state, p);
 }
 
@@ -124,7 +124,7 @@ static double mark(const double *r, Ring *ring, Run *run, int classes, double pa
 static void one(const double *r, const double *p, double *out)
 {
     Ring ring;
-    double state[P_STATE_SLOTS] = {0}, best = INFINITY, best_at = 0, kept[6], synced_bytes = 0;
+    double state[State_SIZE] = {0}, best = INFINITY, best_at = 0, kept[6], synced_bytes = 0;
     int classes = (int)r[CLASSES], action, event;
     double left = 0, bytes = 0, sent[2] = {0, 0}, window_bytes = 0, bandwidth = 0;
     ring.head = ring.count = 0;
@@ -141,25 +141,25 @@ static void one(const double *r, const double *p, double *out)
     for (int stopping = 0;;) {
         if (event == P_SYNCED || stopping) {
             double before = left, synced_s = now;
-            if (state[P_ITERATION] > 0) {
+            if (state[State_iteration] > 0) {
                 left = mark(r, &ring, &run, classes, passed, now - mark_s);
                 marked_all += left - before;
-                state[P_DIRTIED_PAGES] = left - before;
+                state[State_dirtied_pages] = left - before;
             }
             passed = 0;
             mark_s = now;
-            state[P_ITERATION]++;
+            state[State_iteration]++;
             now += r[SYNC_S];
             check = now + r[POLL_S];
             if (stopping) break;
             action = ask(state, p, event, now, left, bytes, sent[0] + sent[1], synced_bytes);
-            state[P_ROUND_START_S] = synced_s;
+            state[State_round_start_s] = synced_s;
             synced_bytes = bytes;
             if (left < best * (1 - 1e-3)) {
                 best = left;
-                best_at = state[P_ITERATION];
+                best_at = state[State_iteration];
                 memcpy(kept, (double[]){now, bytes, sent[0], marked_all, 0, 0}, sizeof kept);
-            } else if (state[P_ITERATION] - best_at > ROUNDS_TO_SETTLE) {
+            } else if (state[State_iteration] - best_at > ROUNDS_TO_SETTLE) {
                 action = SETTLED;
             }
         } else {
@@ -170,14 +170,14 @@ static void one(const double *r, const double *p, double *out)
             continue;
         }
         if (action == P_SWITCHOVER) {
-            out[SWITCHOVER_PAGES] = left;
+            out[Result_switchover_pages] = left;
             now += r[QUIESCE_S];
             stopped = now;
             stopping = 1;
             continue;
         }
         if (action != P_CONTINUE) break;
-        double wake_pages = state[P_WAKE_REMAINING_BYTES] / 4096.0, wake_s = state[P_WAKE_TIME_S];
+        double wake_pages = state[State_wake_remaining_bytes] / 4096.0, wake_s = state[State_wake_time_s];
         event = P_EMPTY;
         while (left > 0) {
             if (run.ahead <= 0) {
@@ -226,9 +226,9 @@ static void one(const double *r, const double *p, double *out)
                 break;
             }
         }
-        state[P_BANDWIDTH] = bandwidth;
+        state[State_bandwidth_bytes_per_s] = bandwidth;
     }
-    out[FINAL_PAGES] = left;
+    out[Result_final_pages] = left;
     while (left > 0) {
         if (run.ahead <= 0) next_run(r, &run, quotas, window_s, left);
         double pages = run.ahead;
@@ -240,20 +240,20 @@ static void one(const double *r, const double *p, double *out)
         if (left <= NOTHING) left = 0;
     }
     now += r[LOAD_S] + r[RESUME_S];
-    out[ACTION] = action;
-    out[TOTAL_S] = now;
-    out[DOWNTIME_S] = now - stopped;
-    out[SENT] = bytes;
-    out[ITERATIONS] = state[P_ITERATION];
-    out[SENT_NORMAL] = sent[0];
-    out[SENT_ZERO] = sent[1];
-    out[MARKED] = marked_all;
+    out[Result_action] = action;
+    out[Result_total_s] = now;
+    out[Result_downtime_s] = now - stopped;
+    out[Result_sent_bytes] = bytes;
+    out[Result_iterations] = state[State_iteration];
+    out[Result_normal_pages] = sent[0];
+    out[Result_zero_pages] = sent[1];
+    out[Result_marked_pages] = marked_all;
 }
 
 void many(const double *records, long stride, long number, const double *parameters, double *results)
 {
     for (long k = 0; k < number; k++) {
-        memset(results + k * RESULT_SLOTS, 0, RESULT_SLOTS * sizeof(double));
-        one(records + k * stride, parameters + k * P_PARAMETER_SLOTS, results + k * RESULT_SLOTS);
+        memset(results + k * Result_SIZE, 0, Result_SIZE * sizeof(double));
+        one(records + k * stride, parameters + k * Parameters_SIZE, results + k * Result_SIZE);
     }
 }

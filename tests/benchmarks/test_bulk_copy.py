@@ -8,10 +8,11 @@ import subprocess
 import numpy as np
 import pytest
 
-from migkit.harness import run as runs
-from migkit.harness.nursery import Nursery
+from migkit.harness.processes.nursery import Nursery
+from migkit.harness.runs import run as runs
 from migkit.scenario import Guest, Policy, Scenario, Strategy
 from tests.benchmarks import virtual_machine
+from tests.benchmarks.turns import judge
 from tests.conftest import require
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.live]
@@ -74,7 +75,7 @@ def test_bulk_copy_reaches_its_share_of_iperf3(nursery, record_property):
     record_property("goodput_bytes_per_s", ours)
     record_property("iperf3_bytes_per_s", theirs)
     print(f"bulk copy {ours / 1e9:.2f} GB/s, iperf3 {theirs / 1e9:.2f} GB/s, ratio {ratio:.2f}")
-    assert ratio >= SHARE
+    judge(record_property, "bulk copy / iperf3", ratio, at_least=SHARE)
 
 
 @pytest.mark.verification
@@ -86,4 +87,4 @@ def test_precopy_of_an_idle_guest_is_faster_than_qemus(nursery, tmp_path, record
     record_property("goodput_bytes_per_s", ours)
     record_property("qemu_bytes_per_s", theirs)
     print(f"pre-copy {ours / 1e9:.2f} GB/s, QEMU {theirs / 1e9:.2f} GB/s, ratio {ratio:.2f}")
-    assert ratio > 1.0
+    judge(record_property, "pre-copy / QEMU's", ratio, at_least=1.0)

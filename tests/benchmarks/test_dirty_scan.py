@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 
 from migkit.harness import probe
-from migkit.harness.tracker import Tracker, open_tracker
+from migkit.harness.tracking.trackers import Tracker, open_tracker
+from tests.benchmarks.turns import judge
 from tests.conftest import require
 from tests.harness.conftest import Writer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.live]
 
 PAGES = 1 << 18
-REPEATS = 60
+REPEATS = 24
 LIMIT = 1.2
 
 Scan = Callable[[], tuple[float, int]]
@@ -111,8 +112,7 @@ def test_scan_stays_close_to_a_bare_loop(writer, tmp_path, dirty_pages, record_p
         bare.close()
         tracker.close()
     record_property("scan_ratio", ratio)
-    print(f"{dirty_pages} dirty of {PAGES} pages: {ratio:.3f} times the bare loop")
-    assert ratio <= LIMIT
+    judge(record_property, f"scan of {dirty_pages} dirty of {PAGES} pages / bare loop", ratio, at_most=LIMIT)
 
 
 def measured(writer: Writer, tracker: Tracker, bare: BareLoop, dirty_pages: int) -> float:

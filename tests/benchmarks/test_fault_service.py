@@ -9,16 +9,17 @@ import time
 import numpy as np
 import pytest
 
-from migkit.harness import run as runs
-from migkit.harness.nursery import Nursery
+from migkit.harness.processes.nursery import Nursery
+from migkit.harness.runs import run as runs
 from migkit.scenario import DirtyClass, Guest, Scenario, Strategy
+from tests.benchmarks.turns import judge
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.live]
 MIB = 1 << 20
 PAGE = 4096
 TRIPS = 2000
 RUNS = 6
-MOST = 3.0  # 1.1 to 1.3 were measured; single runs 0.9 to 1.8
+MOST = 3.0  # 1.1 to 3.3 were measured: what a round trip takes differs more than what a fault takes
 
 
 def round_trip_s():
@@ -86,4 +87,4 @@ def test_fault_service_as_a_multiple_of_a_round_trip_with_its_copy(record_proper
         f"ratio {ratio:.1f} (each run: {', '.join(f'{r:.1f}' for r in service_s / trip_s)}); "
         f"push {np.median(push) / 1e6:.0f} MB/s"
     )
-    assert ratio <= MOST
+    judge(record_property, "fault service / round trip and copy", ratio, at_most=MOST)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from migkit import predict_many
-from tests.benchmarks.turns import quickest_s
+from tests.benchmarks.turns import judge, quickest_s
 
 pytestmark = pytest.mark.benchmark
 
@@ -39,5 +39,4 @@ def test_a_million_machines_take_no_longer_than_writing_them_as_csv(tmp_path, re
         lambda: predict_many(frame), lambda: frame.to_csv(tmp_path / "machines.csv", index=False), turns=2
     )
     record_property("ratio", predicting / writing)
-    print(f"predict_many / to_csv of {ROWS} machines: {predicting / writing:.2f}")
-    assert predicting <= writing
+    judge(record_property, f"predict_many / to_csv of {ROWS} machines", predicting / writing, at_most=1.0)

@@ -23,6 +23,24 @@ def quickest_s(ours: Call, theirs: Call, turns: int, clock: Clock = time.process
     return min(ours_s), min(theirs_s)
 
 
+def judge(record_property: Callable[[str, object], None], what: str, figure: float, **aim: float) -> None:
+    """Print and record a figure beside its aim, ``at_least`` or ``at_most``, and fail at half as good as that.
+
+    A shared machine has turns on which an aim is missed that holds on others, so missing it is no alarm; a
+    figure half as good is.
+    """
+    [(side, value)] = aim.items()
+    alarm = {"at_least": value / 2, "at_most": value * 2}[side]
+    holds = figure >= alarm if side == "at_least" else figure <= alarm
+    met = figure >= value if side == "at_least" else figure <= value
+    record_property("figure", figure)
+    record_property(side, value)
+    verdict = "met" if met else "missed"
+    words = f"{what}: {figure:.3g}; aim {side.replace('_', ' ')} {value:g} ({verdict}), alarm {alarm:g}"
+    print(words)
+    assert holds, words
+
+
 def children_s() -> float:
     """Return the processor time of the processes that were started and have ended [s]."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from migkit.calibrate.fit import fit
-from migkit.harness.nursery import Nursery
-from migkit.harness.run import Options, run
+from migkit.harness.processes.nursery import Nursery
+from migkit.harness.runs.run import Options, run
 from migkit.scenario import DirtyClass, Guest, Policy, Scenario, Strategy
 
 MIB = 1 << 20

@@ -15,6 +15,15 @@ GUEST = '[guest]\nmemory = "1 GiB"\n'
 DIRTY = GUEST + '[[guest.dirty]]\nregion = "64 MiB"\nwrites_per_s = 1000\n'
 
 WRONG = [
+    # what other tools would take
+    (GUEST + "[policy]\nmax_bandwidth = 0", 'policy.max_bandwidth: 0 is no rate; write "unlimited" for no limit'),
+    (GUEST + '[policy]\nmax_bandwidth = "0"', "policy.max_bandwidth: '0' is no rate; write \"unlimited\" for no limit"),
+    (GUEST + '[policy]\ntime_limit = "none"', "policy.time_limit: 'none' is no time; write \"unlimited\" for no limit"),
+    (GUEST + '[policy]\ndowntime_limit = "unlimited"', 'policy.downtime_limit: "unlimited" is not allowed here; it must be at least 0 s, at most 33.3 min'),
+    (GUEST + "[policy]\ndowntime_steps = 5", 'policy.downtime_steps: not a known key; did you mean "settings.steps"?'),
+    (GUEST + "[policy]\nauto_converge = true", 'policy.auto_converge: not a known key; did you mean "strategy.auto_converge"?'),
+    (GUEST + '[guest]\nbandwidth = "1 Gbit/s"'.replace("[guest]\n", ""), 'guest.bandwidth: not a known key; did you mean "link.bandwidth"?'),
+    (GUEST + '[policy]\nname = "nova"\nsettings = { downtime_steps = 5 }', 'policy.settings.downtime_steps: not a setting of nova; did you mean "steps"?'),
     # files
     ("= guest", "scenario {path}: not a TOML file (Invalid statement (at line 1, column 1))"),
     ("", "guest: missing; it is required"),
@@ -52,13 +61,13 @@ WRONG = [
     ('[guest]\nmemory = "1 kB"', "guest.memory: 1000 B is too small; it must be at least 4 KiB"),
     ('[guest]\nmemory = "1 MB"', "guest.memory: 1000000 B is no whole number of pages; use a multiple of 4 KiB"),
     (DIRTY.replace("1000", "-1"), "guest.dirty[0].writes_per_s: -1 is too small; it must be at least 0"),
-    (DIRTY + 'phases = [["0 s", 1.0]]', "guest.dirty[0].phases: (0 s, 1) is not a step; the time must be above 0 s and the share at least 0"),
-    (GUEST + '[link]\nbandwidth = "0 bit/s"', "link.bandwidth: 0 bit/s is too small; it must be above 0 bit/s"),
+    (DIRTY + 'phases = [["0 s", 1.0]]', "guest.dirty[0].phases: (0 s, 1) is not a step; the time must be above 0 s and the share at least 0, both at most 1e+18"),
+    (GUEST + '[link]\nbandwidth = "0 bit/s"', "link.bandwidth: 0 bit/s is too small; it must be above 0 bit/s; no limit is written unlimited, in Python inf"),
     (GUEST + "[link]\nloss = 1.5", "link.loss: 1.5 is too large; it must be at most 0.99"),
     (GUEST + '[link]\nsteps = [["1 s", 2.0]]', "link.steps: the share 2 is too large; it must be at most 1; set the bandwidth to the most that the path gives"),
-    (GUEST + '[policy]\nmax_bandwidth = "0 B/s"', "policy.max_bandwidth: 0 bit/s is too small; it must be above 0 bit/s"),
+    (GUEST + '[policy]\nmax_bandwidth = "0 B/s"', "policy.max_bandwidth: 0 bit/s is too small; it must be above 0 bit/s; no limit is written unlimited, in Python inf"),
     (GUEST + '[policy]\ndowntime_limit = "1 h"', "policy.downtime_limit: 60 min is too large; it must be at most 33.3 min"),
-    (GUEST + '[policy]\ntime_limit = "0 s"', "policy.time_limit: 0 s is too small; it must be above 0 s"),
+    (GUEST + '[policy]\ntime_limit = "0 s"', "policy.time_limit: 0 s is too small; it must be above 0 s; no limit is written unlimited, in Python inf"),
     (GUEST + "[strategy]\nstreams = 0", "strategy.streams: 0 is too small; it must be at least 1"),
     (GUEST + '[guest]\ntracking = "1 MiB"'.replace("[guest]\n", ""), 'guest.tracking: "1 MiB" is not known; use one of 4 KiB, 64 KiB, 2 MiB'),
     (GUEST + "compression_ratio = 0.5", "guest.compression_ratio: 0.5 is too small; it must be at least 1"),
@@ -73,7 +82,7 @@ WRONG = [
     # contradictions
     (
         DIRTY.replace('memory = "1 GiB"', 'memory = "128 MiB"\nzero = "65 MiB"'),
-        "guest: dirty regions (64 MiB) and zero pages (65 MiB) exceed the memory (128 MiB); shrink a region or add memory",
+        "guest: dirty regions (64 MiB) and zero pages (65 MiB) exceed the memory (128 MiB) by 1 MiB; shrink a region or add memory",
     ),
     (
         DIRTY.replace('"1 GiB"', '"1 GiB"\ncapacity_writes_per_s = 500'),
@@ -92,7 +101,7 @@ WRONG = [
         'strategy.xbzrle: differences are not compressed; set compression to "none", not "zstd", or xbzrle to false',
     ),
     (GUEST + '[strategy]\nxbzrle_cache = "1 kB"', "strategy.xbzrle_cache: 1000 B is too small; it must be at least 4 KiB"),
-    (DIRTY + '[[guest.dirty]]\nregion = "1 GiB"\nwrites_per_s = 1', "guest: dirty regions (1.06 GiB) and zero pages (0 B) exceed the memory (1 GiB); shrink a region or add memory"),
+    (DIRTY + '[[guest.dirty]]\nregion = "1 GiB"\nwrites_per_s = 1', "guest: dirty regions (1.06 GiB) and zero pages (0 B) exceed the memory (1 GiB) by 64 MiB; shrink a region or add memory"),
     (DIRTY + '[[guest.dirty]]\nregion = "4 KiB"\nwrites_per_s = 1\n' * 48, "guest.dirty: 49 page classes are too many; at most 48 fit, put like ones together"),
     (GUEST + 'profile = "absent.json"', "profile {folder}/absent.json: cannot be read (No such file or directory); check the path"),
     (DIRTY.replace("[[", 'profile = "x"\n[['), "guest.profile: guest.dirty is given as well; leave out one of the two"),

@@ -21,7 +21,7 @@ SMALL = ["--memory", "32 MiB", "--dirty", 'region = "4 MiB", writes_per_s = 5000
 # Refuse userfaultfd and /dev/userfaultfd to this process and its children, then run migkit.
 WITHOUT_USERFAULTFD = """
 import ctypes, platform, struct
-from migkit.harness._linux import syscall_number
+from migkit.harness.linux.calls import syscall_number
 ioctl = {"x86_64": 16, "aarch64": 29}[platform.machine()]
 load, equal, leave = 0x20, 0x15, 0x06
 rules = [
@@ -99,9 +99,11 @@ def test_wrong_input_is_one_line_and_exit_code_2(arguments, message):
 
 def test_a_guest_that_does_not_fit_is_not_admitted():
     result = migkit("--memory", "1 PiB")
-    assert result.returncode == 3
+    assert result.returncode == 2
     assert result.stderr.startswith("migkit: guest: source and destination need 2 PiB together, ")
-    assert result.stderr.rstrip().endswith("are available here; shrink the guest or free memory")
+    assert result.stderr.rstrip().endswith(
+        "are available here; shrink the guest or free memory; no guest was started"
+    )
 
 
 def test_repeats_are_recorded_one_by_one_without_the_warm_up(tmp_path):
@@ -123,8 +125,9 @@ def test_one_guest_is_moved_there_and_back(tmp_path):
 def test_a_design_is_run_in_random_order_and_resumed(tmp_path):
     design, folder = tmp_path / "design.toml", tmp_path / "runs"
     design.write_text('[grid.strategy]\nname = ["stopcopy", "precopy"]\ntls = [true, false]\n')
-    small = ["--memory", "8 MiB", "--max-bandwidth", "100 MB/s", "--grid", design, "-o", folder, "--repeat", 2]
-    result = migkit(*small)
+    memory = ["--memory", "8 MiB"]
+    small = ["--max-bandwidth", "100 MB/s", "--grid", design, "-o", folder, "--repeat", 2]
+    result = migkit(*memory, *small)
     assert result.returncode == 0, result.stderr
     with (folder / "index.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -138,7 +141,7 @@ def test_a_design_is_run_in_random_order_and_resumed(tmp_path):
     before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
     gone = folder / rows[3]["trace"]
     gone.unlink()
-    result = migkit(*small)
+    result = migkit(*memory, *small)
     assert result.returncode == 0, result.stderr
     assert {path.name for path in folder.glob("*.parquet") if path.stat().st_mtime_ns != before[path.name]} == {
         gone.name
@@ -146,6 +149,23 @@ def test_a_design_is_run_in_random_order_and_resumed(tmp_path):
     result = migkit(*small, "--memory", "4 MiB")
     assert result.returncode == 2
     assert "is of another scenario; use another folder or remove it" in result.stderr
+
+
+def test_repeats_go_into_a_folder_that_is_there(tmp_path):
+    result = migkit("--memory", "4 MiB", "--repeat", 2, "-o", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run-1.parquet", "run-2.parquet"]
+
+
+def test_a_design_and_its_scenario_may_be_one_file(tmp_path):
+    design = tmp_path / "design.toml"
+    design.write_text('[guest]\nmemory = "4 MiB"\n[grid.strategy]\nname = ["stopcopy"]\n')
+    result = migkit("--grid", design, "-o", tmp_path / "runs")
+    assert result.returncode == 0, result.stderr
+    assert io.read(tmp_path / "runs" / "001-1.parquet").scenario.guest.memory_bytes == 4 << 20
+    both = migkit(design, "--grid", design, "-o", tmp_path / "runs")
+    assert both.returncode == 2
+    assert "the design has a scenario as well" in both.stderr
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
@@ -176,6 +196,32 @@ def test_a_trace_that_is_in_the_way_is_noticed_before_the_run(tmp_path):
     result = migkit(*SMALL, "-o", tmp_path / "run.parquet")
     assert result.returncode == 2
     assert "it exists; write elsewhere or overwrite it with --force" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("/dev/full", "is a folder or a device; name a file"),
+        ("/proc/run.parquet", "cannot be written"),
+        ("folder", "is a folder or a device; name a file"),
+        ("missing/run.parquet", "does not exist; create it or write elsewhere"),
+    ],
+)
+def test_a_place_where_no_trace_can_be_is_noticed_before_the_run(tmp_path, place, message):
+    (tmp_path / "folder").mkdir()
+    result = migkit(*SMALL, "-o", tmp_path / place, "--force")
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_what_a_killed_run_had_written_is_removed(tmp_path):
+    parts = [tmp_path / f".run.parquet.{name}.part" for name in ("old", "new")]
+    for part in parts:
+        part.touch()
+    os.utime(parts[0], (0, 0))
+    assert migkit(*SMALL, "-o", tmp_path / "run.parquet").returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [parts[1].name, "run.parquet"]
 
 
 def test_a_port_in_use_is_one_line():
@@ -217,6 +263,7 @@ def test_an_interrupted_migration_leaves_the_guest_at_one_side_and_no_file(tmp_p
         [sys.executable, "-m", "migkit", "capture", *arguments],
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(kind, signal.SIG_DFL),  # a background job ignores Ctrl-C
         env=os.environ | {"PYTHONPATH": str(TOP)},
     )
     said = ""

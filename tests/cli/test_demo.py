@@ -19,7 +19,13 @@ NAMES = [run.name for run in (*calibration_runs(), held_out_run())]
 
 def start(folder, *arguments):
     command = [sys.executable, "-m", "migkit", "demo", "-o", str(folder), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores Ctrl-C
+    )
 
 
 @pytest.mark.live

@@ -1,6 +1,7 @@
 """A process that writes to shared memory: what the trackers are tried on.
 
-Takes the descriptor of a memory file and of a map of one byte a page; prints its address, its
+Takes the descriptor of a memory file and of a map of one byte a page, and whether it creates a
+userfaultfd (1 or 0); prints its address, its
 userfaultfd and "ready"; then obeys lines on its standard input:
 ``write P P ...`` writes once to each page, ``read P P ...`` reads them, ``random SEED COUNT`` to so many random ones,
 ``run SEED`` writes to random pages until the next line.
@@ -12,22 +13,22 @@ import mmap
 import os
 import select
 import sys
+from contextlib import suppress
 
 import numpy as np
 
 from migkit.errors import CapabilityError
-from migkit.harness.userfaultfd import create_descriptor
+from migkit.harness.linux.userfaultfd import create_descriptor
 
 PAGE = 4096
 
 
-def main(memory_descriptor: int, map_descriptor: int) -> None:
+def main(memory_descriptor: int, map_descriptor: int, creates_uffd: int) -> None:
     memory = np.frombuffer(mmap.mmap(memory_descriptor, 0), np.uint64)
     written = np.frombuffer(mmap.mmap(map_descriptor, 0), np.uint8)
-    try:
-        uffd = create_descriptor(user_mode_only=True)
-    except CapabilityError:
-        uffd = -1
+    uffd = -1
+    with suppress(CapabilityError):
+        uffd = create_descriptor(user_mode_only=True) if creates_uffd else -1
     print(memory.ctypes.data, uffd, flush=True)
     while line := sys.stdin.readline().split():
         if line[0] == "write":
@@ -53,4 +54,4 @@ def run(memory: np.ndarray, written: np.ndarray, rng: np.random.Generator) -> No
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:4]))

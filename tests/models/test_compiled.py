@@ -9,8 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from migkit import Guest, predict, simulate
-from migkit.kernels import _jit
+from migkit import Guest, jit, predict, simulate
 from tests.verification.test_agreement import FEATURES, POLICIES, random_scenario
 
 RULES = ("qemu", "qemu-7", "libvirt", *POLICIES)
@@ -102,7 +101,7 @@ def plain(tmp_path_factory):
 
 
 def test_compiled_kernels_equal_plain_python_to_the_last_bit(plain):
-    _jit.compile_kernels()
+    jit.compile_kernels()
     for mine, theirs in zip(results(), plain, strict=True):
         assert len(mine) == len(theirs) >= SIMULATED
         unlike = [at for at, pair in enumerate(zip(mine, theirs, strict=True)) if pair[0] != pair[1]]

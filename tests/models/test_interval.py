@@ -1,6 +1,13 @@
 """What the interval of a prediction holds beside the best estimate."""
 
-from migkit import DirtyClass, Guest, Policy, Scenario, Strategy, predict
+import dataclasses
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, predict, predict_many
 
 MIB = 2**20
 GUEST = Guest(
@@ -11,7 +18,12 @@ WINDOW_S = 0.1
 
 def hybrid(after_s: float) -> Scenario:
     policy = Policy(name="qemu-7", max_bandwidth_bytes_per_s=2e7)
-    return Scenario(guest=GUEST, policy=policy, strategy=Strategy(name="hybrid", postcopy_after_s=after_s))
+    return Scenario(
+        guest=GUEST,
+        host=Host(platform="qemu-tcg"),
+        policy=policy,
+        strategy=Strategy(name="hybrid", postcopy_after_s=after_s),
+    )
 
 
 def width_s(scenario: Scenario) -> float:
@@ -28,3 +40,61 @@ def test_a_push_is_not_known_better_than_repetitions_of_it_agree():
     low_s, high_s = predicted.interval.total_time_s
     assert low_s < predicted.total_time_s - 0.3 * predicted.exposure_s
     assert high_s > predicted.total_time_s + 0.3 * predicted.exposure_s
+
+
+QUIET = Guest(memory_bytes=512 * MIB)
+TYPICAL = Guest(memory_bytes=512 * MIB, dirty=(DirtyClass(region_bytes=64 * MIB, writes_per_s=4000),))
+
+
+def test_a_link_that_binds_is_not_made_uncertain_by_the_speed_of_the_hosts():
+    link = Link(bandwidth_bytes_per_s=1.25e7)
+    low_s, high_s = predict(QUIET, link=link, policy=Policy(name="libvirt")).interval.total_time_s
+    assert high_s / low_s < 1.15
+
+
+def test_no_bound_undercuts_the_bytes_over_the_link():
+    case = Scenario(guest=QUIET, link=Link(bandwidth_bytes_per_s=1.25e7), policy=Policy(name="libvirt"))
+    bounds = predict(case).interval
+    assert math.inf > bounds.total_time_s[0] >= 512 * MIB / 1.25e7
+
+
+@pytest.mark.parametrize("storage", [0, 10**9])
+@pytest.mark.parametrize("name", ["precopy", "postcopy", "stopcopy", "hybrid"])
+def test_an_interval_holds_its_own_value(name, storage):
+    told = predict(TYPICAL, strategy=Strategy(name=name, storage_bytes=storage))
+    for quantity in ("total_time_s", "downtime_s", "transferred_bytes"):
+        low, high = getattr(told.interval, quantity)
+        assert low <= getattr(told, quantity) <= high
+
+
+def test_a_seed_moves_a_bound_by_little():
+    several = [predict(TYPICAL, seed=seed).interval for seed in range(6)]
+    for quantity in ("total_time_s", "downtime_s", "transferred_bytes"):
+        bounds = np.array([getattr(one, quantity) for one in several])
+        width = np.mean(bounds[:, 1] - bounds[:, 0])
+        assert np.ptp(bounds, axis=0).max() <= 0.1 * width
+
+
+def test_many_have_the_bounds_of_one():
+    frame = pd.DataFrame({"memory_bytes": [2**28, 2**29], "bandwidth_bytes_per_s": [1.25e8, 1e9]})
+    many = predict_many(frame, level=0.9, deadline_s=4.0)
+    for at, row in enumerate(frame.itertuples()):
+        link = Link(bandwidth_bytes_per_s=row.bandwidth_bytes_per_s)
+        one = predict(Guest(memory_bytes=row.memory_bytes), link=link).interval
+        assert (many["total_time_low_s"][at], many["total_time_high_s"][at]) == one.total_time_s
+        assert (many["downtime_low_s"][at], many["downtime_high_s"][at]) == one.downtime_s
+        assert many["probability_in_time"][at] == one.done_by(4.0)
+
+
+def test_what_is_stated_is_exact_and_the_rest_is_said_to_be_typical():
+    told = predict(TYPICAL, host=Host(load_s=0.5))
+    assert dict(told.downtime_parts)["load"] == 0.5
+    assert told.hosts == "uncalibrated: typical of qemu-kvm"
+
+
+@pytest.mark.parametrize("name", ["precopy", "postcopy", "stopcopy"])
+def test_a_downtime_is_the_sum_of_its_parts(name):
+    guest = dataclasses.replace(TYPICAL, vcpus=8, devices=(("vhost-user", 1.0), ("vfio", 2.0)))
+    told = predict(guest, strategy=Strategy(name=name), level=None)
+    assert sum(time_s for _, time_s in told.downtime_parts) == pytest.approx(told.downtime_s)
+    assert told.downtime_s > predict(TYPICAL, strategy=Strategy(name=name), level=None).downtime_s + 0.3

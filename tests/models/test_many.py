@@ -119,8 +119,8 @@ def test_a_policy_column_brings_its_own_limits():
 def test_every_column_that_is_a_number_reaches_the_kernels_or_the_path():
     fields = {name for name, column in frames.known_columns().items() if column.table != "dirty"}
     records = {f.name for cls in (Guest, Link, Host, Policy, Strategy) for f in dataclasses.fields(cls)}
-    assert fields - {"policy", "strategy"} == records - {"name", "dirty", "steps", "settings"}
-    assert len(fields) == sum(len(dataclasses.fields(c)) for c in (Guest, Link, Host, Policy, Strategy)) - 3
+    assert fields - {"policy", "strategy"} == records - {"name", "dirty", "devices", "steps", "settings"}
+    assert len(fields) == sum(len(dataclasses.fields(c)) for c in (Guest, Link, Host, Policy, Strategy)) - 4
 
 
 NUMBER = "is not a number; give a number in the unit that the name says"
@@ -140,7 +140,8 @@ BAD = {
     "cap of zero": (
         "max_bandwidth_bytes_per_s",
         0.0,
-        "policy.max_bandwidth_bytes_per_s: 0 bit/s is too small; it must be above 0 bit/s",
+        "policy.max_bandwidth_bytes_per_s: 0 bit/s is too small; it must be above 0 bit/s; "
+        "no limit is written unlimited, in Python inf",
     ),
     "endless limit": (
         "downtime_limit_s",

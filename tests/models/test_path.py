@@ -62,11 +62,13 @@ def test_storage_is_copied_under_the_cap_and_its_writes_are_sent_as_well():
     [
         (
             {"host": Host(destination_free_memory_bytes=128 * MIB)},
-            "not admitted: the guest has 256 MiB, and 128 MiB are free at the destination.",
+            "not admitted: the guest has 256 MiB, and 128 MiB are free at the destination. "
+            "Free memory there, choose another destination, or shrink the guest.",
         ),
         (
             {"strategy": Strategy(storage_bytes=10**9, storage_dirty_bytes_per_s=2e8)},
-            "not admitted: the guest writes 1.6 Gbit/s to storage, and the path carries 800 Mbit/s.",
+            "not admitted: the guest writes 1.6 Gbit/s to storage, and the path carries 800 Mbit/s. "
+            "A faster path would do, or storage that is shared.",
         ),
     ],
 )
@@ -115,9 +117,11 @@ def test_slow_start_costs_round_trips():
 @pytest.mark.parametrize("strategy", ["precopy", "stopcopy"])
 def test_the_time_line_bends_where_the_zero_pages_begin(strategy):
     def line(zero_bytes):
-        guest = Guest(memory_bytes=128 * MIB + zero_bytes, zero_bytes=zero_bytes)
+        guest = Guest(memory_bytes=128 * MIB + zero_bytes, zero_bytes=zero_bytes, layout="blocks")
         rule = Policy(max_bandwidth_bytes_per_s=5e7, downtime_limit_s=0.0)
-        return predict(scenario(guest=guest, policy=rule, strategy=Strategy(name=strategy)), level=None).timeline
+        host = Host(platform="qemu-tcg")
+        case = scenario(guest=guest, host=host, policy=rule, strategy=Strategy(name=strategy))
+        return predict(case, level=None).timeline
 
     with_zeros, without = line(128 * MIB), line(0)
     bend = next(point for point in with_zeros if point.remaining_bytes == 128 * MIB)

@@ -7,7 +7,7 @@ from statistics import median
 
 import pytest
 
-from migkit import DirtyClass, Guest, Policy, Scenario, Strategy
+from migkit import DirtyClass, Guest, Host, Policy, Scenario, Strategy
 from migkit.models.predict import predict
 
 RUNS = Path(__file__).resolve().parents[2] / "data" / "qemu" / "reference_runs.csv"
@@ -20,6 +20,7 @@ def scenario(row, policy):
         memory_bytes=memory,
         zero_bytes=memory - sum(one.region_bytes for one in classes),
         dirty=classes,
+        layout="blocks",
         capacity_writes_per_s=5e6,
     )
     rule = Policy(
@@ -31,7 +32,7 @@ def scenario(row, policy):
     strategy = Strategy(auto_converge=row["capabilities"] == "auto-converge")
     if row["postcopy_after_s"]:
         strategy = Strategy(name="hybrid", postcopy_after_s=float(row["postcopy_after_s"]))
-    return Scenario(guest=guest, policy=rule, strategy=strategy)
+    return Scenario(guest=guest, host=Host(platform="qemu-tcg"), policy=rule, strategy=strategy)
 
 
 @pytest.fixture(scope="module", params=["version known", "version not known"])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from migkit import DirtyClass, Guest, Policy, Scenario, Strategy, simulate
+from migkit import DirtyClass, Guest, Host, Policy, Scenario, Strategy, simulate
 from migkit.errors import UsageError
 from migkit.models.predict import predict
 
@@ -19,10 +19,11 @@ BUSY = Guest(
     ),
 )
 CAPPED = Policy(max_bandwidth_bytes_per_s=2e7)
+TCG = Host(platform="qemu-tcg")
 
 
 def test_a_guest_that_does_not_write_is_sent_once():
-    run = simulate(Scenario(guest=QUIET, policy=CAPPED)).runs[0]
+    run = simulate(Scenario(guest=QUIET, host=TCG, policy=CAPPED)).runs[0]
     assert run.normal_pages == QUIET.memory_pages - QUIET.zero_pages
     assert run.zero_pages == QUIET.zero_pages
     assert run.transferred_bytes == run.normal_pages * 4104 + run.zero_pages * 9
@@ -31,7 +32,7 @@ def test_a_guest_that_does_not_write_is_sent_once():
 
 @pytest.mark.parametrize("strategy", ["precopy", "stopcopy", "postcopy", "hybrid"])
 def test_pages_and_bytes_are_conserved(strategy):
-    run = simulate(Scenario(guest=BUSY, policy=CAPPED, strategy=Strategy(name=strategy))).runs[0]
+    run = simulate(Scenario(guest=BUSY, host=TCG, policy=CAPPED, strategy=Strategy(name=strategy))).runs[0]
     assert run.verdict == "converges"
     assert run.transferred_bytes == run.normal_pages * 4104 + run.zero_pages * 9
     assert run.zero_pages == BUSY.zero_pages
@@ -129,6 +130,7 @@ def test_scattered_pages_are_discarded_run_by_run_before_post_copy():
     region = DirtyClass(region_bytes=64 * MIB, writes_per_s=10_000)
     scenario = Scenario(
         guest=Guest(memory_bytes=64 * MIB, dirty=(region,)),
+        host=TCG,
         policy=Policy(name="qemu-7", max_bandwidth_bytes_per_s=1e8, downtime_limit_s=0.01),
         strategy=Strategy(name="hybrid", postcopy_after_s=0.75),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from migkit import DirtyClass, Guest, Policy, Scenario, Strategy, simulate
+from migkit import DirtyClass, Guest, Host, Policy, Scenario, Strategy, simulate
 
 TABLE = Path(__file__).parents[2] / "data" / "qemu" / "reference_runs.csv"
 VERDICT = {"completed": "converges", "timeout": "timed_out"}
@@ -25,8 +25,10 @@ def scenario(row: dict[str, str]) -> Scenario:
             memory_bytes=memory,
             zero_bytes=memory - sum(each.region_bytes for each in dirty),
             dirty=dirty,
+            layout="blocks",
             capacity_writes_per_s=5e6,
         ),
+        host=Host(platform="qemu-tcg"),
         policy=Policy(
             name="qemu-7" if row["qemu_version"].startswith("7.") else "qemu-10",
             max_bandwidth_bytes_per_s=float(row["max_bandwidth_bytes_per_s"]),

@@ -11,7 +11,7 @@ from migkit.models import warm
 def test_predictions_are_compiled_afterwards_and_equal():
     code = (
         "from migkit import DirtyClass, Guest, predict\n"
-        "from migkit.kernels import precopy\n"
+        "from migkit.engine import precopy\n"
         "from migkit.models import warm\n"
         "guest = Guest(memory_bytes=2**30, dirty=(DirtyClass(region_bytes=2**27, writes_per_s=9000.0),))\n"
         "plain = predict(guest=guest)\n"

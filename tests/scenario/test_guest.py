@@ -51,3 +51,9 @@ def test_wrong_values_in_python_are_one_line(build, message):
         build()
     assert message is None or str(caught.value) == message
     assert "\n" not in str(caught.value)
+
+
+def test_memory_that_is_too_small_says_by_how_much():
+    class_of = DirtyClass(region_bytes=320 * 2**20 + 15 * 4096, writes_per_s=1.0)
+    with pytest.raises(UsageError, match=r"exceed the memory \(512 MiB\) by 60 KiB; shrink a region"):
+        Guest(memory_bytes=2**29, zero_bytes=192 * 2**20, dirty=(class_of,))

@@ -1,8 +1,10 @@
 """Presets, settings, and policies of one's own."""
 
 import dataclasses
+import inspect
 import json
 import math
+import os
 import subprocess
 import sys
 
@@ -11,10 +13,11 @@ import pytest
 
 from migkit import DirtyClass, Guest, Link, Policy, Scenario, predict, presets, register_policy, simulate
 from migkit.errors import UsageError
-from migkit.kernels import policy
+from migkit.policies import decision
 from migkit.scenario import policy as registry
 from migkit.scenario import rules, schema
 from migkit.scenario.policy import pack
+from tests.conftest import TOP
 
 MIB = 2**20
 HALF = 0.5
@@ -27,9 +30,9 @@ def shrunk(limit_s):
 @register_policy("impatient", settings={"rounds": 3}, downtime_limit_s=0.2)
 def impatient(state, parameters):
     """Switch over after some rounds, or under half the downtime limit."""
-    action = policy.under_limit(state, parameters, shrunk(parameters[policy.LIMIT_S]))
-    if state[policy.EVENT] == policy.SYNCED and state[policy.ITERATION] > parameters[policy.SETTINGS]:
-        return policy.SWITCHOVER
+    action = decision.under_limit(state, parameters, shrunk(parameters.downtime_limit_s))
+    if state.event == decision.SYNCED and state.iteration > parameters.settings.rounds:
+        return decision.SWITCHOVER
     return action
 
 
@@ -59,30 +62,45 @@ def test_every_preset_has_version_source_and_summary():
 
 def test_presets_pack_their_settings_where_the_rules_read_them():
     nova = pack(Policy.named("nova", steps=4))
-    assert nova[policy.SETTINGS : policy.SETTINGS + 6].tolist() == [4.0, 75.0, 800.0, 0.0, 0.0, 0.5]
-    assert nova[policy.LIMIT_S] == 0.5
-    assert nova[policy.THROTTLE_TRIGGER] == 0.5
+    assert nova.settings.nova.tolist()[:6] == [4.0, 75.0, 800.0, 0.0, 0.0, 0.5]
+    assert (nova.settings.nova.steps, nova.settings.nova.poll_s) == (4.0, 0.5)
+    assert nova.downtime_limit_s == 0.5
+    assert nova.throttle_trigger == 0.5
 
 
-def test_no_two_settings_of_a_preset_share_a_slot():
+def test_each_setting_of_a_preset_is_a_field_of_its_own():
     for preset in presets():
-        slots = [setting.slot for setting in preset.settings]
-        assert len(set(slots)) == len(slots)
-        assert all(0 <= slot < policy.PARAMETER_SLOTS for slot in slots)
+        for setting in preset.settings:
+            known = decision.Parameters if setting.common else preset.own
+            assert setting.name in known.names()
+        assert len({setting.name for setting in preset.settings}) == len(preset.settings)
+        assert preset.own.SIZE <= decision.Settings.SIZE
+
+
+def test_what_a_rule_sets_and_remembers_has_names_that_can_be_read():
+    with pytest.raises(UsageError, match="'two words' cannot be read as a field; use letters, digits and _"):
+        register_policy("wrong", settings={"two words": 1.0})
+    with pytest.raises(UsageError, match="'size' cannot be read as a field"):
+        register_policy("wrong", memory=["size"])
+    with pytest.raises(UsageError, match="33 numbers to remember; at most 32 fit"):
+        register_policy("wrong", memory=[f"number_{at}" for at in range(33)])
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ((("step", 1),), 'policy.settings.step: not a setting of nova; did you mean "steps"?'),
-        ((("steps", 0),), "policy.settings.steps: 0 is not a number above 0; give it in the unit that the name says"),
+        (
+            (("steps", 0),),
+            "policy.settings.steps: 0 is not a number above 0, at most 1e+18",
+        ),
         (
             (("poll_s", -1),),
-            "policy.settings.poll_s: -1 is not a number above 0; give it in the unit that the name says",
+            "policy.settings.poll_s: -1 is not a number above 0, at most 1e+18",
         ),
         (
             (("steps", math.nan),),
-            "policy.settings.steps: nan is not a number above 0; give it in the unit that the name says",
+            "policy.settings.steps: nan is not a number above 0, at most 1e+18",
         ),
         ((("steps",),), "policy.settings: (('steps',),) is not pairs of name and number; write (('steps', 5),)"),
     ],
@@ -90,7 +108,7 @@ def test_no_two_settings_of_a_preset_share_a_slot():
 def test_wrong_settings_are_refused(settings, message):
     with pytest.raises(UsageError) as caught:
         Policy(name="nova", settings=settings)
-    assert str(caught.value) == message
+    assert str(caught.value).removesuffix("; give it in the unit that the name says") == message
 
 
 def test_a_scenario_file_sets_settings():
@@ -118,17 +136,16 @@ def test_a_registered_rule_decides_predictions_and_simulations_alike():
         assert predicted.transferred_bytes == pytest.approx(simulated.mean("transferred_bytes"), rel=0.01)
 
 
-@pytest.mark.parametrize(("ends", "verdict"), [(policy.SWITCHOVER, "converges"), (policy.ABORT, "aborted")])
+@pytest.mark.parametrize(("ends", "verdict"), [(decision.SWITCHOVER, "converges"), (decision.ABORT, "aborted")])
 def test_a_registered_rule_may_count_many_rounds_that_are_alike(ends, verdict):
-    @register_policy("patient", settings={"rounds": 300})
+    @register_policy("patient", settings={"rounds": 300, "ends": ends})
     def patient(state, parameters):
-        policy.under_limit(state, parameters, 0.0)
-        late = state[policy.EVENT] == policy.SYNCED and state[policy.ITERATION] > parameters[policy.SETTINGS]
-        return parameters[policy.SETTINGS + 1] if late else policy.CONTINUE
+        decision.under_limit(state, parameters, 0.0)
+        late = state.event == decision.SYNCED and state.iteration > parameters.settings.rounds
+        return parameters.settings.ends if late else decision.CONTINUE
 
-    register_policy("patient", settings={"rounds": 300, "ends": ends})(patient)
     result = predict(dataclasses.replace(scenario("patient"), policy=Policy.named("patient")), level=None)
-    assert (result.verdict, result.iterations) == (verdict, 302 if ends == policy.SWITCHOVER else 301)
+    assert (result.verdict, result.iterations) == (verdict, 302 if ends == decision.SWITCHOVER else 301)
 
 
 @pytest.mark.parametrize("name", ["xen", "xen-4.5", "hyperv-like"])
@@ -142,7 +159,7 @@ def test_a_rule_that_counts_passes_counts_many(name):
 def test_a_registered_rule_works_before_anything_is_compiled():
     code = """
 from migkit import Guest, Policy, Scenario, predict, register_policy
-from migkit.kernels import policy
+from migkit.policies import decision as policy
 
 @register_policy("now")
 def now(state, parameters):
@@ -169,20 +186,111 @@ def test_a_registered_rule_is_taken_to_another_process():
     message = json.dumps(rules.to_message(scenario(rounds=7).policy))
     code = f"""
 import json
-from migkit.kernels import policy
-from migkit.kernels._jit import callback, compile_kernels
-from migkit.scenario import rules, Policy
+from migkit.policies import decision as policy
+from migkit.jit import callback, compile_kernels
+from migkit.scenario import rules
+from migkit.scenario import Policy
 from migkit.scenario.policy import pack
 rules.recall(json.loads({message!r}))
 rule = Policy.named("impatient")
 compile_kernels()
 state, parameters = policy.new_state(), pack(rule)
-state[policy.EVENT], state[policy.ITERATION] = policy.SYNCED, 4
-state[policy.REMAINING_BYTES] = 1e9
-print(policy.decide(state, parameters, callback(rule.rule)), state[policy.DOWNTIME_LIMIT_S], rule.setting("rounds"))
+state.event, state.iteration = policy.SYNCED, 4
+state.remaining_bytes = 1e9
+print(policy.decide(state, parameters, callback(rule.decider)), state.downtime_limit_s, rule.setting("rounds"))
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.split() == [str(policy.SWITCHOVER), "0.1", "3.0"]
+    assert out.split() == [str(decision.SWITCHOVER), "0.1", "3.0"]
+
+
+RULE = """
+from migkit import register_policy
+from migkit.policies import decision as policy
+from migkit.scenario import Policy
+from migkit.scenario import rules
+SHARE = 0.5
+
+def half(limit_s: float) -> float:
+    return limit_s * SHARE
+
+@register_policy("mine", settings={"rounds": 3})
+def mine(state: "an array", parameters):
+    return policy.under_limit(state, parameters, half(parameters.downtime_limit_s))
+"""
+TAKEN = """
+import json, subprocess, sys
+message = json.dumps(rules.to_message(Policy.named("mine")))
+code = f'''
+import json
+from migkit.policies import decision as policy
+from migkit.scenario import rules
+from migkit.scenario import Policy
+from migkit.scenario.policy import pack
+rules.recall(json.loads({message!r}))
+rule = Policy.named("mine")
+state = policy.new_state()
+state.remaining_bytes = 1e9
+policy.decide(state, pack(rule), rule.decider)
+print(state.downtime_limit_s)
+'''
+command = [sys.executable, "-P", "-c", code]
+print('"source"' in message, subprocess.run(command, cwd="/", capture_output=True, text=True, check=True).stdout)
+"""
+
+
+def python(*arguments, folder):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(TOP)},
+    )
+
+
+def test_a_rule_of_a_script_travels_as_its_text(tmp_path):
+    (tmp_path / "script.py").write_text(RULE + TAKEN)
+    assert python("script.py", folder=tmp_path).stdout.split() == ["True", "0.15"]
+
+
+def test_a_rule_of_a_module_beside_a_script_travels_by_name(tmp_path):
+    (tmp_path / "own.py").write_text(RULE)
+    (tmp_path / "script.py").write_text("import own\nfrom migkit.scenario import Policy, rules\n" + TAKEN)
+    assert python("script.py", folder=tmp_path).stdout.split() == ["False", "0.15"]
+
+
+def test_a_rule_of_a_notebook_travels_as_its_text(tmp_path):
+    code = f"""
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+for cell in ({RULE!r}, {TAKEN!r}):
+    shell.run_cell(cell).raise_error()
+"""
+    done = python("-c", code, folder=tmp_path)
+    assert done.stdout.split() == ["True", "0.15"], done.stderr
+
+
+def test_a_rule_without_its_text_is_refused(tmp_path):
+    done = python("-c", f"exec({RULE + TAKEN!r})", folder=tmp_path)
+    assert "the text of mine cannot be had here; put the rule into a module and import it" in done.stderr
+
+
+def test_a_rule_whose_text_was_changed_since_is_refused(tmp_path):
+    (tmp_path / "other.py").write_text(RULE + TAKEN)
+    swap = "import os; os.replace('other.py', 'script.py')"
+    (tmp_path / "script.py").write_text(
+        RULE.replace("    return policy", "    0 / 1 + state[0]\n    return policy") + swap + TAKEN
+    )
+    assert "is not what runs; load it again" in python("script.py", folder=tmp_path).stderr
+
+
+def test_no_byte_code_travels():
+    message = json.dumps(rules.to_message(scenario(rounds=7).policy))
+    assert json.loads(message)["function"] == {
+        "module": __name__,
+        "attribute": "impatient",
+        "file": __file__,
+    }
 
 
 def test_a_rule_that_cannot_be_taken_along_is_refused():
@@ -202,8 +310,8 @@ def test_compiled_and_plain_decisions_are_equal():
 import sys
 import numpy as np
 from migkit import Policy, Strategy, presets
-from migkit.kernels import policy
-from migkit.kernels._jit import compile_kernels
+from migkit.policies import decision as policy
+from migkit.jit import compile_kernels
 from migkit.scenario.policy import pack
 
 if sys.argv[1] == "compiled":
@@ -212,17 +320,17 @@ rng = np.random.default_rng(3)
 for preset in presets():
     for strategy in (Strategy(), Strategy(auto_converge=True), Strategy(dirty_limit_bytes_per_s=1e7)):
         parameters, state = pack(Policy.named(preset.name), strategy), policy.new_state()
-        state[policy.GUEST_BYTES] = 2**31
+        state.guest_bytes = 2**31
         actions = []
         for step in range(300):
-            state[policy.NOW_S] += rng.exponential(1.0)
-            state[policy.EVENT] = rng.integers(3)
-            state[policy.ITERATION] += state[policy.EVENT] == policy.SYNCED
-            state[policy.REMAINING_BYTES] = rng.uniform(0, 1e9)
-            state[policy.BANDWIDTH] = rng.uniform(1e7, 1e9)
-            state[policy.SENT_BYTES] += rng.uniform(0, 1e8)
-            state[policy.DIRTIED_PAGES] = rng.integers(1, 30000)
-            state[policy.DIRTY_RATE] = rng.uniform(1e3, 1e5)
+            state.now_s += rng.exponential(1.0)
+            state.event = rng.integers(3)
+            state.iteration += state.event == policy.SYNCED
+            state.remaining_bytes = rng.uniform(0, 1e9)
+            state.bandwidth_bytes_per_s = rng.uniform(1e7, 1e9)
+            state.sent_bytes += rng.uniform(0, 1e8)
+            state.dirtied_pages = rng.integers(1, 30000)
+            state.dirty_pages_per_s = rng.uniform(1e3, 1e5)
             actions.append(int(policy.decide(state, parameters, None)))
         print(preset.name, actions, [x.hex() for x in state.tolist()])
 """
@@ -234,8 +342,17 @@ for preset in presets():
     assert plain.count("\n") == 3 * len([preset for preset in presets() if preset.rule is None])
 
 
+def test_a_default_follows_the_name_and_what_was_given_stays():
+    nova = dataclasses.replace(Policy(), name="nova")
+    assert nova == Policy(name="nova")
+    assert dataclasses.replace(nova, name="ovirt", downtime_limit_s=0.2) == Policy(name="ovirt", downtime_limit_s=0.2)
+    given = dataclasses.replace(Policy(max_bandwidth_bytes_per_s=128.0 * MIB), name="nova")
+    assert given.max_bandwidth_bytes_per_s == 128.0 * MIB
+    assert "inf" not in str(inspect.signature(Policy)).partition("max_postcopy")[0]
+
+
 def test_packing_gives_a_fresh_record():
     one, two = pack(Policy()), pack(Policy())
-    one[0] = 5.0
+    one.policy = 5.0
     assert isinstance(one, np.ndarray)
-    assert two[0] == policy.QEMU
+    assert two.policy == decision.QEMU

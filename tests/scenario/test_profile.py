@@ -68,6 +68,29 @@ def test_larger_pages_are_counted_as_4_kib_ones(tmp_path):
             GOOD | {"memory_bytes": -1},
             "profile {path}: memory_bytes -1 is not a whole number above 0; write it with migkit dirty",
         ),
+        (
+            GOOD | {"windows_s": [5e-324, 0.3, 1, 3, 10]},
+            "profile {path}: windows_s 4.94066e-324 to 10 s is outside 1e-09 to 1e+10 s; measure it again",
+        ),
+        (
+            GOOD | {"unique_pages": [1, 2, 3, 2.5, 4]},
+            "profile {path}: unique_pages falls from 3 to 2.5 at 3 s, though a longer window sees what a shorter one "
+            "does; measure it again",
+        ),
+        *(
+            (
+                GOOD | {key: value},
+                f"profile {{path}}: {key} {said}; write it with migkit dirty",
+            )
+            for key, value, said in (
+                ("program", "a\x1b[2J", "'a\\x1b[2J' is not a printable line"),
+                ("kind", "trace", "'trace' is not 'dirty profile'"),
+                ("pinned_bytes", {"a": 1}, "{{'a': 1}} is not a number"),
+                ("tracker", 3, "3 is not a printable line"),
+                ("cost", {"stopped_s": [1]}, "{{'stopped_s': [1]}} is not a table of numbers and printable lines"),
+                ("repeats", {"at": [["x"]]}, "{{'at': [['x']]}} is not a table of lists of lists of numbers"),
+            )
+        ),
         (GOOD | {"page_bytes": 512}, "profile {path}: page_bytes 512 is not a multiple of 4096; measure it again"),
     ],
 )

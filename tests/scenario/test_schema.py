@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from migkit.errors import UsageError
 from migkit.models.predict import predict
-from migkit.scenario import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, reference, schema
+from migkit.scenario import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, keys, schema
 
 ISSUE_FILE = """
 [guest]
@@ -137,7 +137,7 @@ def test_any_tables_are_a_scenario_or_a_one_line_error(mapping):
 
 
 def test_the_table_of_keys_names_every_field():
-    rows = {row.key: row for row in reference.document()}
+    rows = {row.key: row for row in keys.document()}
     assert rows["guest.memory"].default == "required"
     assert rows["guest.memory"].type == "size"
     assert rows["guest.dirty.kind"].allowed == "random, sweep"
@@ -148,6 +148,6 @@ def test_the_table_of_keys_names_every_field():
 
 
 def test_a_table_has_one_row_for_each_key_that_a_file_accepts():
-    keys = [row.key for row in reference.document()]
-    assert len(keys) == len(set(keys))
-    assert {"schema_version", "guest.profile", "guest.dirty.region", "policy.name"} <= set(keys)
+    names = [row.key for row in keys.document()]
+    assert len(names) == len(set(names))
+    assert {"schema_version", "guest.profile", "guest.dirty.region", "policy.name"} <= set(names)

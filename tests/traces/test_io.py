@@ -177,7 +177,7 @@ def test_a_full_disk_leaves_no_half_file(tmp_path, make_trace, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(io.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match="No space left on device") as error:
         write(make_trace(), tmp_path / "run.parquet")
     one_line(error)

@@ -22,11 +22,12 @@ import tempfile
 from pathlib import Path
 
 from migkit.errors import MigkitError, UsageError
-from migkit.harness import probe, wire
-from migkit.harness import run as runs
-from migkit.harness.faults import KINDS, Fault
-from migkit.harness.nursery import Nursery
-from migkit.harness.options import refuse_what_is_not_done
+from migkit.harness import probe
+from migkit.harness.paths.faults import KINDS, Fault
+from migkit.harness.processes.nursery import Nursery
+from migkit.harness.protocol import wire
+from migkit.harness.runs import run as runs
+from migkit.harness.runs.options import refuse_what_is_not_done
 from migkit.scenario import DirtyClass, Guest, Link, Policy, Scenario, Strategy
 from migkit.traces import io
 

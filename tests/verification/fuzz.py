@@ -32,10 +32,12 @@ import numpy as np
 
 from migkit.calibrate import Calibration, store
 from migkit.errors import CapabilityError, MigkitError, TraceError
-from migkit.harness import checkpoint, wire
-from migkit.harness.codec import CODES, by_name
-from migkit.harness.destination import _Destination
-from migkit.kernels import wire as kernels
+from migkit.harness.guests import checkpoint, writers
+from migkit.harness.protocol import pages as page_loops
+from migkit.harness.protocol import wire
+from migkit.harness.protocol.codec import CODES, by_name
+from migkit.harness.protocol.connection import MIGRATION, Connection
+from migkit.harness.sides.destination import _Destination
 from migkit.scenario import DirtyClass, Guest, Host, Scenario, profile, schema
 from migkit.traces import io
 from migkit.traces.columns import make_table
@@ -122,11 +124,11 @@ def _stream(compression: str) -> bytes:
     sock = Recorded()
     sender = wire.Sender(sock, by_name(compression))
     sender.message(wire.HELLO, {"token": "t", "memory_bytes": PAGES * PAGE_BYTES})
-    headers = np.array([1, (kernels.ZERO << kernels.KIND_SHIFT) | 3, 2])
-    sender.pages(np.arange(PAGES * kernels.PAGE_WORDS) >> 6, headers, 2, 1)
+    headers = np.array([1, (page_loops.ZERO << page_loops.KIND_SHIFT) | 3, 2])
+    sender.pages(np.arange(PAGES * page_loops.PAGE_WORDS) >> 6, headers, 2, 1)
     sender.message(wire.ROUND, {"full_pages": 2, "zero_pages": 1, "checksum": _ROOM})
     sender.blob(wire.ABSENT, np.array([4, 6], np.int64).tobytes())
-    sender.blob(wire.STATE, bytes(64))
+    sender.blob(wire.STATE, bytes(8 * writers.REGISTERS))
     sender.message(wire.PREPARE, {"full_pages": 2, "zero_pages": 1, "checksum": _ROOM})
     sender.message(wire.COMMIT)
     sender.blob(wire.DEMAND, np.array([5], np.int64).tobytes())
@@ -150,7 +152,7 @@ def repair_frames(data: bytearray, draw: random.Random) -> None:
             _repair_total(data, first, end, total)
         sum_ = _checksum(data[at:first], data[first:end], count if kind == wire.PAGES else 0)
         if kind in (wire.PAGES, wire.PACKED):
-            total = (total + sum_) & kernels.CHECKSUM_MASK
+            total = (total + sum_) & page_loops.CHECKSUM_MASK
         struct.pack_into("<q", data, end, sum_)
         at, sequence = at + wire.FRAME_BYTES + length, sequence + 1
 
@@ -170,7 +172,7 @@ def _checksum(header: bytearray, payload: bytearray, pages: int) -> int:
     words.view(np.uint8)[: len(payload)] = payload
     sum_ = 0
     for part in (np.frombuffer(bytes(header), np.int64), words[: max(pages, 0)], words[max(pages, 0) :]):
-        sum_ = int(kernels.checksum(part, sum_))
+        sum_ = int(page_loops.checksum(part, sum_))
     return sum_
 
 
@@ -178,10 +180,11 @@ class StandIn:
     """The memory of a guest that is never run, with a border that nobody may write to, and an owner who listens."""
 
     def __init__(self) -> None:
-        words = PAGES * kernels.PAGE_WORDS
-        everything = np.zeros(words + kernels.PAGE_WORDS, np.int64)
+        words = PAGES * page_loops.PAGE_WORDS
+        everything = np.zeros(words + page_loops.PAGE_WORDS, np.int64)
         self.words, self.border = everything[:words], everything[words:]
-        self.registers = np.zeros(8, np.int64)
+        self.registers = np.zeros(writers.REGISTERS, np.int64)
+        self.layout = Guest(memory_bytes=PAGES * PAGE_BYTES)
         self.memory_bytes = PAGES * PAGE_BYTES
 
     def order(self, do: str) -> dict[str, int]:
@@ -216,7 +219,9 @@ def read_frames(data: bytes) -> None:
     guest = StandIn()
     try:
         if data[-1:] < b"\x80":
-            _Destination(CONFIG, guest, guest).take(Recorded(data))
+            destination, connection = _Destination(CONFIG, guest, guest), Connection(Recorded(data))
+            destination.door.admit(connection, MIGRATION)
+            destination.take(connection)
         receiver = wire.Receiver(Recorded(data))
         while (frame := receiver.receive()).kind:
             if frame.kind == wire.PAGES:
@@ -273,13 +278,13 @@ def repair_trace(data: bytearray, draw: random.Random) -> None:
 
 def read_trace(data: bytes) -> None:
     """Read a trace as from a file."""
-    io._decode(data)
+    io.decode(data)
 
 
 def checkpoints() -> list[bytes]:
     """Return a small checkpoint."""
     header = {"migkit_version": "1", "scenario": schema.to_record(Scenario(guest=GUEST))}
-    text = json.dumps(header | {"pacing": "running_time", "operations": 7}).encode()
+    text = json.dumps(header | {"pacing": "running_time", "operations": 0}).encode()
     start = checkpoint._PREFIX.pack(checkpoint._MAGIC, checkpoint.VERSION, len(text)) + text
     body = start.ljust(checkpoint._memory_offset(len(text)), b"\0") + bytes(GUEST.memory_bytes + PAGE_BYTES)
     return [body + hashlib.sha256(body).digest()]
@@ -356,11 +361,11 @@ TARGETS = {
         repair_frames,
         read_frames,
         MigkitError,
-        ("/harness/wire.py", "/frame.py", "/codec.py", "/destination.py"),
+        ("/harness/wire.py", "/frame.py", "/codec.py", "/destination.py", "/registers.py"),
     ),
-    "trace": Target(traces, repair_trace, read_trace, TraceError, ("/traces/", "/scenario/")),
+    "trace": Target(traces, repair_trace, read_trace, TraceError, ("/traces/", "/scenario/", "/migkit/files.py")),
     "checkpoint": Target(
-        checkpoints, repair_checkpoint, read_checkpoint, TraceError, ("/checkpoint.py", "/schema.py")
+        checkpoints, repair_checkpoint, read_checkpoint, TraceError, ("/checkpoint.py", "/schema.py", "/registers.py")
     ),
     "profile": Target(profiles, nothing, read_profile, TraceError, ("/scenario/",)),
     "calibration": Target(calibrations, nothing, read_calibration, MigkitError, ("/calibrate/store.py", "/host.py")),
@@ -462,6 +467,11 @@ def hunt(target: Target, inputs: int, seed: int, note: Callable[[bytes], None]) 
     return len(corpus), len(known)
 
 
+def _address_space_bytes() -> int:
+    """Return the address space that this process has from what forked it."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * mmap.PAGESIZE
+
+
 def fuzz(name: str, inputs: int, seed: int = 1) -> str:
     """Hunt in a process of its own; return what went wrong and on which input, or nothing."""
     shared = mmap.mmap(-1, 8 + MOST_BYTES * 4)
@@ -475,7 +485,8 @@ def fuzz(name: str, inputs: int, seed: int = 1) -> str:
     if pid == 0:
         code = 1
         try:
-            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+            most_bytes = _address_space_bytes() + MEMORY_BYTES
+            resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
             kept, reached = hunt(TARGETS[name], inputs, seed, note)
             took_s = time.monotonic() - began_s
             print(f"{name}: {inputs} inputs, {reached} transitions, {kept} kept, {took_s:.0f} s", flush=True)
@@ -502,7 +513,7 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=1_000_000, help="for each reader")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    from migkit.harness.warm import warm_up
+    from migkit.harness.runs.warm import warm_up
 
     warm_up()
     wrong = [found for name in asked.reader or TARGETS if (found := fuzz(name, asked.inputs, asked.seed))]

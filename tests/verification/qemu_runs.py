@@ -2,7 +2,7 @@
 
     python -m tests.verification.qemu_runs --runs 20 --seed 1
 
-Guests of known page classes (``tests/verification/qemu``), caps, limits and strategies of the kind of the
+Guests of known page classes (``migkit/qemu/guests``), caps, limits and strategies of the kind of the
 reference runs (``data/qemu``) are drawn anew. Nothing is fitted: a prediction is given the scenario, with the
 version of QEMU or without it. Keep the machine quiet meanwhile: a run is as long as real time.
 """
@@ -16,24 +16,15 @@ import itertools
 import json
 import random
 import sys
-import tempfile
 from pathlib import Path
 from statistics import median
 
 from migkit import DirtyClass, Guest, Host, Policy, Prediction, Scenario, Strategy, predict
+from migkit.qemu.machine import QEMU
 from migkit.units import MIB, PAGE_BYTES
-from tests.verification.qemu.host import measured_host
-from tests.verification.qemu.machine import (
-    Outcome,
-    build_guest,
-    migrate,
-    undisturbed,
-    version_number,
-    version_of,
-    worked_s,
-)
+from tests.verification.qemu_host import measured_host
+from tests.verification.qemu_migration import Outcome, migrate, undisturbed
 
-QEMU = "qemu-system-x86_64"
 TIME_LIMIT_S = 15.0
 STATUS = {"converges": "completed", "timed_out": "timeout"}
 
@@ -57,6 +48,7 @@ def drawn(seed: int) -> Scenario:
             memory_bytes=memory_bytes,
             zero_bytes=memory_bytes - sum(c.region_bytes for c in dirty),
             dirty=tuple(dirty),
+            layout="blocks",
             fill=draw.choice(["random", "constant"]),
             capacity_writes_per_s=5e6,
         ),
@@ -69,23 +61,12 @@ def drawn(seed: int) -> Scenario:
     )
 
 
-def begun(scenario: Scenario, working_s: float) -> Scenario:
-    """Return a scenario whose sweeps stand where they are after so much work."""
-
-    def moved(one: DirtyClass) -> DirtyClass:
-        pages = int(one.writes_per_s * working_s) % one.region_pages
-        return dataclasses.replace(one, sweep_offset_bytes=pages * PAGE_BYTES)
-
-    dirty = tuple(moved(one) if one.kind == "sweep" else one for one in scenario.guest.dirty)
-    return dataclasses.replace(scenario, guest=dataclasses.replace(scenario.guest, dirty=dirty))
-
-
 def row(seed: int, scenario: Scenario, version: str, outcome: Outcome) -> dict:
     """Return a run as a row of ``data/qemu/reference_runs.csv``."""
     strategy, policy = scenario.strategy, scenario.policy
     capability = "postcopy-ram" if strategy.name == "hybrid" else "auto-converge" if strategy.auto_converge else ""
     measured = dataclasses.asdict(outcome)
-    del measured["stolen_s"]
+    del measured["stolen_s"], measured["pause_s"]
     kept = ("region_bytes", "writes_per_s", "kind", "sweep_offset_bytes")
     return {
         "run": f"{seed}-{version}",
@@ -147,15 +128,16 @@ class Run:
         verdict = "right" if self.right else f"WRONG: {predicted.verdict}, was {real.status}"
         times = f"{real.total_time_s:7.3f} {predicted.total_time_s:9.3f}"
         disturbed = f", {self.real.stolen_s:.2f} s withheld by a hypervisor" if self.real.disturbed else ""
-        return f"{self.seed:>6} {self.version:>7} {self.strategy:13} {times} {errors}  {verdict}{disturbed}"
+        pause = f"{1e3 * real.downtime_s:7.0f} {1e3 * real.pause_s:7.0f}"
+        return f"{self.seed:>6} {self.version:>7} {self.strategy:13} {times} {errors} {pause}  {verdict}{disturbed}"
 
 
-HEADER = "  seed    QEMU strategy       total s predicted   error   bytes  down ms  verdict"
+HEADER = "  seed    QEMU strategy       total s predicted   error   bytes  down ms said ms real ms  verdict"
 
 
 def preset_of(version: str) -> str:
     """Return the policy that stands for a version of QEMU."""
-    number = version_number(version)
+    number = tuple(map(int, version.split(".")))
     return "qemu-7" if number < (8, 2) else "qemu-8.2" if number < (9, 2) else "qemu-10"
 
 
@@ -200,18 +182,14 @@ def floor(runs: list[Run]) -> str:
 def measure(qemus: list[str], seeds: range, calibrate: bool, repeats: int = 1, tell=print) -> dict[str, list[Run]]:
     """Run the scenario of each seed with each QEMU; return the runs beside both predictions of each."""
     results: dict[str, list[Run]] = {"version known": [], "version not known": []}
-    with tempfile.TemporaryDirectory() as folder:
-        image = build_guest(Path(folder))
-        hosts = {qemu: measured_host(qemu, image) if calibrate else Host() for qemu in qemus}
-        for seed in seeds:
-            for qemu, repeat in itertools.product(qemus, range(repeats)):
-                version = version_of(qemu)
-                number = 1000 * seed + repeat
-                scenario = begun(drawn(seed), worked_s(number))
-                real = migrate(qemu, image, scenario, number)
-                for known, runs in zip((True, False), results.values(), strict=True):
-                    runs.append(compared(seed, scenario, version, real, known, hosts[qemu]))
-                tell(results["version known"][-1])
+    hosts = {qemu: measured_host(qemu) if calibrate else Host(platform="qemu-tcg") for qemu in qemus}
+    for seed in seeds:
+        for qemu, repeat in itertools.product(qemus, range(repeats)):
+            trace, real = migrate(qemu, drawn(seed), 1000 * seed + repeat)
+            version = trace.machine["qemu_version"]
+            for known, runs in zip((True, False), results.values(), strict=True):
+                runs.append(compared(seed, trace.scenario, version, real, known, hosts[qemu]))
+            tell(results["version known"][-1])
     return results
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from migkit.errors import UsageError
-from migkit.harness.warm import warm_up
+from migkit.harness.runs.warm import warm_up
 from migkit.scenario import Guest, Link, profile
 from tests.verification.fuzz import TARGETS, fuzz
 

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from migkit.harness import run as runs
-from migkit.harness.nursery import Nursery
+from migkit.harness.processes.nursery import Nursery
+from migkit.harness.runs import run as runs
 from migkit.scenario import DirtyClass, Guest, Policy, Scenario, Strategy
 
 pytestmark = pytest.mark.live

@@ -5,9 +5,10 @@ from statistics import median
 
 import pytest
 
+from migkit.qemu.machine import QEMU
 from tests.conftest import require
-from tests.verification.qemu.machine import undisturbed
-from tests.verification.qemu_runs import QEMU, drawn, measure, summary
+from tests.verification.qemu_migration import undisturbed
+from tests.verification.qemu_runs import drawn, measure, summary
 
 
 def test_a_seed_stands_for_one_scenario():

@@ -6,9 +6,9 @@ import pytest
 from migkit.calibrate.design import calibration_runs, designed_runs
 from migkit.calibrate.fit import fit
 from migkit.calibrate.validate import compare, to_frame
-from migkit.harness.disturbance import DISTURBED
-from migkit.harness.nursery import Nursery
-from migkit.harness.run import Options, run
+from migkit.harness.processes.nursery import Nursery
+from migkit.harness.runs.disturbance import DISTURBED
+from migkit.harness.runs.run import Options, run
 
 RUNS = 64
 TRIES = 3

@@ -1,0 +1,284 @@
+"""What logs of other tools say of the hosts: the same rows that traces give, where a log has the counters.
+
+=========  ====================================================================================
+block      row
+=========  ====================================================================================
+capped     time of pre-copy under a cap, less full pages at the steady speed = zero pages in a row x c
+push       time between two readings of post-copy = bytes of full pages / push speed + zero pages x (c + c')
+path       downtime = bytes sent while the guest stood / goodput + load
+setup      set-up as the source counts it
+service    latency of a fault as the destination counts it
+=========  ====================================================================================
+
+Under a cap the sender waits, and zero pages that pass meanwhile cost nothing. The cost in ``capped`` is that of such
+a sender; without a cap the same pages may cost more. A final pass tells the goodput only beside others of another
+size: one alone could be fast and have a long load, or the other way round.
+
+A downtime is ``sent while the guest stood / goodput + F``, with ``F`` all that is not pages. Downtimes of one size
+tell the sum only. Together with what is typical of such hosts (:mod:`migkit.scenario.installation.platforms`) they
+tell which speed and which ``F`` go best with both: the mode of the posterior of two log-normal priors, with its
+spread from the curvature there (Laplace's approximation). Post-copy sends no pages while the guest stands, so its
+downtimes are ``F`` itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from migkit.calibrate import conditions
+from migkit.calibrate.observe import Block
+from migkit.scenario import Host
+from migkit.scenario.guest import ZERO_AT_END, ZERO_AT_START
+from migkit.scenario.installation.typical import Estimate, Typical
+from migkit.units import PAGE_BYTES, format_rate, format_size
+
+if TYPE_CHECKING:
+    from migkit.importers import Log
+
+__all__ = ["ABSORBED", "LogCosts", "log_costs", "with_downtimes"]
+
+_WIRE_BYTES: Final = PAGE_BYTES + 8.0
+_MANY: Final = 1024.0  # pages of a kind that must pass to tell their cost
+_FEW: Final = 8  # readings of which less do not tell a steady speed
+_WINDOW_S: Final = 0.03  # where in a window of 100 ms pre-copy began and ended
+_PASSES: Final = 3  # final passes, and
+_APART: Final = 1.5  # by how much they must differ in size, to tell goodput from load
+_MOMENT_S: Final = 0.005  # what the moment of a reading may be off by
+_COUNTED_S: Final = 5e-4  # QEMU counts in whole milliseconds
+ABSORBED: Final = {  # parts that a downtime holds beside its pages: they are all in the load once that is known
+    **dict.fromkeys(("stop_s", "stop_per_vcpu_s", "flush_disks_s", "resume_s", "machine_state_bytes"), 0.0),
+    **dict.fromkeys(("sync_base_s", "sync_per_page_s"), 0.0),
+}
+_PARTS_SPREAD: Final = 0.8  # of all parts together, from one host to another
+_DOWNTIME_SCATTER: Final = 0.26  # of a downtime, from run to run: 80 pre-copies of data/sysbench_kvm_1gbit.csv
+_FEWEST_S: Final = 1e-4
+
+Row = tuple[Sequence[float], float, float]
+
+
+class LogCosts(NamedTuple):
+    """Blocks of rows, the constants that they tell, and why others stay untold."""
+
+    blocks: tuple[Block, ...]
+    told: frozenset[str]
+    refused: dict[str, str]
+
+
+def log_costs(logs: Sequence[Log]) -> LogCosts:
+    """Return what ``logs`` say of the hosts.
+
+    Examples
+    --------
+    >>> log_costs([]).told
+    frozenset()
+    """
+    if not logs:
+        return LogCosts((), frozenset(), {})
+    found = [
+        _block("capped", ("zero_page_cpu_s",), _each(logs, _capped), "pre-copies under a cap"),
+        _block(
+            "push",
+            ("seconds_per_pushed_byte", "zero_page_cpu_s", "postcopy_zero_page_cpu_s"),
+            _each(logs, _pushed),
+            "readings of post-copy",
+        ),
+        _block("path", ("seconds_per_byte", "zero_page_cpu_s", "load_s"), _each(logs, _final), "final passes"),
+        _block("setup", ("setup_s",), _mean(_each(logs, _setup)), "the set-up of each migration"),
+        _block("service", ("fault_service_s",), _mean(_each(logs, _service)), "the latency of faults in post-copy"),
+    ]
+    refused: dict[str, str] = {}
+    told: set[str] = set()
+    for block in found:
+        names, why = _judged(block, logs)
+        told |= names
+        refused |= why
+    return LogCosts(tuple(b for b in found if b.observed.size), frozenset(told), refused)
+
+
+def _block(name: str, constants: tuple[str, ...], rows: Sequence[Row], source: str) -> Block:
+    design = np.array([row for row, _, _ in rows], float).reshape(len(rows), len(constants))
+    return Block(name, constants, design, np.array([y for _, y, _ in rows]), np.array([s for *_, s in rows]), source)
+
+
+def _each(logs: Sequence[Log], rows: Any) -> list[Row]:
+    return [row for log in logs if log.kind == "migration" for row in rows(log)]
+
+
+def _mean(rows: Sequence[Row]) -> list[Row]:
+    """Return one row for all: counts in whole milliseconds that agree are not known better than these."""
+    if not rows:
+        return []
+    values, scatter = np.array([y for _, y, _ in rows]), np.array([s for *_, s in rows])
+    spread = math.hypot(float(np.std(values)), float(scatter.mean())) / math.sqrt(len(rows))
+    return [(rows[0][0], float(values.mean()), spread)]
+
+
+def _steps(log: Log, phase: str) -> list[tuple[float, float, float]]:
+    """Return time, bytes of full pages and zero pages between readings of one phase."""
+    frame = log.frame
+    if not {"t_s", "normal_pages", "zero_pages"} <= set(frame.columns):
+        return []
+    inside = (frame["phase"] == phase).to_numpy()
+    values = frame[["t_s", "normal_pages", "zero_pages"]].to_numpy(float)
+    moved = np.diff(values, axis=0)[inside[:-1] & inside[1:]]
+    moved = moved[np.isfinite(moved).all(axis=1) & (moved[:, 0] > 0) & (moved >= 0).all(axis=1)]
+    return [(float(dt), float(full) * _WIRE_BYTES, float(zero)) for dt, full, zero in moved]
+
+
+def _capped(log: Log) -> list[Row]:
+    """Return what zero pages in a row cost a capped pre-copy, beside full pages at the speed of the other readings.
+
+    Those that lie mixed with full pages cost nothing: they pass while the sender waits for its next window.
+    """
+    held, steps = conditions.of_log(log), np.array(_steps(log, "precopy"))
+    if not held.steady or held.throttled or len(steps) < _FEW:
+        return []
+    plain = steps[steps[:, 2] * _WIRE_BYTES < steps[:, 1]]
+    total_s, full_bytes, zero = steps.sum(axis=0).tolist()
+    if len(plain) < _FEW or zero < _MANY:
+        return []
+    per_byte = plain[:, 0].sum() / plain[:, 1].sum()
+    in_rows = zero * (ZERO_AT_START + ZERO_AT_END)
+    return [((in_rows,), max(0.0, total_s - per_byte * full_bytes), _WINDOW_S)]
+
+
+def _pushed(log: Log) -> list[Row]:
+    return [((full, zero, zero), dt, math.hypot(_MOMENT_S, 0.05 * dt)) for dt, full, zero in _steps(log, "postcopy")]
+
+
+def _final(log: Log) -> list[Row]:
+    """Return the downtime of a pre-copy that ended, with the bytes that were sent meanwhile."""
+    frame, totals = log.frame, log.meta["totals"]
+    if log.meta["outcome"] != "completed" or log.meta["postcopy"] or "downtime_bytes" not in frame:
+        return []
+    sent, down_s = float(frame["downtime_bytes"].max()), float(totals.get("downtime_s") or math.nan)
+    if not (sent > 0 and math.isfinite(down_s)):
+        return []
+    return [((sent, 0.0, 1.0), down_s, math.hypot(_COUNTED_S, 0.1 * down_s))]
+
+
+def _setup(log: Log) -> list[Row]:
+    setup_s = log.meta["totals"].get("setup_s")
+    return [] if setup_s is None else [((1.0,), float(setup_s), _COUNTED_S)]
+
+
+def _service(log: Log) -> list[Row]:
+    latency_s, faults = (log.meta["totals"].get(name) for name in ("postcopy_latency_s", "postcopy_faults"))
+    if not latency_s or not faults:
+        return []
+    return [((1.0,), float(latency_s), float(latency_s) / math.sqrt(float(faults)) + 1e-5)]
+
+
+def _judged(block: Block, logs: Sequence[Log]) -> tuple[set[str], dict[str, str]]:
+    """Return the constants that a block tells, nuisances included, and why it does not tell others."""
+    rows = block.observed.size
+    if block.name == "capped":
+        return ({"zero_page_cpu_s"} if rows else set(), {})
+    if block.name == "push":
+        told = rows > 2 and float(block.design[:, 0].sum()) >= 32 * 2**20
+        names = {"seconds_per_pushed_byte", "postcopy_bytes_per_s"} if told else set()
+        both = told and float(block.design[:, 1].sum()) >= _MANY and _unlike(block.design[:, :2])
+        return (names | ({"postcopy_zero_page_cpu_s"} if both else set()), {})
+    if block.name == "path":
+        return _judged_path(block, logs)
+    names = {"setup": {"setup_s"}, "service": {"fault_service_s"}}[block.name]
+    return (names if rows else set(), {})
+
+
+def _judged_path(block: Block, logs: Sequence[Log]) -> tuple[set[str], dict[str, str]]:
+    sizes = block.design[:, 0]
+    if sizes.size >= _PASSES and sizes.max() >= _APART * sizes.min():
+        return {"seconds_per_byte", "goodput_bytes_per_s", "load_s"}, {}
+    how = "no log counts what was sent while the guest stood"
+    if sizes.size:
+        how = f"{sizes.size} final passes of {_span(sizes)} cannot tell it from the load of the destination"
+    held = [h for h in map(conditions.of_log, (log for log in logs if log.kind == "migration")) if h.steady]
+    steady = (
+        f"; pre-copy went at a steady {format_rate(held[0].speed_bytes_per_s)}, a cap or the link" if held else ""
+    )
+    add = "add a run without a cap, and runs of other downtime limits (100 ms and 1 s)"
+    return set(), {"goodput_bytes_per_s": f"{how}{steady}; {add}", "load_s": f"{how}; {add}"}
+
+
+def _span(sizes: Any) -> str:
+    low, high = format_size(float(sizes.min())), format_size(float(sizes.max()))
+    return low if low == high else f"{low} to {high}"
+
+
+def _unlike(design: Any) -> bool:
+    """Say whether readings mix full and zero pages unlike, so that the costs can be told apart."""
+    columns = design / np.maximum(np.linalg.norm(design, axis=0), 1e-300)
+    return bool(np.linalg.svd(columns, compute_uv=False)[-1] > 0.05)
+
+
+def with_downtimes(host: Host, logs: Sequence[Log]) -> Host:
+    """Return hosts whose speed and load, where they are typical only, go with the downtimes that logs report.
+
+    Parameters
+    ----------
+    host
+        Constants that are fitted, or typical.
+    logs
+        Imported logs of these hosts.
+
+    Examples
+    --------
+    >>> from migkit.importers import read
+    >>> from migkit.traces import data
+    >>> log = read(data.data_path("kvm_database/postcopy-4t-1.json.gz"))[0]
+    >>> round(with_downtimes(Host(), [log]).load_s, 4)
+    0.0058
+    """
+    rows = [row for log in logs for row in _downtimes(log)]
+    if not rows or not isinstance(host.load_s, Typical):
+        return host
+    sent, down_s = np.array(rows).T
+    speed, parts = _solve(host, sent, down_s)
+    changes: dict[str, Any] = {"load_s": parts, **ABSORBED}
+    if isinstance(host.goodput_bytes_per_s, Typical) and sent.any():
+        changes["goodput_bytes_per_s"] = speed
+    return dataclasses.replace(host, **changes)
+
+
+def _downtimes(log: Log) -> list[tuple[float, float]]:
+    """Return the bytes that were sent while the guest stood and for how long it did, of a migration that ended."""
+    totals = log.meta["totals"]
+    down_s = float(totals.get("downtime_s") or math.nan)
+    if log.kind != "migration" or log.meta["outcome"] != "completed" or not math.isfinite(down_s):
+        return []
+    if log.meta["postcopy"]:
+        return [(0.0, down_s)]
+    sent = float(log.frame["downtime_bytes"].max()) if "downtime_bytes" in log.frame else math.nan
+    return [(sent, down_s)] if sent > 0.0 else []
+
+
+def _solve(host: Host, sent: np.ndarray, down_s: np.ndarray) -> tuple[Estimate, Estimate]:
+    from scipy.optimize import least_squares
+
+    usual_s = host.stop_s + host.flush_disks_s + host.load_s + host.resume_s
+    spread = getattr(host.goodput_bytes_per_s, "spread", 1e-6)
+    scatter = np.hypot(2.0 * _COUNTED_S, _DOWNTIME_SCATTER * down_s)
+
+    def off(z: np.ndarray) -> np.ndarray:
+        speed = host.goodput_bytes_per_s * math.exp(spread * z[0])
+        parts_s = usual_s * math.exp(_PARTS_SPREAD * z[1])
+        residuals: np.ndarray = np.concatenate([z, (sent / speed + parts_s - down_s) / scatter])
+        return residuals
+
+    found = least_squares(off, np.zeros(2))
+    slopes: np.ndarray = np.asarray(found.jac)
+    errors = np.sqrt(np.diag(np.linalg.inv(slopes.T @ slopes)))
+    source = f"{down_s.size} downtimes, with what is typical"
+    speed, parts_s = (
+        host.goodput_bytes_per_s * math.exp(spread * found.x[0]),
+        usual_s * math.exp(_PARTS_SPREAD * found.x[1]),
+    )
+    return (
+        Estimate(speed, spread * float(errors[0]), source),
+        Estimate(max(parts_s, _FEWEST_S), _PARTS_SPREAD * float(errors[1]), source),
+    )

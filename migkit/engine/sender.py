@@ -1,0 +1,297 @@
+"""The sender: windows and bursts under a cap, polls without one, the scan pointer that goes around.
+
+What lies ahead of the pointer is a run of pages that cost alike: zero pages, pages sent in full, or both evenly
+mixed, of which the mean is taken; or fewer, where that mean changes with time (:mod:`migkit.engine.mixed`).
+Windows do not care where in a run one piece ends and the next begins, so the sender counts the pages that it
+has passed, and the ring is turned by them at the next sync.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from migkit.engine import mixed, ring
+from migkit.engine.layout import (
+    CAP,
+    DEVICE_BYTES,
+    FLUSH_PAGES,
+    FLUSH_PAGES_TOO,
+    GOODPUT,
+    PAGE_CPU_S,
+    PAGE_WIRE_BYTES,
+    POLL_S,
+    STEP_COUNT,
+    STEP_FIRST,
+    WINDOW_S,
+    ZERO_CPU_S,
+    ZERO_PAGES,
+    ZERO_WIRE_BYTES,
+)
+from migkit.engine.records import Run
+from migkit.engine.run_state import (
+    LAST_S,
+    LOWEST,
+    MOST_TURNS,
+    NOTHING,
+    PAGE,
+    SAME,
+    SLACK_S,
+)
+from migkit.jit import inlined, lean
+from migkit.policies import decision
+from migkit.policies.record import State
+
+__all__ = ["follow_link", "price", "quota", "send", "send_all"]
+
+
+@inlined
+def send(record: np.ndarray, steps: np.ndarray | None, state: State, run: Run, work: np.ndarray) -> int:
+    """Send until the policy must be asked; return the event.
+
+    Each turn does one of: send the rest of a run, which fits in what is left of the window; end a window
+    or a poll within a run; jump over whole windows within a run.
+    """
+    if run.left_pages <= NOTHING:  # else rounds would follow each other ever faster, each of still less
+        _end_window(record, state, run)
+        return decision.EMPTY
+    wake_pages = state.wake_remaining_bytes / PAGE
+    wake_s = state.wake_time_s
+    now_s, start_s, check_s, left = run.now_s, run.window_start_s, run.check_s, run.left_pages
+    ahead, room, window_bytes, passed = run.ahead_pages, run.room_pages, run.window_bytes, 0.0
+    bandwidth = state.bandwidth_bytes_per_s
+    event = decision.EMPTY
+    while left > 0.0:
+        run.turns += 1.0
+        if now_s > LAST_S:
+            event = decision.WINDOW
+            break
+        if steps is not None and now_s >= run.change_s - SLACK_S:
+            follow_link(record, steps, run, now_s)
+        if ahead <= 0.0:
+            _count(run, passed)
+            passed = 0.0
+            window_end_s = start_s + run.window_s
+            ahead = _next_run(record, steps, run, work, now_s, left, window_bytes, window_end_s)
+            room = max(0.0, run.quota_pages - window_bytes / run.wire_bytes)
+        pages = min(ahead, room)
+        sent_s = now_s + pages * run.page_s
+        number = 0.0
+        by_time = np.inf
+        if sent_s > check_s - SLACK_S:
+            by_time = max(0.0, np.ceil((check_s - now_s - SLACK_S) / run.page_s))
+        if steps is not None and sent_s > run.change_s:
+            by_time = min(by_time, max(0.0, (run.change_s - now_s) / run.page_s))
+        if by_time < pages:
+            if window_bytes == 0.0 and now_s == start_s and by_time >= 1.0:
+                until_s = min(wake_s, run.change_s)
+                number, a_window, window_s = _polled(record, run, by_time, room, bandwidth)
+                number = np.floor(min(number, min(ahead, left - wake_pages) / a_window, (until_s - now_s) / window_s))
+                if number > 2.0:
+                    pages = (number - 1.0) * a_window
+                    now_s = start_s = start_s + (number - 1.0) * window_s
+                    check_s = now_s + record[POLL_S]
+                    ahead, left, passed = ahead - pages, left - pages, passed + pages
+                    continue
+            pages = by_time
+            sent_s = now_s + pages * run.page_s
+            number = 1.0 if sent_s >= max(check_s, start_s + record[WINDOW_S]) - SLACK_S else 0.0
+        elif ahead > room:
+            number = 1.0
+            if window_bytes == 0.0 and _same(run.full_bytes_per_s, bandwidth):
+                until_s = wake_s if steps is None else min(wake_s, run.change_s)
+                number = _jump(min(ahead, left - wake_pages + room) / room, until_s - now_s, run.window_s)
+                pages = number * room
+        now_s = sent_s
+        ahead -= pages
+        room -= pages
+        passed += pages
+        window_bytes += pages * run.wire_bytes
+        left = left - pages if left - pages > NOTHING else 0.0
+        if number == 0.0 and (ahead <= 0.0 or now_s < check_s - SLACK_S):
+            continue
+        before = bandwidth
+        if number > 0.0:
+            now_s = start_s + number * run.window_s
+            if number == 1.0:
+                now_s = max(now_s, sent_s)
+                bandwidth = window_bytes / (now_s - start_s)
+            start_s = now_s
+            room = run.quota_pages
+            window_bytes = 0.0
+        check_s = now_s + record[POLL_S]
+        if left < wake_pages or now_s >= wake_s or not _same(bandwidth, before) or run.turns > MOST_TURNS:
+            event = decision.WINDOW
+            break
+    _count(run, passed)
+    state.bandwidth_bytes_per_s = bandwidth
+    run.now_s, run.window_start_s, run.check_s, run.left_pages = now_s, start_s, check_s, left
+    run.ahead_pages, run.room_pages, run.window_bytes = ahead, room, window_bytes
+    return event
+
+
+@inlined
+def quota(record: np.ndarray, wire_bytes: float) -> float:
+    """Return the pages that one window sends."""
+    pages = record[CAP] * record[WINDOW_S] / wire_bytes
+    if pages == np.inf:
+        return pages
+    return 0.5 * (_flushed(pages, record[FLUSH_PAGES]) + _flushed(pages, record[FLUSH_PAGES_TOO]))
+
+
+@inlined
+def _flushed(pages: float, flush_pages: float) -> float:
+    """Return the first multiple of ``flush_pages`` beyond ``pages``."""
+    if flush_pages == 0.0:
+        return pages
+    return (np.floor(pages / flush_pages) + 1.0) * flush_pages
+
+
+@inlined
+def _same(bandwidth: float, other: float) -> bool:
+    return abs(bandwidth - other) <= SAME * other
+
+
+@inlined
+def _jump(windows: float, time_left_s: float, window_s: float) -> float:
+    """Return how many whole windows pass before anything can happen: before the pages do, or the time is over."""
+    number = np.floor(windows)
+    if time_left_s < number * window_s:
+        number = np.ceil(time_left_s / window_s)
+    return max(1.0, number)
+
+
+@lean
+def _polled(record: np.ndarray, run: Run, polled: float, room: float, bandwidth: float) -> Any:
+    """Return how many windows are alike whose rule is looked at on the way, the pages of each, how long it is [s].
+
+    There are as many as one likes when they go on at the bandwidth of the last one; else there is none.
+    """
+    pages = min(room, polled * np.ceil((record[WINDOW_S] - SLACK_S) / (polled * run.page_s)))
+    window_s = max(run.window_s, pages * run.page_s)
+    number = np.inf if _same(pages * run.wire_bytes / window_s, bandwidth) else 0.0
+    return number, pages, window_s
+
+
+@inlined
+def _count(run: Run, pages: float) -> None:
+    """Count pages of the present run as sent."""
+    run.passed_pages += pages
+    run.sent_bytes += pages * run.wire_bytes
+    if run.zero_share == 0.0:
+        run.normal_pages += pages
+    else:
+        run.zero_pages += pages * run.zero_share
+        run.normal_pages += pages * (1.0 - run.zero_share)
+
+
+@inlined
+def _next_run(
+    record: np.ndarray,
+    steps: np.ndarray | None,
+    run: Run,
+    work: np.ndarray,
+    now_s: float,
+    left: float,
+    window_bytes: float,
+    window_end_s: float,
+) -> float:
+    """Come to the next pages that cost alike; return how many there are."""
+    if steps is not None and run.mixed > 0.0:
+        return mixed.next_run(record, steps, run, work, now_s, left, window_bytes, window_end_s)
+    if run.zero_pages < record[ZERO_PAGES] - NOTHING:
+        left = ring.next_run(record, run, work, left)
+    else:
+        run.zero_share = 0.0
+    price(record, steps, run)
+    return left
+
+
+@inlined
+def price(record: np.ndarray, steps: np.ndarray | None, run: Run) -> None:
+    """Set what a page of the present run costs, and how many of them a window holds."""
+    if 0.0 < run.zero_share < 1.0 or (steps is not None and run.mixed > 0.0):
+        mixed.price(record, run)
+        return
+    if run.zero_share > 0.0:
+        wire_bytes, cpu_s, pages = record[ZERO_WIRE_BYTES], record[ZERO_CPU_S], run.zero_quota_pages
+    else:
+        wire_bytes, cpu_s, pages = record[PAGE_WIRE_BYTES], record[PAGE_CPU_S], run.normal_quota_pages
+    run.wire_bytes = wire_bytes
+    run.quota_pages = pages
+    run.page_s = max(wire_bytes / min(run.most_bytes_per_s, run.path_bytes_per_s), cpu_s)
+    run.full_bytes_per_s = pages * wire_bytes / run.window_s
+
+
+@lean
+def _end_window(record: np.ndarray, state: State, run: Run) -> None:
+    """Wait for the end of a window in which nothing is left to send."""
+    end_s = max(run.now_s, run.window_start_s + run.window_s)
+    state.bandwidth_bytes_per_s = run.window_bytes / (end_s - run.window_start_s)
+    run.now_s = run.window_start_s = end_s
+    run.window_bytes = 0.0
+    run.room_pages = run.quota_pages
+    run.check_s = end_s + record[POLL_S]
+
+
+@inlined
+def follow_link(record: np.ndarray, steps: np.ndarray | None, run: Run, now_s: float) -> None:
+    """Set the path's speed now, and when it changes next; time only goes on."""
+    run.path_bytes_per_s = record[GOODPUT]
+    run.change_s = np.inf
+    if steps is not None:
+        first, count = int(record[STEP_FIRST]), int(record[STEP_COUNT])
+        at = int(run.step)
+        end_s = run.step_s
+        while at < count:
+            end_s = run.step_s + steps[2 * (first + at)]
+            if now_s < end_s - SLACK_S:
+                run.path_bytes_per_s = max(LOWEST, record[GOODPUT] * steps[2 * (first + at) + 1])
+                run.change_s = end_s
+                break
+            at += 1
+            run.step_s = end_s
+        run.step = at
+    price(record, steps, run)
+
+
+@inlined
+def spared_s(record: np.ndarray, cap: float, speed: float, sent_bytes: float, early_s: float) -> float:
+    """Return how much sooner bytes are out in windows than spread evenly under the cap [s].
+
+    What the last window holds goes at the path's speed, and the first window began before the first byte.
+    """
+    if cap >= speed or sent_bytes <= 0.0:
+        return 0.0
+    windows = np.ceil(sent_bytes / (cap * record[WINDOW_S])) - 1.0
+    rest = sent_bytes - windows * cap * record[WINDOW_S]
+    begun_s = min(max(early_s, 0.0), record[WINDOW_S]) if windows > 0.0 else 0.0
+    return float(rest * (1.0 / cap - 1.0 / speed) + begun_s)
+
+
+@inlined
+def send_all(record: np.ndarray, steps: np.ndarray | None, run: Run, work: np.ndarray, cap: float) -> None:
+    """Send all that is pending: pre-copy ends at the path's speed without the policy's cap, stop-copy keeps it."""
+    run.most_bytes_per_s = cap
+    price(record, steps, run)
+    first_byte, early_s = run.sent_bytes, run.now_s - run.window_start_s
+    while run.left_pages > 0.0:
+        if steps is not None and run.now_s >= run.change_s:
+            follow_link(record, steps, run, run.now_s)
+        if run.ahead_pages <= 0.0:
+            run.ahead_pages = _next_run(record, steps, run, work, run.now_s, run.left_pages, 0.0, run.now_s)
+        pages = run.ahead_pages
+        sent_s = run.now_s + pages * run.page_s
+        if steps is not None and sent_s > run.change_s:
+            pages = min(pages, (run.change_s - run.now_s) / run.page_s)
+            sent_s = run.change_s
+        _count(run, pages)
+        run.now_s = sent_s
+        run.ahead_pages -= pages
+        run.left_pages -= pages
+        if run.left_pages <= NOTHING:
+            run.left_pages = 0.0
+    run.now_s -= spared_s(record, cap, run.path_bytes_per_s, run.sent_bytes - first_byte, early_s)
+    run.now_s += record[DEVICE_BYTES] / run.path_bytes_per_s
+    run.sent_bytes += record[DEVICE_BYTES]

@@ -1,0 +1,1 @@
+"""Thin, typed system calls, and probes of what this machine can do."""

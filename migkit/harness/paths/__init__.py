@@ -1,0 +1,1 @@
+"""The path between the sides: network namespaces, a relay, and faults on purpose."""

@@ -1,0 +1,1 @@
+"""The processes of a run: forked from one warmed-up parent, ended with it."""

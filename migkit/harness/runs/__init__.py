@@ -1,0 +1,1 @@
+"""One migration from start to proof, designed experiments, and trackers side by side."""

@@ -1,0 +1,1 @@
+"""The two sides of a migration: source and destination, and post-copy at either."""

@@ -1,0 +1,1 @@
+"""Which pages were written: trackers of a guest, and the dirty curve of any program."""

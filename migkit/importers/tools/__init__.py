@@ -1,0 +1,1 @@
+"""One module a tool or family of tools: what its lines, objects and samples say."""

@@ -1,1 +1,0 @@
-"""Numba kernels: scalars and 1-D arrays in and out, no objects, no files, no units text."""

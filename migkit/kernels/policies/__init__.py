@@ -1,1 +1,0 @@
-"""Decision functions, one module a family: QEMU, its managers, other hypervisors, throttling."""

@@ -1,0 +1,252 @@
+"""Scenarios drawn from what is known of one, or of each of many: the inputs of an interval.
+
+Uncertain are
+
+* the constants of the hosts that nobody stated, each by its own spread
+  (:mod:`migkit.scenario.installation.platforms`);
+* what a run of a known machine differs by from the next: the quota that a window really sends (of either version of
+  QEMU, when it is not said which), the guest's write rates, where its sweeps stand, the moments at which the sender
+  takes notice, and how much of a link's rate is payload (a nominal Ethernet rate carries 94 % of TCP payload);
+* how fast a host is as a whole: the stop of an idle guest takes 5 ms on one (DPDK's guide), 7 to 12 ms (V-Recover,
+  post-copy), 22 ms (github.com/Sxmindu/Live-Migration) or 24 to 60 ms (published idle guests) on another, so that the
+  parts of a downtime go together;
+* whether a guest whose devices nobody named has a vhost-user backend that must connect anew.
+
+What happens while the guest stands moves nothing but the end, so its draws are added to the engine's runs
+(:func:`additions`); all else goes through the engine (:func:`drawn`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from migkit.models.spread.lattice import normals, uniforms
+from migkit.scenario import DirtyClass, Scenario
+from migkit.scenario.installation import downtime
+from migkit.scenario.installation.typical import Typical
+
+__all__ = ["additions", "changed", "drawn", "repeated", "selected"]
+
+R = TypeVar("R")
+
+CAP_SPREAD: Final = 0.006  # of the quota of a window
+WRITES_SPREAD: Final = 0.02
+PUSH_SPREAD: Final = 0.1  # of the push of post-copy on machines that are known
+ORDER_S: Final = 0.01  # sooner or later than expected, a switch to post-copy is asked for
+NOTICE_S: Final = 0.006  # later than expected, the sender begins, and notices that the guest may be resumed
+HEADERS: Final = 0.06  # of a nominal rate of Ethernet that is no payload of TCP: 1448 of 1538 bytes are
+VHOST_USER_SHARE: Final = 0.15  # of guests whose devices nobody named; one in six of the field reports
+_ALIKE: Final = 0.8  # correlation of one part of a downtime with what makes a whole host fast or slow
+_ADDED: Final = ("setup_s", "stop_s", "stop_per_vcpu_s", "flush_disks_s", "load_s", "resume_s", "announce_s")
+_BACKEND: Final = "reconnect_s"
+
+
+def changed(record: R, changes: Mapping[str, Any]) -> R:
+    """Return a record with other values, which were checked before.
+
+    Examples
+    --------
+    >>> from migkit import Link
+    >>> changed(Link(), {"rtt_s": 0.1}).rtt_s
+    0.1
+    """
+    other: R = object.__new__(type(record))
+    for field in dataclasses.fields(record):  # type: ignore[arg-type]
+        object.__setattr__(other, field.name, changes.get(field.name, getattr(record, field.name)))
+    return other
+
+
+def selected(case: Scenario, rows: np.ndarray) -> Scenario:
+    """Return a scenario whose fields that are arrays hold the values of some rows.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Link
+    >>> far = changed(Link(), {"rtt_s": np.arange(3.0)})
+    >>> many = changed(Scenario(guest=Guest(memory_bytes=2**28)), {"link": far})
+    >>> selected(many, np.array([2])).link.rtt_s.tolist()
+    [2.0]
+    """
+    return _mapped(case, lambda values: values[rows])
+
+
+def repeated(case: Scenario, number: int) -> Scenario:
+    """Return a scenario whose fields that are arrays hold each value ``number`` times, one behind the other.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Link
+    >>> far = changed(Link(), {"rtt_s": np.arange(2.0)})
+    >>> many = changed(Scenario(guest=Guest(memory_bytes=2**28)), {"link": far})
+    >>> repeated(many, 2).link.rtt_s.tolist()
+    [0.0, 0.0, 1.0, 1.0]
+    """
+    return _mapped(case, lambda values: np.repeat(values, number))
+
+
+def _mapped(case: Scenario, change: Callable[[np.ndarray], np.ndarray]) -> Scenario:
+    """Return a scenario with all its fields that are arrays changed alike."""
+
+    def of(record: R) -> R:
+        values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}  # type: ignore[arg-type]
+        return changed(record, {name: change(v) for name, v in values.items() if isinstance(v, np.ndarray)})
+
+    parts = {f.name: of(getattr(case, f.name)) for f in dataclasses.fields(case)}
+    parts["guest"] = changed(parts["guest"], {"dirty": tuple(map(of, case.guest.dirty))})
+    return changed(case, parts)
+
+
+def drawn(case: Scenario, number: int, rows: int, seed: int) -> Scenario:
+    """Return a scenario whose uncertain fields are arrays of ``number`` draws for each of ``rows`` scenarios.
+
+    Parameters
+    ----------
+    case
+        A scenario, whose fields that are numbers may be arrays, one value for each of ``rows``.
+    number
+        Draws of each, as :mod:`migkit.models.spread.lattice` has them.
+    rows
+        How many scenarios there are.
+    seed
+        From which the lattice is shifted.
+
+    Examples
+    --------
+    >>> from migkit import Guest
+    >>> drawn(Scenario(guest=Guest(memory_bytes=2**28)), number=17, rows=1, seed=0).host.goodput_bytes_per_s.size
+    17
+    """
+    names = [name for name in case.host.uncertain if name not in (*_ADDED, _BACKEND)]
+    classes = len(case.guest.dirty)
+    points = uniforms(number, len(names) + 5 + 2 * classes, seed)
+    z, own = normals(number, len(names) + 5 + 2 * classes, seed), len(names)
+
+    def each(value: Any, factor: np.ndarray) -> Any:
+        return (_column(value) * factor).ravel() if np.ndim(value) else np.tile(value * factor, rows)
+
+    wide = repeated(case, number)
+    host = {
+        name: each(value, _spread(value, z[:, at]) / value)
+        for at, name in enumerate(names)
+        for value in (getattr(case.host, name),)
+    }
+    host |= _run_to_run(case, wide, each, rows, z[:, own:], points[:, own:])
+    cap = each(case.policy.max_bandwidth_bytes_per_s, np.exp(CAP_SPREAD * z[:, own + 3]))
+    rate = each(case.link.bandwidth_bytes_per_s, 1.0 - HEADERS * points[:, own + 4])
+    dirty = tuple(
+        changed(again, _drawn_class(one, z[:, own + 5 + 2 * c], points[:, own + 6 + 2 * c], each, rows))
+        for c, (one, again) in enumerate(zip(case.guest.dirty, wide.guest.dirty, strict=True))
+    )
+    parts = {
+        "host": changed(wide.host, host),
+        "policy": changed(wide.policy, {"max_bandwidth_bytes_per_s": cap}),
+        "link": changed(wide.link, {"bandwidth_bytes_per_s": rate}),
+        "guest": changed(wide.guest, {"dirty": dirty}),
+    }
+    return changed(wide, parts)
+
+
+def _run_to_run(
+    case: Scenario, wide: Scenario, each: Any, rows: int, z: np.ndarray, points: np.ndarray
+) -> dict[str, Any]:
+    """Return the constants of hosts that differ from one run of a known machine to the next."""
+    drawn: dict[str, Any] = {}
+    pushed = case.host.postcopy_bytes_per_s
+    if np.all(np.isfinite(pushed)):
+        drawn["postcopy_bytes_per_s"] = each(pushed, np.exp(PUSH_SPREAD * z[:, 0]))
+    first, second = case.policy.preset.flush_pages
+    if case.host.flush_pages is None and first != second:
+        drawn["flush_pages"] = np.tile(np.where(points[:, 1] < 0.5, first, second), rows)
+    after_s = wide.strategy.postcopy_after_s
+    if after_s is not None:
+        later_s = np.tile(ORDER_S * (2.0 * points[:, 2] - 1.0), rows)
+        drawn["command_s"] = np.maximum(wide.host.command_s + later_s, -np.asarray(after_s))
+    return drawn
+
+
+def _drawn_class(one: DirtyClass, z: np.ndarray, u: np.ndarray, each: Any, rows: int) -> dict[str, Any]:
+    """Return write rates and starts of one class; ``n`` writes a second come as ``n`` give or take ``sqrt(n)``."""
+    spread = np.hypot(WRITES_SPREAD, 1.0 / np.sqrt(1.0 + np.asarray(one.writes_per_s, dtype=float)))
+    factor = np.maximum(0.0, 1.0 + np.reshape(spread, (-1, 1)) * z)
+    writes = (np.reshape(one.writes_per_s, (-1, 1)) * factor).ravel()
+    new = {"writes_per_s": writes if np.ndim(one.writes_per_s) else np.tile(writes, rows)}
+    if one.sweep_offset_bytes is None and one.kind == "sweep":
+        new["sweep_offset_bytes"] = np.floor(each(one.region_bytes, u) / 4096.0) * 4096.0
+    return new
+
+
+def additions(case: Scenario, number: int, seed: int) -> tuple[Any, Any]:
+    """Return what draws add to set-up and to the time for which the guest stands [s], ``number`` for each scenario.
+
+    Parameters
+    ----------
+    case
+        As for :func:`drawn`.
+    number
+        Draws of each scenario.
+    seed
+        From which the lattice is shifted.
+
+    Returns
+    -------
+    setup_s, stopped_s
+        Arrays of shape ``(1 or scenarios, number)``.
+
+    Examples
+    --------
+    >>> from migkit import Guest
+    >>> setup_s, stopped_s = additions(Scenario(guest=Guest(memory_bytes=2**28)), number=509, seed=0)
+    >>> bool(np.median(stopped_s) > 0.0), stopped_s.shape
+    (True, (1, 509))
+    """
+    host = case.host
+    names = [name for name in host.uncertain if name in _ADDED]
+    points = uniforms(number, len(names) + 5, seed + 1)
+    z = normals(number, len(names) + 5, seed + 1)
+    own = math.sqrt(1.0 - _ALIKE**2)
+    spread = {
+        name: _spread(getattr(host, name), _ALIKE * z[:, 0] + own * z[:, at])
+        for at, name in enumerate(names, start=1)
+    }
+    setup_s = spread.pop("setup_s", host.setup_s) - _column(host.setup_s)
+    backend_s, has_backend = _backends(case, z[:, -4], points[:, -3])
+    usual = _columns(case)
+    other = changed(usual, {"host": changed(usual.host, spread | {_BACKEND: backend_s})})
+    stopped_s = _stands_s(other) - _stands_s(usual) + has_backend * backend_s
+    late_s = NOTICE_S * np.abs(z[:, -2:])  # what a calibration measured holds it already
+    late_setup_s = late_s[:, 0] if type(host.setup_s) is Typical else 0.0
+    late_stop_s = late_s[:, 1] if type(host.load_s) is Typical else 0.0
+    return setup_s + late_setup_s, stopped_s + late_stop_s
+
+
+def _backends(case: Scenario, z: np.ndarray, u: np.ndarray) -> tuple[Any, Any]:
+    """Return how long a backend takes to connect [s], and whether a guest that names no devices has one."""
+    host = case.host
+    if _BACKEND not in host.uncertain:
+        return _column(host.reconnect_s), 0.0
+    unknown = not case.guest.devices and type(host.load_s) is Typical  # a load that was measured holds its backends
+    return _spread(host.reconnect_s, z), (u > 1.0 - VHOST_USER_SHARE) & unknown
+
+
+def _spread(value: Any, z: np.ndarray) -> Any:
+    """Return draws of a constant that is typical, or of one that is stated: itself."""
+    return value * np.exp(getattr(value, "spread", 0.0) * z)
+
+
+def _column(value: Any) -> Any:
+    return np.reshape(value, (-1, 1))
+
+
+def _columns(case: Scenario) -> Scenario:
+    """Return a scenario whose values stand below each other, so that draws go beside them."""
+    host = changed(case.host, {name: _column(getattr(case.host, name)) for name in (*_ADDED, _BACKEND)})
+    return changed(case, {"host": host, "guest": changed(case.guest, {"vcpus": _column(case.guest.vcpus)})})
+
+
+def _stands_s(case: Scenario) -> Any:
+    return downtime.stopped_s(case) + downtime.resume_s(case)

@@ -1,0 +1,209 @@
+"""Between which bounds a run will lie: quantiles of the engine's runs with inputs drawn from what is known.
+
+:mod:`migkit.models.spread.draws` says what is uncertain. The engine runs once for each point of a lattice, up to 257
+of them; each of 509 draws of what happens while the guest stands is added to one of these runs. A bound is a quantile
+of these totals. What no run can undercut, the bytes of memory over the link, bounds total time from below.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from migkit import jit
+from migkit.engine import batch, layout
+from migkit.engine.records import Result
+from migkit.models import goodput as paths
+from migkit.models.result import Interval
+from migkit.models.spread import draws
+from migkit.models.spread.lattice import normals
+from migkit.policies import decision
+from migkit.scenario import Scenario
+
+__all__ = ["DRAWS", "LEVEL", "Bounds", "bounds_of", "interval"]
+
+LEVEL: Final = 0.9
+DRAWS: Final = 509
+# From one run to the next on the same machine, in logarithms: total time, downtime (240 KVM migrations over 1 Gbit/s,
+# data/sysbench_kvm_1gbit.csv), bytes (63 reference runs, data/qemu).
+RUN_TO_RUN: Final = np.array([0.007, 0.26, 0.0025])
+_RUNS: Final = (257, 127, 61, 31, 17)  # of the engine
+_MOST_TURNS: Final = 8000.0  # of the engine, in all runs of one interval, unless the fewest runs take more
+_POSTCOPY_TURNS: Final = 150.0  # that a push takes as long as
+_PLAIN_TURNS: Final = 40_000.0  # in plain Python, about a second
+
+
+class Bounds(NamedTuple):
+    """What the draws of each of many scenarios say.
+
+    Attributes
+    ----------
+    low, high
+        Arrays of shape ``(scenarios, 3)``: total time [s], downtime [s], bytes.
+    probability
+        Of convergence, one for each.
+    total_time_s
+        Of each scenario, its draws; what does not converge is infinite.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    probability: np.ndarray
+    total_time_s: np.ndarray
+
+
+def interval(case: Scenario, result: Result, rule: Any, level: float = LEVEL, seed: int = 0) -> Interval:
+    """Return the bounds at ``level`` of total time, downtime and bytes.
+
+    Parameters
+    ----------
+    case
+        The scenario.
+    result
+        What the engine said of it.
+    rule
+        A policy of one's own, or None.
+    level
+        Probability that a run lies within, above 0 and below 1.
+    seed
+        From which the inputs are drawn.
+
+    Examples
+    --------
+    >>> from migkit import Guest, predict
+    >>> result = predict(guest=Guest(memory_bytes=2**28))
+    >>> low_s, high_s = result.interval.total_time_s
+    >>> low_s <= result.total_time_s < high_s
+    True
+    """
+    results = np.array(result, dtype=float).reshape(1, -1)
+    number = int(_numbers(_columns(results))[0])
+    if number * float(result.turns) > _PLAIN_TURNS:
+        jit.compile_kernels()
+        rule = jit.callback(rule)
+    found = bounds_of(case, results, rule, level, seed)
+    low, high = found.low[0].tolist(), found.high[0].tolist()
+    return Interval(
+        level=level,
+        total_time_s=(low[0], high[0]),
+        downtime_s=(low[1], high[1]),
+        transferred_bytes=(low[2], high[2]),
+        converges=float(found.probability[0]),
+        total_time_draws_s=tuple(np.sort(found.total_time_s[0]).tolist()),
+    )
+
+
+def _numbers(results: Any) -> np.ndarray:
+    """Return how often the engine runs for each scenario: less often where one run takes long."""
+    turns = results.turns + np.where(results.action == decision.POSTCOPY, _POSTCOPY_TURNS, 0.0)
+    fits = [turns * number <= _MOST_TURNS for number in _RUNS[:-1]]
+    return np.select(fits, _RUNS[:-1], _RUNS[-1])
+
+
+def bounds_of(case: Scenario, results: np.ndarray, rule: Any, level: float, seed: int) -> Bounds:
+    """Return the bounds of many scenarios that differ in numbers only.
+
+    Parameters
+    ----------
+    case
+        A scenario whose fields that are numbers may be arrays, one value for each row of ``results``.
+    results
+        What the engine said of each, one a row.
+    rule, level, seed
+        As for :func:`interval`.
+
+    Examples
+    --------
+    >>> from migkit import Guest
+    >>> from migkit.models.goodput import packed
+    >>> from migkit.models.history import History, run
+    >>> case = Scenario(guest=Guest(memory_bytes=2**28))
+    >>> result = run(packed(case)[0], None, History(0, 0))
+    >>> bounds_of(case, np.array(result).reshape(1, -1), None, 0.9, seed=0).probability
+    array([1.])
+    """
+    rows = results.shape[0]
+    numbers = _numbers(_columns(results))
+    found = [np.zeros((rows, 3)), np.zeros((rows, 3)), np.zeros(rows), np.zeros((rows, DRAWS))]
+    for number in np.unique(numbers).tolist():
+        some = np.flatnonzero(numbers == number)
+        part = case if some.size == rows else draws.selected(case, some)
+        for whole, piece in zip(found, _bounds(part, results[some], number, rule, level, seed), strict=True):
+            whole[some] = piece
+    return Bounds(*found)
+
+
+def _columns(results: np.ndarray) -> Any:
+    return np.ascontiguousarray(results.T).view(Result)
+
+
+def _bounds(case: Scenario, results: np.ndarray, number: int, rule: Any, level: float, seed: int) -> Bounds:
+    rows = results.shape[0]
+    best = _columns(results)
+    wide = draws.drawn(case, number, rows, seed)
+    packed, _ = paths.packed(wide, number * rows)
+    out = np.zeros(number * rows * Result.SIZE)
+    stride = packed.record.size // (number * rows)
+    steps = batch.without_steps(packed.record, stride, packed.steps, packed.parameters, rule)
+    batch.migrate_many(packed.record, stride, steps, packed.parameters, out, rule)
+    runs = _columns(out.reshape(number * rows, -1))
+    ends = np.isin(runs.action, (decision.SWITCHOVER, decision.POSTCOPY)).reshape(rows, number)
+    stored = paths.storage_sent_bytes(wide, runs.total_s)
+    which = np.arange(DRAWS) % number
+    setup_s, stopped_s = draws.additions(case, DRAWS, seed)
+    scatter = np.exp(RUN_TO_RUN * normals(DRAWS, 3, seed + 2)).T
+    converged, settled = ends[:, which], (runs.action == layout.SETTLED).reshape(rows, number)
+    total_s = np.where(settled, math.inf, runs.total_s.reshape(rows, number))[:, which]
+    total_s = np.where(converged, total_s * scatter[0] + (setup_s + stopped_s), total_s)
+    stands_s = np.where(ends, runs.downtime_s.reshape(rows, number), math.nan)[:, which]
+    downtime_s = np.maximum(0.0, stands_s + stopped_s) * scatter[1]
+    sent_bytes = np.where(settled, math.inf, (runs.sent_bytes + stored).reshape(rows, number))
+    sent_bytes = sent_bytes * scatter[2, :number]
+    own = best.total_s, best.downtime_s, best.sent_bytes + paths.storage_sent_bytes(case, best.total_s)
+    unending = best.action == layout.SETTLED
+    own = (np.where(unending, math.inf, own[0]), own[1], np.where(unending, math.inf, own[2]))
+    bounds = [_quantiles(values, level) for values in (total_s, downtime_s, sent_bytes)]
+    low = np.column_stack([np.minimum(one[0], value) for one, value in zip(bounds, own, strict=True)])
+    high = np.column_stack([np.maximum(one[1], value) for one, value in zip(bounds, own, strict=True)])
+    low[:, 0] = np.maximum(low[:, 0], np.minimum(own[0], _least_s(case, low[:, 2])))
+    return Bounds(low, high, ends.mean(axis=1), np.where(converged, total_s, math.inf))
+
+
+def _least_s(case: Scenario, sent_bytes: np.ndarray) -> Any:
+    """Return how long bytes take on the link alone [s]."""
+    link = case.link
+    share = (link.bandwidth_bytes_per_s - link.background_bytes_per_s) / link.migrations
+    with np.errstate(invalid="ignore"):
+        least: Any = np.where(np.isinf(sent_bytes), math.inf, sent_bytes / share)
+    return least
+
+
+def _quantiles(values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return both bounds of each row of values, of those that are numbers; 0 where none is."""
+    count = np.sum(~np.isnan(values), axis=1)
+    ordered = _ordered(values, level) if np.all(count == values.shape[1]) else np.sort(values, axis=1)
+    rows = np.arange(values.shape[0])
+
+    def at(share: float) -> np.ndarray:
+        place = np.clip(share * count - 0.5, 0.0, np.maximum(count - 1, 0))  # the points lie in the middle of n parts
+        below = place.astype(np.int64)
+        above = np.minimum(below + 1, np.maximum(count - 1, 0))
+        low, high, part = ordered[rows, below], ordered[rows, above], place - below
+        with np.errstate(invalid="ignore"):
+            between = np.where(part > 0.0, low + (high - low) * part, low)
+        return np.where(count > 0, np.where(np.isinf(high) & (part > 0.0), high, between), 0.0)
+
+    return at((1.0 - level) / 2.0), at((1.0 + level) / 2.0)
+
+
+def _ordered(values: np.ndarray, level: float) -> np.ndarray:
+    """Return each row with the values around both quantiles where ascending order would have them."""
+    number = values.shape[1]
+    places = [
+        math.floor(min(max(share * number - 0.5, 0.0), number - 1)) for share in ((1 - level) / 2, (1 + level) / 2)
+    ]
+    near = [min(max(place + step, 0), number - 1) for place in places for step in (-1, 0, 1, 2)]
+    ordered: np.ndarray = np.partition(values, sorted(set(near)), axis=1)
+    return ordered

@@ -1,0 +1,7 @@
+"""Hosts emptied: which machine goes where, when, and by when all is done."""
+
+from migkit.planning.drain.ask import drain
+from migkit.planning.drain.conflicts import Conflict
+from migkit.planning.drain.evacuation import Plan
+
+__all__ = ["Conflict", "Plan", "drain"]

@@ -1,0 +1,254 @@
+"""The question and its answer: ``drain``."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+
+from migkit.errors import RunError, UsageError, shown
+from migkit.planning.check import violations
+from migkit.planning.drain.conflicts import Conflict, check_movable
+from migkit.planning.drain.evacuation import Plan, plan_of
+from migkit.planning.drain.problem import Fleet
+from migkit.planning.drain.waves import Order, Rolling, best_of, rolled, searching
+from migkit.planning.durations import tabulate
+from migkit.planning.inventory import Inventory
+from migkit.planning.slots import Limit
+from migkit.scenario import Guest, Scenario
+from migkit.units import format_rate
+
+__all__ = ["drain"]
+
+_PART_HOSTS: Final = 100  # of a fleet that is emptied host by host, planned apart from the others
+
+
+def drain(
+    inventory: Inventory,
+    empty: Sequence[str] | str,
+    *,
+    base: Scenario | None = None,
+    limits: Iterable[Limit] = (),
+    deadline_s: float = math.inf,
+    rolling: bool = False,
+    at_once: int | None = None,
+    service_s: float = 0.0,
+    return_home: bool = False,
+    most_moves: float = math.inf,
+    improve_s: float = 10.0,
+    rounds: int | None = None,
+    seed: int = 0,
+) -> Plan:
+    """Return a plan that empties hosts, checked by :func:`migkit.planning.check.violations`.
+
+    The first plan is greedy; large-neighbourhood search improves it. Migrations share links max-min, each takes as
+    long as the fast engine predicts at its share, and a machine holds memory on both hosts while it moves.
+
+    Parameters
+    ----------
+    inventory
+        Machines and hosts.
+    empty
+        Hosts to empty, or ``"all"``.
+    base
+        Policy, strategy and constants of the hosts; its guest and its bandwidth do not count. None: the defaults.
+    limits
+        Slots of the manager, as :data:`migkit.planning.slots.MANAGERS` has them.
+    deadline_s
+        By when all must be done [s].
+    rolling
+        Empty the hosts in waves, one after the other; else all of them are empty at the end.
+    at_once
+        Hosts in a wave; None: what ends first.
+    service_s
+        How long a host is worked on once its wave is empty [s].
+    return_home
+        Bring machines back to their hosts after the work.
+    most_moves
+        Budget of migrations.
+    improve_s
+        Time for the search [s]; 0: the greedy plan.
+    rounds
+        Rounds of the search instead of a time, so that the plan is the same on every machine.
+    seed
+        Seed of the search.
+
+    Raises
+    ------
+    UsageError
+        A host is not known, or numbers are out of range.
+    Conflict
+        There is no plan; the smallest set of constraints that conflict is in the message.
+
+    Examples
+    --------
+    >>> fleet = Inventory.read(
+    ...     [{"vm": f"vm{k}", "host": "a", "memory": "4 GiB"} for k in range(4)],
+    ...     [{"host": name, "memory": "64 GiB", "link": "10 Gbit/s"} for name in "abc"])
+    >>> plan = drain(fleet, ["a"])
+    >>> sorted(set(plan.moves.destination)), plan.makespan_s <= 1.1 * plan.lower_bound_s
+    (['b', 'c'], True)
+    """
+    base = base if base is not None else Scenario(guest=Guest(memory_bytes=4096))
+    _check_numbers(deadline_s, at_once, service_s, most_moves, improve_s, rounds)
+    began = time.monotonic()
+    hosts = _hosts(inventory, empty, rolling)
+    limits = tuple(limits)
+    fleet = Fleet.of(
+        inventory, tabulate(inventory.vms, base, float(inventory.hosts["link_bytes_per_s"].max())), limits
+    )
+    check_movable(fleet, np.flatnonzero(np.isin(fleet.home, hosts)), list(inventory.vms["pinned"]))
+    first = []
+    total = max(1, int(np.isin(fleet.home, hosts).sum()))
+    for part in _parts(fleet, hosts, rolling):
+        some = fleet.part(part) if len(part) < len(fleet.hosts) else fleet
+        order = Order(_in_order(some, fleet.hosts[hosts]), service_s, return_home, rolling)
+        most = most_moves * int(np.isin(some.home, order.empty).sum()) / total
+        first.append(best_of(some, order, _sizes(order, at_once), most))
+    greedy = [part for part, _ in first]
+    _check_budget(greedy, most_moves)
+    best = greedy
+    if improve_s > 0 or rounds:
+        moves = sum(part.moves for part in greedy)
+        until = math.inf if rounds is not None else began + improve_s
+        search = searching(improve_s, rounds, until, seed, moves)
+        best = [
+            min(
+                (rolled(part.fleet, part.order, size, search), part),
+                key=lambda one: (one.moves > most_moves, one.end_s),
+            )
+            for part, size in first
+        ]
+    notes = [*inventory.notes, *_told(fleet, greedy, base)]
+    greedy_s = max(_ends(fleet, greedy), default=0.0)
+    plan = plan_of(best, _offsets(fleet, best), greedy_s, deadline_s, notes)
+    wrong = violations(inventory, plan.moves, plan.hosts, fleet.durations, limits, return_home=return_home)
+    if wrong:
+        raise RunError(
+            f"drain: the plan breaks {len(wrong)} constraints, the first: {wrong[0]}; report this as an error"
+        )
+    return plan
+
+
+def _check_numbers(
+    deadline_s: float, at_once: int | None, service_s: float, most_moves: float, improve_s: float, rounds: int | None
+) -> None:
+    for name, value, least in (
+        ("deadline_s", deadline_s, 0.0),
+        ("service_s", service_s, 0.0),
+        ("most_moves", most_moves, 0.0),
+        ("improve_s", improve_s, 0.0),
+        ("at_once", at_once if at_once is not None else 1, 1.0),
+        ("rounds", rounds if rounds is not None else 0, 0.0),
+    ):
+        if not value >= least or (math.isinf(value) and name not in ("deadline_s", "most_moves")):
+            raise UsageError(f"{name}: {value!r} is out of range; it must be at least {least:g}, and finite")
+
+
+def _hosts(inventory: Inventory, empty: Sequence[str] | str, rolling: bool) -> np.ndarray:
+    """Return the numbers of the hosts to empty."""
+    names = inventory.hosts["host"].tolist()
+    place = {name: at for at, name in enumerate(names)}
+    if isinstance(empty, str):
+        empty = names if empty == "all" else [empty]
+    if not empty:
+        raise UsageError("empty: no host was given; name at least one, or all")
+    unknown = [name for name in empty if name not in place]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], names, n=1)
+        hint = f' (did you mean "{near[0]}"?)' if near else ""
+        raise UsageError(f"empty: {shown(unknown[0])} is not among the {len(names)} hosts; check its name{hint}")
+    twice = [name for name, count in Counter(empty).items() if count > 1]
+    if twice:
+        raise UsageError(f"empty: {shown(twice[0])} is named twice; name it once")
+    if len(empty) == len(names) and not rolling:
+        raise UsageError(f"empty: all {len(names)} hosts at once leave none for the machines; empty them rolling")
+    return np.array([place[name] for name in empty], dtype=np.int64)
+
+
+def _parts(fleet: Fleet, hosts: np.ndarray, rolling: bool) -> list[np.ndarray]:
+    """Return the hosts of each part of the fleet that is planned apart.
+
+    Hosts that are emptied at once, and few hosts, are one part. A large fleet is cut by cluster, pool and path.
+    """
+    total = len(fleet.hosts)
+    if not rolling or total <= _PART_HOSTS:
+        return [np.arange(total)]
+    order = np.lexsort((np.arange(total), fleet.nic, fleet.pool, fleet.cluster))
+    changes = np.diff(fleet.cluster[order]) != 0
+    parts: list[list[int]] = [[]]
+    for at, host in enumerate(order.tolist()):
+        same_path = at > 0 and fleet.nic[host] == fleet.nic[order[at - 1]]
+        if at > 0 and not same_path and (changes[at - 1] or len(parts[-1]) >= _PART_HOSTS):
+            parts.append([])
+        parts[-1].append(host)
+    return [np.array(sorted(part)) for part in parts if np.isin(part, hosts).any()]
+
+
+def _in_order(fleet: Fleet, names: np.ndarray) -> np.ndarray:
+    """Return the numbers of those hosts that are in a part of the fleet, in the order of their names."""
+    place = {name: at for at, name in enumerate(fleet.hosts)}
+    return np.array([place[name] for name in names if name in place], dtype=np.int64)
+
+
+def _sizes(order: Order, at_once: int | None) -> list[int]:
+    """Return how many hosts a wave may empty: what was asked for, else all, half of them, a quarter and so on."""
+    number = len(order.empty)
+    if not order.rolling:
+        return [number]
+    if at_once is not None:
+        return [min(at_once, number)]
+    return sorted({math.ceil(number / 2**power) for power in range(number.bit_length() + 1)}, reverse=True)
+
+
+def _check_budget(parts: Sequence[Rolling], most_moves: float) -> None:
+    needed = sum(part.moves for part in parts)
+    if needed > most_moves:
+        raise Conflict(
+            "the budget of moves is too small",
+            [f"at most {most_moves:g} moves are allowed", f"the plan needs {needed}"],
+            "allow more moves, empty fewer hosts, or do without the return home",
+        )
+
+
+def _offsets(fleet: Fleet, parts: Sequence[Rolling]) -> list[float]:
+    """Return when each part begins: those that share a pool or a cluster with slots do so one after the other [s]."""
+    free_s: dict[tuple[str, int], float] = {}
+    offsets = []
+    scopes = {limit.scope for limit in fleet.limits} & {"pool", "cluster"}
+    for part in parts:
+        keys = [
+            (scope, int(number))
+            for scope in sorted(scopes)
+            for number in np.unique(part.fleet.pool if scope == "pool" else part.fleet.cluster)
+        ]
+        offsets.append(max((free_s.get(key, 0.0) for key in keys), default=0.0))
+        free_s |= dict.fromkeys(keys, offsets[-1] + part.end_s)
+    return offsets
+
+
+def _ends(fleet: Fleet, parts: Sequence[Rolling]) -> list[float]:
+    return [part.end_s + offset for part, offset in zip(parts, _offsets(fleet, parts), strict=True)]
+
+
+def _told(fleet: Fleet, parts: Sequence[Rolling], base: Scenario) -> list[str]:
+    """Say what was decided without being asked."""
+    told = []
+    link, most = float(fleet.link_bytes_per_s.max()), fleet.demand_bytes_per_s
+    if most < link:
+        cap = most == base.policy.max_bandwidth_bytes_per_s
+        by = f"the cap of the policy {base.policy.name}" if cap else "the hosts' streams"
+        told.append(f"one migration takes at most {format_rate(most)} of a link of {format_rate(link)}: {by}")
+    if len(parts) > 1:
+        told.append(
+            f"the fleet was planned in {len(parts)} parts of about {_PART_HOSTS} hosts; no machine changes its part"
+        )
+    largest = max((len(leg.hosts) for part in parts for leg in part.legs), default=0)
+    if parts and parts[0].order.rolling:
+        told.append(f"waves of up to {largest} hosts")
+    return told

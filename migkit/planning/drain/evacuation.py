@@ -1,0 +1,221 @@
+"""A plan as people read it: moves with their times, when each host is empty, what holds it up, what no plan beats."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from migkit.planning.drain.waves import Leg, Rolling
+from migkit.units import format_duration, format_size
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Plan", "plan_of"]
+
+_BLOCKERS: Final = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Moves that empty hosts.
+
+    Attributes
+    ----------
+    moves
+        One row a move, by start: ``vm``, ``source``, ``destination``, ``wave``, ``kind`` (``out`` or ``home``),
+        ``start_s``, ``end_s`` [s], ``share_bytes_per_s``: the mean of what it gets of its links [B/s].
+    hosts
+        One row a host that is emptied: ``host``, ``wave``, ``empty_s``: when its last machine has left, ``until_s``:
+        until when it stays empty [s].
+    blockers
+        Which machines hold the plan up, the heaviest first: ``vm``, ``source``, ``share``: their part of what bounds
+        the time, ``why``.
+    makespan_s
+        When all is done [s].
+    greedy_makespan_s
+        The same of the plan that was there at once [s].
+    lower_bound_s
+        No timetable of these waves is shorter [s].
+    bound_by
+        What sets that bound, in words.
+    deadline_s
+        By when it must be done; infinite: whenever [s].
+    rounds
+        Rounds of the search.
+    notes
+        What was assumed, as sentences.
+    """
+
+    moves: pd.DataFrame
+    hosts: pd.DataFrame
+    blockers: pd.DataFrame
+    makespan_s: float
+    greedy_makespan_s: float
+    lower_bound_s: float
+    bound_by: str
+    deadline_s: float = math.inf
+    rounds: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_in_time(self) -> bool:
+        """Whether all is done by the deadline."""
+        return self.makespan_s <= self.deadline_s * (1.0 + 1e-9)
+
+    @property
+    def late(self) -> str:
+        """Why the deadline is missed, in one sentence; empty where it is kept."""
+        if self.is_in_time:
+            return ""
+        asked = (
+            f"the deadline is {format_duration(self.deadline_s)}, the plan takes {format_duration(self.makespan_s)}"
+        )
+        least = f"{self.bound_by} needs {format_duration(self.lower_bound_s)} at least"
+        if self.lower_bound_s > self.deadline_s:
+            return f"drain: {asked}: {least}, so that no plan can keep it; relax the deadline or that resource"
+        return f"drain: {asked}; {least}, so that a better plan may exist: give the search more time"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values, as JSON takes them."""
+        whole = {
+            name: getattr(self, name) for name in ("makespan_s", "greedy_makespan_s", "lower_bound_s", "bound_by")
+        }
+        whole |= {"deadline_s": self.deadline_s if math.isfinite(self.deadline_s) else None, "rounds": self.rounds}
+        tables = {name: _rows(getattr(self, name)) for name in ("moves", "hosts", "blockers")}
+        return whole | tables | {"notes": list(self.notes)}
+
+
+def plan_of(
+    parts: Sequence[Rolling], offsets_s: Sequence[float], greedy_s: float, deadline_s: float, notes: Sequence[str]
+) -> Plan:
+    """Return the plan of the parts of a fleet, each beginning at its offset [s]."""
+    import pandas as pd
+
+    legs = [(leg, offset, part) for part, offset in zip(parts, offsets_s, strict=True) for leg in part.legs]
+    moves = pd.concat([_moves(leg, offset) for leg, offset, _ in legs] or [_no_moves()], ignore_index=True)
+    hosts = pd.concat(
+        [_hosts(leg, offset, part) for leg, offset, part in legs if leg.kind == "out"], ignore_index=True
+    )
+    ends = [part.end_s + offset for part, offset in zip(parts, offsets_s, strict=True)]
+    last = int(np.argmax(ends)) if ends else 0
+    least = [part.bound_s + offset for part, offset in zip(parts, offsets_s, strict=True)]
+    tight = int(np.argmax(least)) if least else 0
+    return Plan(
+        moves=moves.sort_values(["start_s", "end_s", "vm"], ignore_index=True),
+        hosts=hosts,
+        blockers=_blockers(parts[last]),
+        makespan_s=max(ends, default=0.0),
+        greedy_makespan_s=greedy_s,
+        lower_bound_s=_rounded(least[tight], max(ends, default=0.0)) if least else 0.0,
+        bound_by=_bound_by(parts[tight]),
+        deadline_s=deadline_s,
+        rounds=sum(leg.rounds for leg, _, _ in legs),
+        notes=tuple(notes),
+    )
+
+
+def _rounded(bound_s: float, end_s: float) -> float:
+    """Return a bound that rounding alone has put above the end as the end itself."""
+    return end_s if end_s < bound_s <= end_s * (1.0 + 1e-9) else bound_s
+
+
+def _no_moves() -> pd.DataFrame:
+    import pandas as pd
+
+    names = ("vm", "source", "destination", "wave", "kind", "start_s", "end_s", "share_bytes_per_s")
+    return pd.DataFrame({name: [] for name in names})
+
+
+def _moves(leg: Leg, offset_s: float) -> pd.DataFrame:
+    import pandas as pd
+
+    fleet, problem, timetable = leg.problem.fleet, leg.problem, leg.timetable
+    spent_s = timetable.end_s - timetable.start_s
+    return pd.DataFrame(
+        {
+            "vm": fleet.vms[problem.machines],
+            "source": fleet.hosts[problem.source],
+            "destination": fleet.hosts[timetable.host],
+            "wave": leg.wave,
+            "kind": leg.kind,
+            "start_s": leg.start_s + offset_s + timetable.start_s,
+            "end_s": leg.start_s + offset_s + timetable.end_s,
+            "share_bytes_per_s": timetable.sent_bytes / spent_s,
+        }
+    )
+
+
+def _hosts(leg: Leg, offset_s: float, part: Rolling) -> pd.DataFrame:
+    """Return when each host of a wave is empty; one that nobody works on stays so to the end."""
+    import pandas as pd
+
+    start_s = leg.start_s + offset_s
+    empty_s = np.full(len(leg.hosts), start_s)
+    for at, host in enumerate(leg.hosts):
+        ends = leg.timetable.end_s[leg.problem.source == host]
+        empty_s[at] = start_s + ends.max(initial=0.0)
+    waves = sum(one.kind == "out" for one in part.legs)
+    stays = waves == 1 and not part.order.return_home
+    until_s = math.inf if stays else start_s + leg.timetable.makespan_s + part.order.service_s
+    return pd.DataFrame(
+        {"host": leg.problem.fleet.hosts[leg.hosts], "wave": leg.wave, "empty_s": empty_s, "until_s": until_s}
+    )
+
+
+def _bound_by(part: Rolling) -> str:
+    """Return what bounds the longest wave."""
+    longest = max(part.legs, key=lambda leg: leg.bound_s, default=None)
+    if longest is None or not longest.bounds:
+        return "nothing"
+    first = longest.bounds[0]
+    said = f"the migration of {first.what} alone" if first.kind == "machine" else first.what
+    waves = sum(leg.kind == "out" for leg in part.legs)
+    return (
+        said if waves == 1 and len(part.legs) == 1 else f"{waves} waves one after the other, the longest by {said},"
+    )
+
+
+def _blockers(part: Rolling) -> pd.DataFrame:
+    """Return the machines with the largest part of what bounds the wave that takes longest."""
+    import pandas as pd
+
+    longest = max(part.legs, key=lambda leg: leg.timetable.makespan_s, default=None)
+    rows: list[dict[str, Any]] = []
+    if longest is not None and longest.bounds:
+        problem, first = longest.problem, longest.bounds[0]
+        total_s = float(first.weight_s.sum())
+        heaviest = np.argsort(-first.weight_s, kind="stable")[:_BLOCKERS]
+        rows = [
+            {
+                "vm": problem.fleet.vms[problem.machines[m]],
+                "source": problem.fleet.hosts[problem.source[m]],
+                "share": float(first.weight_s[m]) / total_s,
+                "end_s": longest.start_s + float(longest.timetable.end_s[m]),
+                "why": _why(longest, m),
+            }
+            for m in heaviest.tolist()
+            if first.weight_s[m] > 0
+        ]
+    return pd.DataFrame(rows, columns=["vm", "source", "share", "end_s", "why"])
+
+
+def _why(leg: Leg, m: int) -> str:
+    """Say what makes a machine long: its memory, or how often its pages go again; and what is scarce."""
+    fleet, machine = leg.problem.fleet, leg.problem.machines[m]
+    memory = float(fleet.use[machine, 0] + (fleet.use[machine, 2] if fleet.copies[machine] else 0.0))
+    sent = float(fleet.fewest_bytes[machine])
+    again = f", sends it {sent / memory:.1f} times over" if sent > 1.2 * memory else ""
+    spent_s = float(leg.timetable.end_s[m] - leg.timetable.start_s[m])
+    first = leg.bounds[0]
+    scarce = "is alone longer than all else" if first.kind == "machine" else f"{first.what} is what is scarce"
+    return f"has {format_size(memory)}{again}, takes {format_duration(spent_s)}; {scarce}"
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    rows: Any = frame.to_dict("records")
+    return [{key: None if value == math.inf else value for key, value in row.items()} for row in rows]

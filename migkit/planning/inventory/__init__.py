@@ -1,0 +1,6 @@
+"""Machines and hosts as people have them: read from any table, checked, all wrong rows at once."""
+
+from migkit.planning.inventory.fleet import Inventory, read_machines
+from migkit.planning.inventory.problems import InventoryError, Problem
+
+__all__ = ["Inventory", "InventoryError", "Problem", "read_machines"]

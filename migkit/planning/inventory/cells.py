@@ -1,0 +1,285 @@
+"""From raw cells to numbers and names in our units; every cell that is wrong becomes a problem."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from migkit.errors import UsageError, printable, shown
+from migkit.planning.inventory.foreign import UNITS, Form, Source, form_of, from_quantity
+from migkit.planning.inventory.nouns import class_field, fields
+from migkit.planning.inventory.problems import Problem
+from migkit.planning.inventory.sheets import Sheet
+from migkit.scenario.declaration import Field, show
+from migkit.units import duration, rate, size
+
+__all__ = ["Table", "understood"]
+
+Table = dict[str, np.ndarray]
+_PARSERS: Final[Mapping[str, Callable[[str, str], float]]] = {"size": size, "rate": rate, "time": duration}
+_CALLED: Final = {  # what people call a column, in lower case
+    **dict.fromkeys(("name", "vm_name", "vmname", "guest"), "vm"),
+    **dict.fromkeys(("node", "hypervisor", "host_name", "hostname"), "host"),
+    **dict.fromkeys(("ram", "mem"), "memory"),
+    **dict.fromkeys(("cpus", "vcpus", "cores", "cpu"), "processors"),
+    **dict.fromkeys(("bandwidth", "nic_speed", "network"), "link"),
+    **dict.fromkeys(("bandwidth_bytes_per_s",), "link_bytes_per_s"),
+    **dict.fromkeys(("group", "anti_affinity_group"), "anti_affinity"),
+    **dict.fromkeys(("not_migratable", "unmovable"), "pinned"),
+    **dict.fromkeys(("local_disks", "local_storage"), "local_disk"),
+    **dict.fromkeys(("storage_pool", "datastore"), "pool"),
+    **dict.fromkeys(("dirty_rate_window",), "dirty_window"),
+}
+_LARGEST: Final = float(2**62)
+
+
+class _Column:
+    """One column of ours, where its cells come from and what a bare number in them is."""
+
+    def __init__(self, name: str, field: Field, cells: list[Any], said: str, factor: float | None) -> None:
+        self.name, self.field, self.cells, self.said, self.factor = name, field, cells, said, factor
+
+
+def understood(
+    sheet: Sheet, table: str, columns: Mapping[str, Source]
+) -> tuple[Table, list[Problem], tuple[str, ...], np.ndarray]:
+    """Return the columns by our names, what is wrong, what is to be told, and the row that each stands in.
+
+    Parameters
+    ----------
+    sheet
+        Raw cells.
+    table
+        ``vms`` or ``hosts``.
+    columns
+        Where our columns come from; the rest is found by name, or by the tool that wrote the table.
+
+    Raises
+    ------
+    UsageError
+        A column that must be there is not, or one is not known but resembles one that is.
+    """
+    form = form_of(table, list(sheet))
+    kept = _kept(sheet, form)
+    sheet = {name: [cells[row] for row in kept] for name, cells in sheet.items()}
+    found, notes = _found(sheet, table, columns, form)
+    out: Table = {}
+    problems: list[Problem] = []
+    for column in found:
+        values, wrong = _texts(column) if column.field.kind == "text" else _numbers(column)
+        out[column.name] = values
+        problems += [Problem(table, int(kept[row]) + 1, column.said, *said) for row, said in wrong.items()]
+    return out, problems, notes + _told(form, table, kept), kept
+
+
+def _kept(sheet: Sheet, form: Form | None) -> np.ndarray:
+    rows = len(next(iter(sheet.values())))
+    good = np.ones(rows, dtype=bool)
+    for choice, values in form.only.items() if form else ():
+        for name in choice.split("|"):
+            if name in sheet:
+                good &= np.array([str(cell if cell is not None else "") in values for cell in sheet[name]])
+                break
+    return np.flatnonzero(good)
+
+
+def _told(form: Form | None, table: str, kept: np.ndarray) -> tuple[str, ...]:
+    if form is None:
+        return ()
+    if not len(kept):
+        raise UsageError(f"{table}: no row of {form.name} is a running machine; check the column of its state")
+    return (f"{table}: read as {form.name}, {len(kept)} rows",)
+
+
+def _found(
+    sheet: Sheet, table: str, columns: Mapping[str, Source], form: Form | None
+) -> tuple[list[_Column], tuple[str, ...]]:
+    known = {field.name: field for field in fields(table)}
+    by_key = {field.key: field.name for field in known.values()} | {name: name for name in known}
+    found: dict[str, _Column] = {}
+    used: set[str] = set()
+    for ours, source in {**(form.columns if form else {}), **columns}.items():
+        name = by_key.get(ours) or (ours if class_field(ours) else "")
+        if not name:
+            raise UsageError(f"{table}: {shown(ours)} is no column of ours; use one of {', '.join(known)}")
+        column = _mapped(sheet, table, name, known.get(name) or class_field(name), source, required=ours in columns)
+        if column is not None:
+            found[name] = column
+            used |= {part for choice in source.names for part in (choice, *choice.split("/"))}
+    ignored = []
+    for said in sheet:
+        if said in used:
+            continue
+        plain = _plain(said)
+        name = by_key.get(plain, "")
+        field = known.get(name) or class_field(plain)
+        if field is None:
+            ignored += [said] if form or not _refused(said, plain, by_key, table) else []
+        elif (name or plain) in found:
+            if not form:
+                raise UsageError(
+                    f"{table}: {shown(said)} and {shown(found[name or plain].said)} say the same; drop one"
+                )
+        else:
+            found[name or plain] = _own(plain, field, sheet[said], said, name or plain)
+    _check_present(found, known, table, form)
+    notes = (f"{table}: ignored {', '.join(map(printable, ignored))}",) if ignored and not form else ()
+    return list(found.values()), notes
+
+
+def _plain(said: str) -> str:
+    plain = said.strip().lower().replace(" ", "_").replace("-", "_")
+    return _CALLED.get(plain, plain)
+
+
+def _refused(said: str, plain: str, known: Mapping[str, str], table: str) -> bool:
+    """Return False for a column that is somebody's own; one that resembles ours is a slip of the pen."""
+    near = difflib.get_close_matches(plain, known, n=1, cutoff=0.8)
+    if near:
+        raise UsageError(f'{table}: the column {shown(said)} is not known; did you mean "{near[0]}"?')
+    return False
+
+
+def _own(plain: str, field: Field, cells: list[Any], said: str, name: str) -> _Column:
+    """Return a column with our name: with the unit in its name it holds numbers, else text with units."""
+    if plain.startswith("dirty_") and class_field(plain):
+        number = plain.split("_")[1]
+        name = f"dirty_{number}_{field.name}"
+        bare = plain.endswith(field.name)
+    else:
+        bare = plain == field.name
+    return _Column(name, field, cells, said, 1.0 if bare or field.kind not in _PARSERS else None)
+
+
+def _mapped(
+    sheet: Sheet, table: str, name: str, field: Field | None, source: Source, *, required: bool
+) -> _Column | None:
+    """Return a column that a map names; several names are joined by ``/`` or tried in turn."""
+    if field is None:
+        return None
+    for choice in source.names:
+        parts = choice.split("/")
+        if choice in sheet:
+            cells = sheet[choice]
+        elif len(parts) > 1 and all(part in sheet for part in parts):
+            cells = ["/".join(map(str, row)) for row in zip(*(sheet[part] for part in parts), strict=True)]
+        else:
+            continue
+        if source.unit == "quantity":
+            cells = [_quantity(cell) for cell in cells]
+            return _Column(name, field, cells, choice, 1.0)
+        if source.unit and source.unit not in UNITS:
+            raise UsageError(f"{table}: {shown(source.unit)} is no unit of a column; use one of {', '.join(UNITS)}")
+        bare = 1.0 if field.kind not in _PARSERS else None
+        return _Column(name, field, cells, choice, UNITS[source.unit] if source.unit else bare)
+    if required:
+        raise UsageError(
+            f"{table}: there is no column {shown(source.names[0])}; the table has {', '.join(map(printable, sheet))}"
+        )
+    return None
+
+
+def _quantity(cell: Any) -> Any:
+    try:
+        return None if cell is None else from_quantity(cell)
+    except ValueError:
+        return cell
+
+
+def _check_present(found: Mapping[str, Any], known: Mapping[str, Field], table: str, form: Form | None) -> None:
+    missing = [field for name, field in known.items() if field.is_required and name not in found]
+    if missing:
+        them = ", ".join(field.key for field in missing)
+        whose = f" ({form.name} does not write it)" if form else ""
+        raise UsageError(
+            f"{table}: the column {them} is missing{whose}; add it, or say where it is as in {them}=COLUMN"
+        )
+
+
+def _texts(column: _Column) -> tuple[np.ndarray, dict[int, tuple[str, str]]]:
+    values = np.array([_text(cell) for cell in column.cells], dtype=object)
+    wrong: dict[int, tuple[str, str]] = {}
+    if column.field.is_required:
+        wrong |= dict.fromkeys(np.flatnonzero(values == None).tolist(), ("missing", "give a name"))  # noqa: E711
+    choices = column.field.rule.choices
+    if choices:
+        wrong |= {
+            row: (shown(value), f"use one of {', '.join(map(str, choices))}")
+            for row, value in enumerate(values)
+            if value is not None and value not in choices
+        }
+    return values, wrong
+
+
+def _text(cell: Any) -> str | None:
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return None
+    return str(cell).strip() or None
+
+
+def _numbers(column: _Column) -> tuple[np.ndarray, dict[int, tuple[str, str]]]:
+    values = np.full(len(column.cells), math.nan)
+    wrong: dict[int, tuple[str, str]] = {}
+    seen: dict[Any, tuple[float, tuple[str, str] | None]] = {}
+    for row, cell in enumerate(column.cells):
+        key = (type(cell), cell) if isinstance(cell, str | int | float) else None
+        value, problem = seen[key] if key in seen else _number(column, cell)
+        if key is not None:
+            seen[key] = value, problem
+        values[row] = value
+        if problem is not None:
+            wrong[row] = problem
+    return values, wrong
+
+
+def _number(column: _Column, cell: Any) -> tuple[float, tuple[str, str] | None]:
+    field = column.field
+    if cell is None:
+        needed = field.is_required and not column.name.startswith("dirty_")
+        return math.nan, ("missing", _allowed(column)) if needed else None
+    try:
+        value = _value(column, cell)
+    except UsageError as error:
+        what, _, allowed = str(error).removeprefix(f"{column.said}: ").partition("; ")
+        return math.nan, (what, allowed or _allowed(column))
+    except (TypeError, ValueError):
+        return math.nan, (f"{shown(cell)} is not a number", _allowed(column))
+    if math.isnan(value):
+        return math.nan, ("not a number", _allowed(column))
+    if not _within(field, value):
+        return math.nan, (f"{show(field.name, value)} is out of range", f"it must be {_allowed(column)}")
+    return value, None
+
+
+def _value(column: _Column, cell: Any) -> float:
+    if isinstance(cell, bool):
+        raise ValueError
+    if column.factor is not None and isinstance(cell, numbers.Real):
+        return float(cell) * column.factor
+    parse = _PARSERS.get(column.field.kind)
+    if parse is None or column.factor is not None:
+        return float(str(cell).strip().replace(",", "")) * (column.factor or 1.0)
+    text = str(cell).strip()
+    if text == "unlimited" and column.field.may_be_unlimited:
+        return math.inf
+    return parse(text, column.said)
+
+
+def _within(field: Field, value: float) -> bool:
+    if math.isinf(value):
+        return value > 0 and field.may_be_unlimited
+    low = value > field.rule.low if field.rule.above else value >= field.rule.low
+    return low and value <= min(field.rule.high, _LARGEST)
+
+
+def _allowed(column: _Column) -> str:
+    field = column.field
+    bounds = field.allowed or f"at most {field.show(_LARGEST)}"
+    if column.factor is None:
+        return f"{bounds}, written with its unit"
+    return bounds + (f", in {field.unit}" if field.unit and column.factor == 1.0 else "")

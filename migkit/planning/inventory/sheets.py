@@ -1,0 +1,148 @@
+"""From a file, a frame or rows to columns of raw cells: CSV, Parquet, JSON, pandas, Arrow."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from migkit import files
+from migkit.errors import UsageError, shown
+
+__all__ = ["Sheet", "opened"]
+
+Sheet = dict[str, list[Any]]
+_MOST_BYTES: Final = 1 << 28
+_MOST_ROWS: Final = 2_000_000
+_LISTS: Final = ("items", "servers", "hypervisors", "vms", "hosts", "domains", "nodes")
+
+
+def opened(source: Any, table: str) -> Sheet:
+    """Return the columns of a table, cells as they are written; a missing cell is None.
+
+    Parameters
+    ----------
+    source
+        A path (CSV with commas, semicolons or tabs; Parquet; JSON), a pandas, Polars or Arrow frame, or rows as
+        mappings, nested as ``kubectl`` writes them.
+    table
+        ``vms`` or ``hosts``, for messages.
+
+    Raises
+    ------
+    UsageError
+        It cannot be read, or it is no table.
+
+    Examples
+    --------
+    >>> opened([{"vm": "a", "flavor": {"ram": 2048}}, {"vm": "b"}], "vms")
+    {'vm': ['a', 'b'], 'flavor.ram': [2048, None]}
+    """
+    if isinstance(source, str | os.PathLike):
+        sheet = _from_file(Path(source), table)
+    elif hasattr(source, "iloc") and hasattr(source, "columns"):
+        sheet = _from_pandas(source, table)
+    elif hasattr(source, "__arrow_c_stream__"):
+        sheet = _from_arrow(source)
+    elif isinstance(source, Sequence):
+        sheet = _from_rows(source, table)
+    else:
+        raise UsageError(f"{table}: {type(source).__name__} is no table; give a path, a frame or rows")
+    if not sheet or not len(next(iter(sheet.values()))):
+        raise UsageError(f"{table}: there are no rows; give at least one")
+    if len(next(iter(sheet.values()))) > _MOST_ROWS:
+        raise UsageError(f"{table}: more than {_MOST_ROWS} rows are too many; split the table by cluster")
+    return sheet
+
+
+def _from_file(path: Path, table: str) -> Sheet:
+    try:
+        raw = files.read(path, _MOST_BYTES)
+    except OSError as error:
+        raise UsageError(f"{table} {path}: cannot be read ({error.strerror}); check the path") from error
+    try:
+        if raw.startswith(b"PAR1"):
+            return _from_parquet(raw)
+        if raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"):
+            return _from_rows(files.parse_json(raw.decode("utf-8-sig")), table)
+        return _from_csv(raw.decode("utf-8-sig"), table)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{table} {path}: is no UTF-8 text; save it as CSV in UTF-8, Parquet or JSON") from error
+    except (ValueError, csv.Error) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{table} {path}: is not valid ({error}); give CSV, Parquet or JSON") from error
+
+
+def _from_parquet(raw: bytes) -> Sheet:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return _from_arrow(pq.read_table(pa.BufferReader(raw)))
+    except pa.ArrowException as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+
+
+def _from_csv(text: str, table: str) -> Sheet:
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    rows = [
+        row for row in csv.reader(io.StringIO(text), delimiter=delimiter, strict=True) if any(map(str.strip, row))
+    ]
+    header = [name.strip() for name in rows[0]] if rows else []
+    _check_names(header, table)
+    for number, row in enumerate(rows[1:], 1):
+        if len(row) != len(header):
+            raise UsageError(
+                f"{table} row {number}: it has {len(row)} cells, the header has {len(header)}; quote cells that "
+                "hold the separator"
+            )
+    return {name: [row[at].strip() or None for row in rows[1:]] for at, name in enumerate(header)}
+
+
+def _check_names(names: Iterable[str], table: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise UsageError(f"{table}: the column {shown(name)} occurs twice; rename or drop one")
+        seen.add(name)
+
+
+def _from_pandas(frame: Any, table: str) -> Sheet:
+    _check_names(map(str, frame.columns), table)
+    whole = frame.astype(object).where(frame.notna(), None)
+    return {str(name): whole[name].tolist() for name in frame.columns}
+
+
+def _from_arrow(source: Any) -> Sheet:
+    import pyarrow as pa
+
+    found = pa.table(source)
+    _check_names(found.column_names, "table")
+    return {name: found.column(name).to_pylist() for name in found.column_names}
+
+
+def _from_rows(found: Any, table: str) -> Sheet:
+    if isinstance(found, Mapping):
+        found = next((found[key] for key in _LISTS if isinstance(found.get(key), list)), [found])
+    if not isinstance(found, Sequence) or not all(isinstance(row, Mapping) for row in found):
+        raise UsageError(f"{table}: it is no list of records; give rows as JSON objects")
+    flat = [_flat(row) for row in found]
+    names = dict.fromkeys(itertools.chain.from_iterable(flat))
+    return {name: [row.get(name) for row in flat] for name in names}
+
+
+def _flat(row: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
+    """Return nested records as one, keys joined by points."""
+    out: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping) and depth < 8:
+            out |= _flat(value, f"{prefix}{key}.", depth + 1)
+        else:
+            out[f"{prefix}{key}"] = value
+    return out

@@ -1,0 +1,1 @@
+"""Settings of hypervisors and managers: advice that people can paste, and what is wrong with what they have."""

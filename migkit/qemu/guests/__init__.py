@@ -1,0 +1,1 @@
+"""Guests whose dirtying is known, built from source when they are needed."""

@@ -1,0 +1,187 @@
+"""QEMU's monitor (QMP) through the library ``qemu.qmp``, with one family of errors and time limits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from migkit.errors import CapabilityError, MigkitError, RunError, UsageError
+
+if TYPE_CHECKING:
+    from qemu.qmp import QMPClient
+
+__all__ = ["EndedError", "Event", "LackingError", "Monitor", "NotQemuError", "QemuError", "RefusedError"]
+
+ANSWERS_WITHIN_S: Final = 10.0
+_UNKNOWN_COMMAND: Final = "CommandNotFound"
+
+
+class QemuError(MigkitError):
+    """Something is wrong with a QEMU or with the way to it."""
+
+
+class LackingError(QemuError, CapabilityError):
+    """There is no QEMU, no permission for it, or its version lacks what is asked for."""
+
+
+class NotQemuError(QemuError, UsageError):
+    """What answers there, if anything does, is no monitor of QEMU."""
+
+
+class RefusedError(QemuError, RunError):
+    """QEMU understood a command and refused it."""
+
+
+class EndedError(QemuError, RunError):
+    """QEMU has ended, or answers no more."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What QEMU told unasked.
+
+    Attributes
+    ----------
+    name
+        E.g. ``STOP``, ``MIGRATION_PASS``.
+    data
+        What belongs to it.
+    time_ns
+        When, by QEMU, on the wall clock of its host [ns].
+    """
+
+    name: str
+    data: Mapping[str, Any]
+    time_ns: int
+
+
+class Monitor:
+    """A connection to the monitor of one QEMU; a command is answered within ``limit_s`` or it fails.
+
+    Attributes
+    ----------
+    name
+        What errors call this QEMU.
+    version
+        E.g. ``7.2.22``, as it greets.
+    """
+
+    def __init__(self, client: QMPClient, name: str, limit_s: float) -> None:
+        self._client = client
+        self._limit_s = limit_s
+        self.name = name
+        greeting: Any = client.greeting
+        numbers = greeting.QMP.version.get("qemu", {})
+        self.version = ".".join(str(numbers.get(part, 0)) for part in ("major", "minor", "micro"))
+
+    @classmethod
+    async def connect(
+        cls, address: str | Path | socket.socket, name: str = "QEMU", limit_s: float = ANSWERS_WITHIN_S
+    ) -> Self:
+        """Connect, check the greeting and negotiate.
+
+        Parameters
+        ----------
+        address
+            The path of a UNIX socket, or a connected socket.
+        name
+            What errors call this QEMU.
+        limit_s
+            For the greeting and for each answer [s].
+
+        Raises
+        ------
+        NotQemuError
+            There is no such socket, nobody listens, or who answers is no monitor of QEMU.
+        LackingError
+            The package ``qemu.qmp`` or the permission is missing.
+        """
+        where = f"{name}'s monitor" if isinstance(address, socket.socket) else f"monitor {address}"
+        errors, client = _library(name)
+        try:
+            async with asyncio.timeout(limit_s):
+                await client.connect(address if isinstance(address, socket.socket) else str(address))
+        except TimeoutError as error:
+            raise NotQemuError(
+                f"{where}: said nothing for {limit_s:g} s; it is no monitor of QEMU, or another program is attached "
+                "to it: close that, or give the socket of -qmp unix:PATH,server=on"
+            ) from error
+        except errors.ConnectError as error:
+            raise _unconnected(where, error.exc) from error
+        return cls(client, name, limit_s)
+
+    async def do(self, command: str, arguments: Mapping[str, Any] | None = None) -> Any:
+        """Execute a command and return what it returns.
+
+        Raises
+        ------
+        RefusedError, LackingError, EndedError
+            QEMU refuses it, does not know it, or does not answer.
+        """
+        from qemu import qmp
+
+        try:
+            async with asyncio.timeout(self._limit_s):
+                return await self._client.execute(command, arguments)
+        except qmp.ExecuteError as error:
+            if error.error_class == _UNKNOWN_COMMAND:
+                raise LackingError(
+                    f"{self.name}: QEMU {self.version} has no command {command}; use a version that has it"
+                ) from error
+            raise RefusedError(f"{self.name}: QEMU {self.version} refuses {command}: {_line(error)}") from error
+        except TimeoutError as error:
+            raise EndedError(
+                f"{self.name}: no answer to {command} within {self._limit_s:g} s; QEMU hangs, or it is stopped"
+            ) from error
+        except (qmp.QMPError, OSError, EOFError) as error:
+            raise EndedError(f"{self.name}: QEMU ended before it answered {command}; see its log") from error
+
+    async def next_event(self) -> Event:
+        """Return the next event, in the order in which QEMU sent them; wait for it without a limit."""
+        said = await self._client.events.get()
+        stamp: Any = said.get("timestamp") or {}
+        data: Any = said.get("data") or {}
+        time_ns = 10**9 * int(stamp.get("seconds", 0)) + 1000 * int(stamp.get("microseconds", 0))
+        return Event(name=str(said["event"]), data=data, time_ns=time_ns)
+
+    async def close(self) -> None:
+        """Disconnect; QEMU goes on."""
+        from qemu import qmp
+
+        with contextlib.suppress(qmp.QMPError, OSError, EOFError):  # why the connection was lost before
+            await self._client.disconnect()
+
+
+def _library(name: str) -> tuple[Any, QMPClient]:
+    """Return the library and a new client of it, whose own log lines go nowhere unless somebody asks for them."""
+    try:
+        from qemu import qmp
+    except ImportError as error:
+        raise LackingError(
+            "QEMU: the Python package qemu.qmp is not installed; pip install 'migkit[qemu]'"
+        ) from error
+    logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
+    return qmp, qmp.QMPClient(name)
+
+
+def _unconnected(where: str, error: BaseException) -> QemuError:
+    match error:
+        case FileNotFoundError():
+            return NotQemuError(f"{where}: there is no such socket; start QEMU with -qmp unix:PATH,server=on")
+        case PermissionError():
+            return LackingError(f"{where}: may not be opened by this user; run as QEMU's user or as root")
+        case ConnectionRefusedError():
+            return NotQemuError(f"{where}: nobody listens there; the QEMU that made it has ended")
+        case EOFError() | ConnectionError():
+            return NotQemuError(f"{where}: closed the connection without a greeting; it is no monitor of QEMU")
+    return NotQemuError(f"{where}: does not greet as a monitor of QEMU; it is the socket of another program")
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,73 @@
+"""One prediction at a glance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from migkit.viz.style import ALLOWED, PREDICTED, Figure, Spec, Style, bytes_axis, line, scatter, side_by_side, spec
+from migkit.viz.timeline import remaining_spec
+
+if TYPE_CHECKING:
+    from migkit.models.result import Prediction
+
+__all__ = ["convergence", "overview"]
+
+
+def overview(result: Prediction, *, limit_bytes: float | None = None) -> Figure:
+    """Return what remains over time and, beside it, what each bitmap sync found left.
+
+    Parameters
+    ----------
+    result
+        The prediction.
+    limit_bytes
+        Where switchover is allowed [B], drawn as a level.
+
+    Examples
+    --------
+    >>> from migkit import Guest, predict
+    >>> figure = overview(predict(guest=Guest(memory_bytes=2**30)), limit_bytes=4e7)
+    >>> figure.layout.xaxis.title.text, figure.layout.xaxis2.title.text
+    ('time since the request [s]', 'round')
+    """
+    left = remaining_spec(predicted=result)
+    left["data"][2]["visible"] = False  # the level stands in the second panel, where it can be read
+    return side_by_side(left, _convergence(result, limit_bytes), widths=(0.56, 0.44))
+
+
+def convergence(result: Prediction, *, limit_bytes: float | None = None) -> Figure:
+    """Return what each bitmap sync found left, on a logarithmic axis, against what switchover allows.
+
+    Parameters
+    ----------
+    result
+        The prediction.
+    limit_bytes
+        Where switchover is allowed [B], drawn as a level.
+
+    Examples
+    --------
+    >>> from migkit import Guest, predict
+    >>> [trace.name for trace in convergence(predict(guest=Guest(memory_bytes=2**30))).data]
+    ['left at each sync', 'switchover allowed']
+    """
+    return Figure(_convergence(result, limit_bytes))
+
+
+def _convergence(result: Prediction, limit_bytes: float | None) -> Spec:
+    scale, unit = bytes_axis(max(row.remaining_bytes for row in result.rounds))
+    left = Style("left at each sync", PREDICTED.colour, "solid", "circle")
+    height = None if limit_bytes is None else limit_bytes / scale
+    traces = [
+        scatter(
+            x=[row.iteration for row in result.rounds],
+            y=[row.remaining_bytes / scale or None for row in result.rounds],
+            **line(left, mode="lines+markers", showlegend=False),
+        ),
+        scatter(x=[0.5, len(result.rounds) + 0.5], y=[height, height], **line(ALLOWED, hoverinfo="skip")),
+    ]
+    return spec(
+        traces,
+        xaxis={"title": {"text": "round"}, "tickformat": "d"},
+        yaxis={"title": {"text": f"left at each sync [{unit}]"}, "type": "log", "dtick": "D2"},
+    )

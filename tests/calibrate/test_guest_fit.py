@@ -1,0 +1,172 @@
+import dataclasses
+import math
+
+import pytest
+
+from migkit.calibrate import readings, rounds
+from migkit.calibrate.curve import fit_curve
+from migkit.calibrate.guest_fit import fit_guest
+from migkit.calibrate.rounds import Observed, Round
+from migkit.calibrate.stationary import fit_while_loaded
+from migkit.errors import UsageError
+from migkit.importers import read
+from migkit.models.dirty import unique_dirty_pages
+from migkit.models.predict import predict
+from migkit.scenario import DirtyClass, Guest, Host
+from migkit.traces import data
+from migkit.units import MIB
+
+HOT, COLD = (2000.0, 3.0), (40_000.0, 0.02)  # pages, writes to each a second
+
+
+def made(windows, ratio=lambda t: 1.0, pending=0.3):
+    """Return the rounds of a guest of two classes, of which a share is pending at each sync."""
+    start_s, dirty, to_send, out = 0.0, (1.0, 1.0), 100_000.0, []
+    for w in windows:
+        left = pending if out else 0.05
+        seen = [-math.expm1(-x * w) for _, x in (HOT, COLD)]
+        shares = [d * left for d in dirty]
+        marked = sum(n * (1 - q) * u for (n, _), q, u in zip((HOT, COLD), shares, seen, strict=True))
+        out.append(
+            Round(
+                start_s=start_s,
+                window_s=w,
+                window_error_s=0.001,
+                marked_pages=marked * ratio(start_s),
+                to_send_pages=to_send,
+                pending_pages=to_send * left,
+            )
+        )
+        dirty = tuple(q + (1 - q) * u for q, u in zip(shares, seen, strict=True))
+        to_send = to_send * left + marked
+        start_s += w
+    return out
+
+
+WINDOWS = (20.0, 8.0, 4.0, 2.0, 1.0, 0.7, 0.5, 0.4, 0.3, 0.3, 0.3, 0.3)
+
+
+def curve(found, window_s):
+    pairs = zip(found.pages, found.rates_per_s, strict=True)
+    return sum(n * -math.expm1(-x * window_s) for n, x in pairs)
+
+
+@pytest.mark.parametrize("window_s", [0.3, 1.0, 4.0, 20.0])
+def test_the_curve_is_found_although_pending_pages_are_not_seen(window_s):
+    true = sum(n * -math.expm1(-x * window_s) for n, x in (HOT, COLD))
+    assert curve(fit_curve(made(WINDOWS), 1e6), window_s) == pytest.approx(true, rel=0.06)
+
+
+def test_one_bad_window_loses_its_weight():
+    rounds_ = made(WINDOWS)
+    rounds_[4] = dataclasses.replace(rounds_[4], marked_pages=5 * rounds_[4].marked_pages)
+    found = fit_curve(rounds_, 1e6)
+    assert found.weights[4] < 0.3
+    assert curve(found, 4.0) == pytest.approx(curve(fit_curve(made(WINDOWS), 1e6), 4.0), rel=0.1)
+
+
+def test_classes_never_exceed_the_memory():
+    assert sum(fit_curve(made(WINDOWS), 20_000).pages) <= 20_000 * (1 + 1e-6)
+
+
+def test_a_stationary_guest_is_said_nothing_of():
+    assert fit_while_loaded(made(WINDOWS * 3), 1e6, [1.0] * 36)[2].said == ()
+
+
+def test_the_end_of_the_load_is_found_and_left_out():
+    windows = (20.0, 8.0, 4.0, 2.0) + (0.5,) * 30
+    ended = made(windows, lambda t: 1.0 if t < 44 else 0.2)
+    _, kept, changes = fit_while_loaded(ended, 1e6, [1.0] * len(ended))
+    assert changes.ended_s == pytest.approx(44.0, abs=0.6)
+    assert len(kept) == sum(r.start_s < 44 for r in ended)
+    assert "load fell" in changes.said[0]
+
+
+def test_growth_is_said():
+    windows = (0.5,) * 60
+    _, _, changes = fit_while_loaded(made(windows, lambda t: 0.6 + 0.03 * t), 1e6, [1.0] * 60)
+    assert any("Not stationary" in line and "grew" in line for line in changes.said)
+
+
+def test_phases_are_found_with_their_lengths_and_levels():
+    windows = (0.5,) * 80
+    _, _, changes = fit_while_loaded(made(windows, lambda t: 1.6 if t % 8 < 4 else 0.4), 1e6, [1.0] * 80)
+    (high_s, high), (low_s, low) = changes.phases
+    assert high_s == pytest.approx(4.0, abs=0.6)
+    assert low_s == pytest.approx(4.0, abs=0.6)
+    assert high / low == pytest.approx(4.0, rel=0.3)
+
+
+def test_logs_of_unlike_memory_are_refused():
+    ones = [
+        Observed(memory_bytes=n * MIB, zero_pages=0, rounds=tuple(made(WINDOWS)), first_pass=True) for n in (1, 2)
+    ]
+    with pytest.raises(UsageError, match=r"unlike memory \(1 MiB, 2 MiB\)"):
+        fit_guest(ones)
+
+
+def test_a_log_without_a_sync_says_what_to_log():
+    one = Observed(memory_bytes=2**30, zero_pages=0, rounds=(), first_pass=False)
+    with pytest.raises(UsageError, match="no log says what a bitmap sync marked"):
+        fit_guest([one])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("200 MiB/s", "no rate and window"),
+        ("200 in 1 s", "unit"),
+        ("200 MiB/s in 0 s", "window of 0 s"),
+        ("1 s in 200 MiB/s", "not a unit of time"),
+    ],
+)
+def test_a_reading_that_is_none_is_refused(text, said):
+    with pytest.raises(UsageError, match=said):
+        readings.of_text(text)
+
+
+def test_a_reading_above_the_memory_is_refused():
+    with pytest.raises(UsageError, match="only 100 MiB of memory are not zero"):
+        fit_guest([], [readings.of_text("200 MiB/s in 1 s")], memory_bytes=100 * MIB)
+
+
+def test_every_guest_of_the_family_gives_the_reading():
+    reading = readings.of_text("200 MiB/s in 2 s")
+    members = readings.family(reading, 8 * 1024 * MIB, 1024 * MIB)
+    for member in members:
+        assert unique_dirty_pages(member.guest, 2.0) == pytest.approx(reading.pages, rel=0.01)
+    assert len({m.guest.dirty[0].region_pages for m in members if m.guest.dirty[0].kind == "random"}) == 5
+
+
+def test_one_reading_leaves_the_verdict_open_and_two_more_windows_close_it():
+    one = fit_guest([], [readings.of_text("200 MiB/s in 1 s")], memory_bytes=8 * 1024 * MIB)
+    assert len(one.family) == 6
+    assert one.reading is not None
+    true = Guest(memory_bytes=8 * 1024 * MIB, dirty=(DirtyClass(region_bytes=208 * MIB, writes_per_s=173_000.0),))
+    windows = [readings.Reading(w, unique_dirty_pages(true, w)) for w in (0.3, 1.0, 60.0)]
+    more = fit_guest([], windows, memory_bytes=8 * 1024 * MIB)
+    assert not more.family
+    for window_s in (0.3, 1.0, 10.0, 60.0):
+        found, wanted = unique_dirty_pages(more.guest, window_s), unique_dirty_pages(true, window_s)
+        assert found == pytest.approx(wanted, rel=0.1)
+
+
+def test_windows_to_measure_next_are_ones_that_qemu_takes_and_no_window_again():
+    short, long, outside = readings.commands(readings.Reading(500.0, 9.0), 0.3, 64.0)
+    assert '"calc-time": 300' in short
+    assert 2 <= int(long.split("--seconds ")[1].split()[0]) <= 60
+    assert "migkit dirty --pid" in outside
+
+
+@pytest.mark.parametrize("run", [1, 2, 8])
+def test_a_guest_that_did_not_converge_under_load_is_said_not_to(run):
+    log = read(data.data_path(f"kvm_database/precopy-16t-{run}.json.gz"))[0]
+    guest = fit_guest([rounds.of_log(log)]).guest
+    assert predict(guest=guest, host=Host(firmware_bytes=0), level=None).verdict == "does_not_converge"
+
+
+def test_a_fit_predicts_another_run():
+    log = read(data.data_path("kvm_database/precopy-4t-3.json.gz"))[0]
+    guest = fit_guest([rounds.of_log(log)]).guest
+    host = Host(firmware_bytes=0, zero_page_cpu_s=0.0)
+    assert predict(guest=guest, host=host, level=None).total_time_s == pytest.approx(17.115, rel=0.015)

@@ -1,0 +1,82 @@
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from migkit.calibrate import conditions, rounds
+from migkit.importers import read
+from migkit.traces import data, io
+
+CONVERGENT = data.data_path("kvm_database/precopy-4t-2.json.gz")
+
+
+@pytest.fixture(scope="module")
+def log():
+    return read(CONVERGENT)[0]
+
+
+def thinned(every):
+    lines = gzip.decompress(CONVERGENT.read_bytes()).decode().splitlines()
+    return read("\n".join(lines[::every]) + "\n")[0]
+
+
+def test_marked_pages_are_exact_however_rarely_the_log_was_read(log):
+    often = rounds.of_log(log)
+    total = sum(r.marked_pages * r.syncs for r in often.rounds)
+    rarely = rounds.of_log(thinned(7))
+    assert sum(r.marked_pages * r.syncs for r in rarely.rounds) <= total
+    assert rarely.rounds[0].marked_pages == often.rounds[0].marked_pages == 67589
+
+
+def test_the_period_that_qemu_counted_places_a_sync_between_readings(log):
+    first = rounds.of_log(log).rounds[0]
+    assert first.window_s == pytest.approx(67589 / 4693, abs=0.02)
+    assert first.window_error_s <= 0.01
+
+
+def test_what_was_pending_is_what_was_left_before_the_marks(log):
+    for one in rounds.of_log(log).rounds:
+        assert 0 <= one.pending_pages <= one.to_send_pages
+        assert one.pending_pages * 4096 < 0.3 * 134.5e6 * 1.1  # QEMU syncs below the threshold
+
+
+def test_zero_pages_of_the_first_pass_include_those_pending_at_its_sync(log):
+    found = rounds.of_log(log)
+    at_the_sync = log.frame.loc[log.frame["iteration"] > 1, "zero_pages"].iloc[0]
+    assert at_the_sync < found.zero_pages <= log.frame["zero_pages"].iloc[-1]
+    assert found.zero_pages == 1625857
+    assert 0.01 < found.zero_again < 0.05
+
+
+def test_a_log_that_begins_in_the_middle_counts_from_its_first_sync(log):
+    lines = gzip.decompress(CONVERGENT.read_bytes()).decode().splitlines()
+    late = [line for line in lines if json.loads(line)["query_migrate"].get("ram", {}).get("dirty-sync-count", 0) > 1]
+    found = rounds.of_log(read("\n".join(late) + "\n")[0])
+    assert all(r.window_s < 3 for r in found.rounds)
+
+
+def test_one_reading_tells_the_mean_round():
+    line = [line for line in gzip.decompress(CONVERGENT.read_bytes()).decode().splitlines() if '"ram"' in line][-1]
+    found = rounds.of_log(read(line + "\n")[0])
+    (one,) = found.rounds
+    assert one.marked_pages * 6 == pytest.approx(566740 + 1628930 - 2101458)
+    assert one.window_s == pytest.approx(17.113 / 6)
+    assert found.memory_bytes == 8607571968
+
+
+def test_a_trace_tells_its_own_rounds():
+    trace = io.read(data.data_path("traces/fast.parquet"))
+    found = rounds.of_trace(trace)
+    marked = trace.rounds.column("marked_pages").to_pylist()
+    assert [r.marked_pages for r in found.rounds] == marked[1 : len(found.rounds) + 1]
+    assert found.zero_pages == trace.rounds.column("zero_pages")[0].as_py()
+
+
+def test_conditions_tell_the_limit_and_that_the_speed_was_held(log):
+    held = conditions.of_log(log)
+    assert held.downtime_limit_s == 0.3
+    assert held.steady
+    assert held.speed_bytes_per_s == pytest.approx(135e6, rel=0.01)
+    assert not held.throttled
+    assert np.isinf(held.postcopy_s)

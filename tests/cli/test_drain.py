@@ -1,0 +1,88 @@
+"""``migkit drain``: the plan as a table, CSV, JSON, Parquet and a picture, and one line for what is wrong."""
+
+import csv
+import io
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from migkit.cli import drain
+from migkit.errors import InfeasibleError, UsageError
+
+VMS = "vm,host,memory,dirty_rate,dirty_window\nweb,a,4 GiB,5 MB/s,1 s\ndb,a,16 GiB,20 MB/s,1 s\napp,b,2 GiB,,\n"
+HOSTS = "host,memory,link\na,64 GiB,10 Gbit/s\nb,64 GiB,10 Gbit/s\nc,64 GiB,10 Gbit/s\n"
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "vms.csv").write_text(VMS)
+    (tmp_path / "hosts.csv").write_text(HOSTS)
+    return ["--inventory", str(tmp_path / "vms.csv"), "--hosts", str(tmp_path / "hosts.csv")]
+
+
+def run(*arguments, code=None):
+    result = CliRunner().invoke(drain.command, arguments, standalone_mode=False)
+    if result.exception is not None and code is None:
+        raise result.exception
+    return result
+
+
+def test_the_plan_in_every_form(files, tmp_path):
+    asked = [*files, "--empty", "a", "--policy", "libvirt", "--rounds", "5", "-q"]
+    table = run(*asked).stdout
+    assert "2 moves empty 1 hosts in" in table
+    assert "checked by a replay" in table
+    rows = list(csv.DictReader(io.StringIO(run(*asked, "--format", "csv").stdout)))
+    assert {row["vm"] for row in rows} == {"web", "db"}
+    plan = json.loads(run(*asked, "--format", "json").stdout)
+    assert [move["vm"] for move in plan["moves"]] == [row["vm"] for row in rows]
+    assert plan["makespan_s"] >= plan["lower_bound_s"] > 0
+    run(*asked, "-o", str(tmp_path / "plan.parquet"))
+    assert pq.read_table(tmp_path / "plan.parquet").num_rows == 2
+    run(*asked, "--gantt", str(tmp_path / "plan.html"))
+    assert "web: a to " in (tmp_path / "plan.html").read_text()
+
+
+def test_a_deadline_that_is_missed_ends_with_3(files):
+    asked = [*files, "--empty", "a", "--policy", "libvirt", "--improve", "0 s", "-q"]
+    with pytest.raises(InfeasibleError, match=r"^drain: the deadline is 5 s, the plan takes .* no plan can keep it"):
+        run(*asked, "--deadline", "5 s")
+    late = run(*asked, "--deadline", "5 s", code=3)
+    assert "2 moves empty 1 hosts" in late.stdout
+    assert "deadline 30 min" in run(*asked, "--deadline", "30 min").stdout
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--empty", "z"], "'z' is not among the 3 hosts"),
+        (["--empty", ","], "--empty: no host was given"),
+        (["--empty", "all"], "all 3 hosts at once leave none"),
+        (["--empty", "a", "--deadline", "30"], '--deadline: "30" has no unit'),
+        (["--empty", "a", "--deadline", "-3 min"], "is negative"),
+        (["--empty", "a", "--limits", "vmwre"], "limits: 'vmwre' is not known"),
+        (["--empty", "a", "--policy", "qmu"], "policy.name"),
+        (["--empty", "a", "--max-bandwidth", "10"], "has no unit"),
+        (["--empty", "a", "--scenario", "nowhere.toml"], "cannot be read"),
+        (["--empty", "a", "--vm-column", "memory"], "says no column"),
+        (["--empty", "a", "--workload", "redis"], "'redis' is not known"),
+    ],
+)
+def test_wrong_questions(files, asked, said):
+    with pytest.raises(UsageError) as caught:
+        run(*files, *asked, "-q")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_tables_that_are_missing_or_wrong(files, tmp_path):
+    with pytest.raises(UsageError, match="--hosts: it is missing"):
+        run(*files[:2], "--empty", "a")
+    (tmp_path / "vms.csv").write_text("vm,host,memory\nx,a,4\ny,q,4 GiB\n")
+    result = run(*files, "--empty", "a", code=2)
+    assert isinstance(result.exception, UsageError)
+    lines = result.stderr.splitlines()
+    assert lines[0].split()[:4] == ["table", "row", "column", "value"]
+    assert len(lines) == 3

@@ -1,0 +1,72 @@
+"""Where results go: a full disk, a reader that has gone, names given twice."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import require
+
+MIGKIT = (sys.executable, "-m", "migkit")
+GUEST = ("--memory", "64 MiB")
+
+
+@pytest.mark.parametrize("arguments", [("schema",), ("predict", *GUEST), ("predict", *GUEST, "--format", "parquet")])
+def test_a_full_standard_output_is_one_line(arguments):
+    require(Path("/dev/full").exists(), "no /dev/full here")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*MIGKIT, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "migkit: standard output: cannot be written (No space left on device); name a file with -o\n"
+    )
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    with subprocess.Popen([*MIGKIT, "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--memory", "900 TiB"], "guest: source and destination need"),
+        (["--windows", "1000000000000"], "Invalid value for '--windows': 1000000000000 is not in the range"),
+        (["--seed", "9" * 23], "Invalid value for '--seed'"),
+    ],
+)
+def test_trackers_refuses_what_never_ends(arguments, message):
+    done = subprocess.run([*MIGKIT, "trackers", *arguments], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"migkit: {message}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def on_a_terminal(code):
+    """Run code whose stderr is a terminal; return what it wrote to stdout and there."""
+    ours, theirs = os.openpty()
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=theirs, text=True, check=True)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as stream, contextlib.suppress(OSError):  # the terminal ends with an error
+        return done.stdout, stream.read1(1 << 16).decode()
+    return done.stdout, ""
+
+
+@pytest.mark.parametrize(("quiet", "shown"), [(False, True), (True, False)])
+def test_progress_is_drawn_on_a_terminal_without_a_thread_beside_what_is_measured(quiet, shown):
+    code = (
+        "import sys, threading\n"
+        "from migkit.cli._output import bars\n"
+        f"with bars({quiet}, ticking=False) as bar, bar('counting', 2) as step:\n"
+        "    step(1), step(1), print(threading.active_count(), file=sys.__stdout__)\n"
+    )
+    threads, drawn = on_a_terminal(code)
+    assert threads == "1\n"
+    assert ("counting" in drawn and "100%" in drawn) == shown

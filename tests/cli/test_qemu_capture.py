@@ -1,0 +1,121 @@
+"""``migkit qemu capture`` as a user meets it: results, errors in one line, and nothing left behind."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from migkit.qemu.machine import QEMU
+from migkit.traces import io
+from tests.conftest import TOP, require
+
+FLAGS = ["--memory", "32 MiB", "--dirty", 'region = "8 MiB", writes_per_s = 1000', "--max-bandwidth", "20 MB/s"]
+FLAGS += ["--accelerator", "tcg", "--warm-up", "0 s"]
+SLOW = ["1 MB/s" if flag == "20 MB/s" else flag for flag in FLAGS]
+
+
+def started(*arguments, folder):
+    """Start the command; all that it leaves in a temporary folder is in ``folder``."""
+    environment = os.environ | {"PYTHONPATH": str(TOP), "TMPDIR": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "migkit", "qemu", "capture", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def finished(process):
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def temporary(tmp_path):
+    """A folder for temporary files, which must be empty at the end."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+@pytest.fixture
+def moving(temporary):
+    """A capture that is in the midst of its migration, and its machines by name."""
+    require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
+    require(shutil.which("gcc"), "no gcc; apt-get install gcc")
+
+    def start(*flags):
+        process = started(*SLOW, *flags, folder=temporary)
+        while "precopy" not in process.stderr.readline():
+            assert process.poll() is None
+        machines = {_name(child): child for child in psutil.Process(process.pid).children()}
+        return process, machines
+
+    return start
+
+
+def _name(child):
+    command = child.cmdline()
+    return command[command.index("-name") + 1].partition(",")[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        ([], 2, "scenario: none was given"),
+        (["--memory", "64"], 2, 'guest.memory: "64" has no unit'),
+        (["--memory", "4 GiB"], 2, "guest.memory: 4 GiB is not possible"),
+        (["--memory", "64 MiB", "--policy", "nova"], 2, 'QEMU does not follow "nova"'),
+        (["--memory", "64 MiB", "--growth", "1"], 2, "growth: there is no class 1; the scenario has 0"),
+        (["--memory", "64 MiB", "--qemu", "/nowhere/qemu"], 4, "QEMU: there is no /nowhere/qemu"),
+        (["--memory", "64 MiB", "--qemu", __file__], 4, "may not be executed"),
+        (["--memory", "64 MiB", "-o", "/nowhere/run.parquet"], 2, "the folder /nowhere does not exist"),
+    ],
+)
+def test_wrong_input_is_one_line(flags, code, message, temporary):
+    returned, out, err = finished(started(*flags, "--accelerator", "tcg", folder=temporary))
+    assert (returned, out, err.count("\n")) == (code, "", 1)
+    assert message in err
+
+
+@pytest.mark.live
+def test_a_run_is_reported_and_recorded(temporary, tmp_path):
+    require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
+    path = tmp_path / "run.parquet"
+    returned, out, err = finished(started(*FLAGS, "-o", path, "--format", "json", folder=temporary))
+    assert returned == 0, err
+    assert json.loads(out)["outcome"]["verified"]
+    assert io.read(path).kind == "qemu"
+    assert "precopy, round 1" in err
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_a_qemu_that_is_killed_on_the_way_is_one_line(moving, side):
+    process, machines = moving()
+    machines[side].kill()
+    returned, out, err = finished(process)
+    assert (returned, out) == (1, "")
+    assert f"migkit: {side}: QEMU was killed (SIGKILL) before the end" in err.splitlines()[-1]
+    assert psutil.wait_procs(machines.values(), timeout=10)[1] == []
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interruption_leaves_nothing(moving, kind):
+    process, machines = moving()
+    process.send_signal(kind)
+    returned, out, err = finished(process)
+    assert psutil.wait_procs(machines.values(), timeout=10)[1] == []
+    assert out == ""
+    if kind is signal.SIGKILL:
+        assert returned == -signal.SIGKILL
+    else:
+        assert (returned, err.splitlines()[-1]) == (130, "migkit: interrupted")

@@ -1,0 +1,53 @@
+"""Pages that do not cost alike: which of a region are still zero when they are sent; differences in the long run."""
+
+import dataclasses
+
+import pytest
+
+from migkit import DirtyClass, Guest, Link, Policy, Scenario, Strategy, simulate
+from migkit.models.predict import predict
+
+MIB = 2**20
+
+
+def zeros(scenario):
+    """Return the zero pages that the expected-value engine sends, and those of a few page-level runs in the mean."""
+    runs = simulate(scenario, seed=1, repeats=4)
+    return sum(one.zero_pages for one in predict(scenario, level=None).rounds), runs.mean("zero_pages")
+
+
+def scenario(kind, writes_per_s, cap, **guest):
+    ahead = DirtyClass(region_bytes=32 * MIB, writes_per_s=50_000)
+    region = DirtyClass(region_bytes=64 * MIB, writes_per_s=writes_per_s, kind=kind, sweep_offset_bytes=48 * MIB)
+    return Scenario(
+        guest=Guest(memory_bytes=128 * MIB, dirty=(ahead, region), fill="zero", **guest),
+        policy=Policy(max_bandwidth_bytes_per_s=cap, downtime_limit_s=0.05, time_limit_s=6.0),
+        link=Link(bandwidth_bytes_per_s=2e8),
+    )
+
+
+@pytest.mark.parametrize("cap", [4e7, 1e8, float("inf")])
+@pytest.mark.parametrize("writes_per_s", [1000, 8000, 30_000])
+def test_a_sweep_is_met_at_the_page_where_it_stands(writes_per_s, cap):
+    predicted, simulated = zeros(scenario("sweep", writes_per_s, cap))
+    assert predicted == pytest.approx(simulated, rel=0.01)
+
+
+@pytest.mark.parametrize(("layout", "grain_bytes"), [("blocks", 4096), ("blocks", 2 * MIB), ("interleaved", 4096)])
+def test_pages_are_zero_again_only_beside_one_that_was_written(layout, grain_bytes):
+    random = scenario("random", 4000, 5e7, layout=layout)
+    guest = dataclasses.replace(random.guest, tracking_bytes=grain_bytes)
+    predicted, simulated = zeros(dataclasses.replace(random, guest=guest))
+    assert predicted == pytest.approx(simulated, rel=0.01)
+
+
+def test_rounds_that_are_jumped_over_send_differences_as_those_before():
+    region = DirtyClass(region_bytes=16 * MIB, writes_per_s=1500.0, rewrite_bytes=1024)
+    guest = Guest(memory_bytes=64 * MIB, dirty=(region,))
+    rates = []
+    for time_limit_s in (800.0, 36_000.0):
+        rule = Policy(max_bandwidth_bytes_per_s=1e6, downtime_limit_s=0.001, time_limit_s=time_limit_s)
+        found = predict(Scenario(guest=guest, policy=rule, strategy=Strategy(xbzrle=True)), level=None)
+        assert found.verdict == "timed_out"
+        rates.append(found.transferred_bytes / time_limit_s)
+    assert rates[1] == pytest.approx(rates[0], rel=0.1)

@@ -1,0 +1,265 @@
+"""Each source with the traps that its logs have."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from migkit.errors import TraceError
+from migkit.importers import read
+from migkit.importers.summary import summary
+
+MORE = Path(__file__).parent / "data" / "more"
+MIB, GIB = 2**20, 2**30
+
+
+def lines(*answers):
+    return "\n".join(json.dumps(a) for a in answers) + "\n"
+
+
+def test_a_real_precopy_gives_the_counters_of_a_fit():
+    (log,) = read(MORE.parent / "postgres-precopy.json.gz")
+    frame, totals = log.frame, log.meta["totals"]
+    assert (len(frame), totals["total_time_s"], totals["downtime_s"], totals["iteration"]) == (89, 17.717, 0.013, 8)
+    assert (totals["normal_pages"], totals["zero_pages"], totals["sent_bytes"]) == (588070, 1616906, 2428414189)
+    marked = frame["remaining_bytes"].diff() / 4096 + frame["normal_pages"].diff() + frame["zero_pages"].diff()
+    assert marked.sum() == (0 - 8577740800) / 4096 + (588070 - 6592) + (1616906 - 691)
+    assert marked.min() >= -2  # the counters are read while they move
+    assert frame["t_s"].is_monotonic_increasing
+    assert log.meta["clock"] == "t_monotonic"
+    assert not log.unknown
+
+
+def test_a_real_postcopy_keeps_the_answer_of_the_destination():
+    (log,) = read(MORE.parent / "postgres-postcopy.json.gz")
+    totals = log.meta["totals"]
+    assert log.meta["postcopy"]
+    assert log.frame["phase"].tolist() == ["precopy"] + ["postcopy"] * 8 + ["done"]
+    assert totals["postcopy_latency_s"] == pytest.approx(200999e-9)
+    assert totals["postcopy_blocktime_s"] == 0.005
+    assert totals["postcopy_vcpu_blocktime_s"] == [0.008, 0.008, 0.027, 0.02]
+    assert totals["postcopy_latency_counts"][6] == 1694
+    assert (totals["total_time_s"], totals["postcopy_faults"]) == (1.859, 2592)
+    assert "the real pause is longer" in log.meta["meanings"]["downtime_s"]
+    assert log.meta["version"]["at_least"] == "10.1"
+
+
+def test_a_support_ticket_holds_two_sources_about_one_machine():
+    monitor, jobinfo = read(MORE / "ticket.txt")
+    assert (monitor.meta["family"], jobinfo.meta["family"]) == ("hmp", "virsh")
+    assert monitor.meta["vm"] == jobinfo.meta["vm"] == "db01"
+    assert monitor.frame.iloc[0][["remaining_bytes", "throttle", "t_s"]].tolist() == [1523400 * 1024, 0.4, 381.234]
+    assert jobinfo.frame.iloc[0]["throttle"] == 0.5
+    assert jobinfo.unknown == {"Some new field": "17"}
+    assert any("Hi team" in line for line in monitor.meta["skipped_first"])
+
+
+def test_a_journal_that_is_cut_off():
+    (log,) = read(MORE / "journal.log")
+    assert log.frame["status"].tolist() == ["setup", "active", "active"]
+    assert log.frame["t_s"].dropna().tolist()[-2:] == [0.9, 10.9]
+    assert log.unknown == {"ram.new-counter": "5"}
+    assert "begins in line 5 is cut off" in " ".join(log.meta["notes"])
+
+
+def test_machines_of_a_libvirt_log_are_kept_apart_and_replies_read_once():
+    first, second = read(MORE / "libvirt.log")
+    assert (first.meta["vm"], second.meta["vm"]) == ("0x7f1111110000", "0x7f2222220000")
+    for log in (first, second):
+        assert log.frame["t_s"].tolist() == [1, 2, 3, 4]
+        assert log.meta["outcome"] == "completed"
+    assert first.meta["settings"]["downtime_limit_s"] == 0.5
+    assert "max_bandwidth_bytes_per_s without limit" in summary(first)
+    assert second.meta["settings"] == {}
+    assert first.meta["started"].startswith("2024-01-05T09:00:0")
+
+
+def test_a_time_that_restarts_begins_another_migration():
+    first, second = read(MORE / "restart.jsonl")
+    assert first.frame["t_s"].tolist() == [0.2, 5]
+    assert second.frame["t_s"].tolist() == [0.1, 9]
+    assert (first.meta["outcome"], second.meta["outcome"]) == ("under way", "completed")
+
+
+def test_what_is_whole_in_a_cut_object_is_read():
+    (log,) = read(MORE / "truncated.json")
+    assert log.frame["t_s"].tolist() == [0.005, 1.005, 2.005, 3.005]
+    assert log.frame["logged_s"].tolist() == [1700000000 + i for i in range(4)]
+
+
+def test_bytes_of_windows():
+    (log,) = read(MORE / "cp1252.txt")
+    assert log.meta["encoding"] == "Windows-1252"
+    assert log.meta["texts"]["error-desc"] == "Zeitüberschreitung"
+    assert log.meta["outcome"] == "failed"
+
+
+def test_another_language_is_told_apart_from_no_log():
+    with pytest.raises(TraceError, match="LC_ALL=C virsh domjobinfo"):
+        read(MORE / "german.txt")
+
+
+def test_nova():
+    (log,) = read(MORE / "nova.log")
+    assert log.meta["vm"] == "11111111-2222-3333-4444-555555555555"
+    assert log.frame["t_s"].tolist() == pytest.approx([0, 30, 60, 73.4])
+    assert log.frame["remaining_bytes"].tolist()[1:3] == [5160000000, 1720000000]
+    assert np.isnan(log.frame["remaining_bytes"].iloc[0])  # zeros before the first statistics are no counters
+    assert log.meta["outcome"] == "completed"
+    assert log.meta["settings"] == {"downtime_limit_s": 0.05}
+    assert any("VM Paused" in event["what"] for event in log.meta["events"])
+
+
+def test_kubevirt():
+    (log,) = read(MORE / "kubevirt.log")
+    assert log.frame["sent_bytes"].dropna().tolist() == [120 * MIB, 1120 * MIB]
+    assert log.frame["bandwidth_bytes_per_s"].dropna().tolist() == [1e8, 801e6 / 8]
+    assert log.frame["dirtied_pages_per_s"].dropna().tolist() == pytest.approx([0, 210e6 / 8 / 4096])
+    assert log.meta["resolution_bytes"]["remaining_bytes"] == MIB
+    assert (log.meta["outcome"], log.meta["totals"]["total_time_s"]) == ("completed", pytest.approx(40))
+
+
+def test_kubevirt_names_the_machine_in_every_line():
+    text = (MORE / "kubevirt.log").read_text()
+    whole = [json.dumps(json.loads(line) | {"uid": "abc", "name": "vm1"}) for line in text.splitlines()]
+    (log,) = read("\n".join(whole))
+    assert (log.meta["vm"], log.meta["outcome"], len(log.frame)) == ("abc", "completed", 3)
+
+
+def test_rates_of_old_kubevirt_are_set_right():
+    text = (MORE / "kubevirt.log").read_text().replace(":800Mbps", ":12Mbps").replace(":801Mbps", ":12Mbps")
+    (log,) = read(text.replace(":210Mbps", ":3Mbps"))
+    assert log.frame["bandwidth_bytes_per_s"].dropna().iloc[-1] == 12e6 / 8 * 64
+    assert log.frame["dirtied_pages_per_s"].dropna().iloc[-1] == pytest.approx(3e6 / 8 * 64 / 4096)
+    assert any("64 times too low" in note for note in log.meta["notes"])
+
+
+def test_metrics_as_csv():
+    logs = {log.meta["vm"]: log for log in read(MORE / "prom.csv")}
+    first = logs["vm1"].frame
+    assert first["remaining_bytes"].tolist() == [4e9, 2e9, 1e9]
+    assert first["sent_bytes"].tolist() == [1e8, 3.1e9, 6.1e9]
+    assert first["t_s"].tolist() == [0, 30, 60]
+    assert logs["vm2"].frame["remaining_bytes"].dropna().tolist() == [5e9]
+
+
+def test_metrics_in_long_rows_and_in_the_answer_of_the_api():
+    metric = "kubevirt_vmi_migration_data_remaining_bytes"
+    text = f"timestamp,metric,value\n1714557600,{metric},4e9\n1714557630,{metric},3e9\n"
+    api = {"status": "success", "data": {"result": [
+        {"metric": {"__name__": metric, "name": "a"}, "values": [[1714557600, "4e9"], [1714557630, "3e9"]]}
+    ]}}  # fmt: skip
+    exposed = f'{metric}{{name="a"}} 4e9 1714557600000\n{metric}{{name="a"}} 3e9 1714557630000\n'
+    for source in (text, json.dumps(api) + "\n", exposed):
+        (log,) = read(source)
+        assert log.frame["remaining_bytes"].tolist() == [4e9, 3e9]
+        assert log.frame["t_s"].tolist() == [0, 30]
+
+
+def test_counters_as_csv():
+    text = (
+        "time,ram.remaining,ram_transferred,normal,duplicate,status\n1.5,4096,10,1,2,active\n2.5,0,20,3,4,completed\n"
+    )
+    (log,) = read(text)
+    assert log.frame["remaining_bytes"].tolist() == [4096, 0]
+    assert log.frame["normal_pages"].tolist() == [1, 3]
+    assert log.frame["t_s"].tolist() == [0, 1]
+    assert log.meta["outcome"] == "completed"
+
+
+def test_xen_new_and_old():
+    (new,) = read(MORE / "xl.log")
+    assert new.frame["remaining_bytes"].dropna().tolist() == [
+        (1044480 - 10240) * 4096,
+        0,
+        (20480 - 9021) * 4096,
+    ]
+    assert new.meta["outcome"] == "completed"
+    (old,) = read(MORE / "xm.log")
+    assert old.frame["bandwidth_bytes_per_s"].dropna().tolist() == [891e6 / 8, 706e6 / 8]
+    assert old.meta["totals"]["normal_pages"] == 259964
+
+
+def test_dirty_rates_of_libvirt_and_of_the_monitor():
+    (log,) = read(MORE / "domstats.txt")
+    whole = log.frame[log.frame["vcpu"] == -1]
+    assert log.meta["vm"] == "vm9"
+    assert whole["dirtied_bytes_per_s"].tolist() == [40 * MIB, 108 * MIB]
+    assert whole["window_s"].tolist() == [1, 1]
+    assert whole["started_s"].tolist() == [348414, 3665.220]
+    assert log.frame.loc[log.frame["vcpu"] == 1, "dirtied_bytes_per_s"].tolist() == [30 * MIB, 107 * MIB]
+    assert "interval over both" in log.cannot_tell[0]
+
+
+def test_a_dirty_rate_in_milliseconds_and_by_processor():
+    vcpus = [{"id": 0, "dirty-rate": 2}, {"id": 1, "dirty-rate": 3}]
+    times = {"calc-time": 500, "calc-time-unit": "millisecond", "start-time": 1500}
+    said = {"status": "measured", "dirty-rate": 5, "mode": "dirty-ring", "vcpu-dirty-rate": vcpus} | times
+    (log,) = read(lines({"return": said}))
+    assert log.frame["window_s"].tolist() == [0.5] * 3
+    assert log.frame["dirtied_bytes_per_s"].tolist() == [5 * MIB, 2 * MIB, 3 * MIB]
+
+
+def test_criu():
+    (log,) = read(MORE / "criu.json")
+    totals = log.meta["totals"]
+    assert totals["downtime_s"] == pytest.approx(0.101330 + 0.215322)
+    assert (totals["scanned_pages"], totals["unchanged_pages"], totals["normal_pages"]) == (81233, 61020, 20213)
+
+
+def test_guestperf_says_megabits_whatever_it_calls_them():
+    (log,) = read(MORE / "guestperf.json")
+    assert log.frame["bandwidth_bytes_per_s"].tolist() == [940.5e6 / 8, 941e6 / 8]
+    assert log.frame["downtime_s"].dropna().tolist() == [0.031]
+    assert log.meta["settings"]["downtime_limit_s"] == 0.5
+    assert log.meta["settings"]["max_bandwidth_bytes_per_s"] == 125000 * MIB
+
+
+def test_libvirt_statistics_as_a_dictionary_and_as_text():
+    (typed,), (text,) = read(MORE / "jobstats.txt"), read(MORE / "domjobinfo-completed.txt")
+    for log in (typed, text):
+        totals = log.meta["totals"]
+        assert (totals["total_time_s"], totals["downtime_s"], totals["downtime_net_s"]) == (45.678, 0.087, 0.08)
+        assert (totals["normal_pages"], totals["zero_pages"], totals["iteration"]) == (1200000, 60000, 6)
+        assert log.meta["outcome"] == "completed"
+    assert text.frame["remaining_bytes"].tolist() == [0]
+
+
+def test_two_tasks_of_proxmox_in_one_log():
+    first, second = read(MORE / "prox6.log")
+    assert first.meta["totals"]["total_time_s"] == 38
+    assert first.meta["totals"]["downtime_s"] == 0.167
+    assert first.meta["settings"]["downtime_limit_s"] == 0.2
+    assert second.meta["outcome"] == "failed"
+    assert second.frame["dirtied_pages_per_s"].iloc[0] == pytest.approx(130.2 * MIB / 4096)
+
+
+def test_settings_capabilities_version_and_events():
+    (log,) = read(MORE / "settings.jsonl")
+    assert log.meta["version"] == {"qemu": "11.1.3"}
+    assert log.meta["settings"]["max_bandwidth_bytes_per_s"] == 128 * MIB
+    assert log.meta["capabilities"] == {"auto-converge": True, "multifd": False}
+    assert [event["what"] for event in log.meta["events"]] == [
+        "request",
+        "state setup",
+        "guest stopped",
+        "state completed",
+    ]
+    assert "from QEMU 11.1 it counts passes" in log.meta["meanings"]["iteration"]
+    assert log.frame["system_remaining_bytes"].iloc[0] == 9e8
+    assert not [line for line in log.cannot_tell if "limit" in line]
+
+
+def test_a_log_inside_a_log():
+    (log,) = read(MORE / "docker.log")
+    assert log.frame["t_s"].tolist() == [0.1]
+    assert log.meta["started"] == "2024-05-01T10:00:01"
+
+
+def test_nothing_of_a_log_reaches_a_terminal_raw():
+    (log,) = read(MORE / "evil.jsonl")
+    text = summary(log)
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert "act\\x1b[2Jive" in text
+    assert set(log.unknown) == {"ram.tr\\x1bansferred", "ram.total", "status"}

@@ -1,0 +1,57 @@
+"""What this machine costs QEMU: few migrations, none of which is predicted, each of which shows one constant."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from statistics import median
+
+from migkit import DirtyClass, Guest, Host, Policy, Scenario, Strategy
+from migkit.units import MIB
+from tests.verification.qemu_migration import Outcome, migrate
+
+REPEATS = 3
+UNCAPPED_BYTES_PER_S = 1e11
+SLOW_BYTES_PER_S = 2e6
+SWITCH_S = 0.25
+COMMAND_S = 1e-3  # the monitor passes an order on
+
+
+def measured_host(qemu: str) -> Host:
+    """Return the default constants with those that decide where no cap binds measured here.
+
+    The speed of the path and the time of a zero page, in pre-copy and in the push of post-copy.
+    """
+    base = Host(platform="qemu-tcg")
+    zero_s = _per_unit(qemu, _scenario(1024, 1), lambda run: run.zero_pages, base.setup_s)
+    full = _per_unit(qemu, _scenario(512, 448), lambda run: run.transferred_bytes, base.setup_s)
+    # A switch asked for in the third window is noticed at the end of it.
+    noticed_s = base.setup_s + 0.3
+    pushed = _per_unit(qemu, _scenario(512, 448, SWITCH_S), lambda run: run.transferred_bytes, noticed_s)
+    pushed_zero_s = _per_unit(qemu, _scenario(1024, 1, SWITCH_S), lambda run: run.zero_pages, noticed_s)
+    return dataclasses.replace(
+        base,
+        command_s=COMMAND_S,
+        goodput_bytes_per_s=max(1.0 / full, 1.0 / pushed),
+        postcopy_bytes_per_s=1.0 / pushed,
+        zero_page_cpu_s=zero_s,
+        postcopy_zero_page_cpu_s=max(0.0, pushed_zero_s - zero_s),
+    )
+
+
+def _per_unit(qemu: str, scenario: Scenario, count: Callable[[Outcome], int], before_s: float) -> float:
+    """Return the time of one unit [s], the median of several migrations of a guest that does not write."""
+    runs = [migrate(qemu, scenario, seed)[1] for seed in range(REPEATS)]
+    return median((run.total_time_s - before_s) / count(run) for run in runs)
+
+
+def _scenario(memory_mib: int, region_mib: int, switch_s: float | None = None) -> Scenario:
+    region = DirtyClass(region_bytes=region_mib * MIB, writes_per_s=0.0)
+    zero_bytes = (memory_mib - region_mib) * MIB
+    cap = UNCAPPED_BYTES_PER_S if switch_s is None else SLOW_BYTES_PER_S
+    strategy = Strategy() if switch_s is None else Strategy(name="hybrid", postcopy_after_s=switch_s)
+    return Scenario(
+        guest=Guest(memory_bytes=memory_mib * MIB, zero_bytes=zero_bytes, dirty=(region,)),
+        policy=Policy(max_bandwidth_bytes_per_s=cap, downtime_limit_s=0.02, time_limit_s=25.0),
+        strategy=strategy,
+    )
