@@ -15,7 +15,7 @@ from migkit.cli import cli
 from migkit.policies.built_in import BUILT_IN
 from migkit.policies.presets import Preset
 from migkit.policies.systems import ABILITIES
-from migkit.scenario import keys
+from migkit.scenario.form import keys
 from migkit.units import format_duration, format_rate
 
 FOLDER = "made"
@@ -41,7 +41,7 @@ MODULES = {
         "migkit.scenario.policy",
         "migkit.scenario.strategy",
         "migkit.scenario.scenario",
-        "migkit.scenario.schema",
+        "migkit.scenario.form.schema",
     ],
     "Models": [
         "migkit.models.dirty",
@@ -67,11 +67,11 @@ MODULES = {
     "Traces and importers": ["migkit.traces.schema", "migkit.traces.io", "migkit.traces.data", "migkit.importers"],
     "Calibration": [
         "migkit.calibrate.fit",
-        "migkit.calibrate.guest_fit",
-        "migkit.calibrate.readings",
-        "migkit.calibrate.rounds",
-        "migkit.calibrate.curve",
-        "migkit.calibrate.stationary",
+        "migkit.calibrate.guest.fitting",
+        "migkit.calibrate.guest.readings",
+        "migkit.calibrate.guest.rounds",
+        "migkit.calibrate.guest.curve",
+        "migkit.calibrate.guest.stationary",
         "migkit.calibrate.host_file",
         "migkit.calibrate.cross",
         "migkit.calibrate.design",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from migkit import files
 from migkit.errors import TraceError, UsageError
-from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy, profile, schema
-from migkit.scenario.given import Given, scenario_of
+from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy, profile
+from migkit.scenario.form import schema
+from migkit.scenario.form.given import Given, scenario_of
 from migkit.units import MIB
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ PLUMBING = {
     "migkit.models.history",
     "migkit.models.rows",
     "migkit.models.admission",
-    "migkit.models.reasons",
+    "migkit.models.advice.reasons",
     "migkit.models.story",
     "migkit.traces.place",
     "migkit.engine.packing",
@@ -38,15 +38,15 @@ PLUMBING = {
 # Names whose example would need what an example cannot have at hand.
 WITHOUT = {
     "a file": {
-        "migkit.calibrate.guest_file.write",
+        "migkit.calibrate.guest.scenario_file.write",
         "migkit.calibrate.host_file.load",
         "migkit.calibrate.host_file.on_host",
         "migkit.calibrate.host_file.write",
         "migkit.calibrate.store.load",
         "migkit.calibrate.store.save",
         "migkit.scenario.profile.load",
-        "migkit.scenario.schema.load",
-        "migkit.scenario.schema.read",
+        "migkit.scenario.form.schema.load",
+        "migkit.scenario.form.schema.read",
         "migkit.importers.traces.write",
         "migkit.importers.traces.from_parquet",
         "migkit.traces.io.decode",

@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from migkit.calibrate import rounds
 from migkit.calibrate.fit import fit
-from migkit.calibrate.guest_fit import fit_guest
+from migkit.calibrate.guest import rounds
+from migkit.calibrate.guest.fitting import fit_guest
 from migkit.models.predict import predict
 from migkit.scenario import Policy, Scenario, Strategy
 

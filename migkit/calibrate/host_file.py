@@ -15,7 +15,7 @@ from migkit import files
 from migkit.calibrate.fit import Calibration
 from migkit.errors import MigkitError, UsageError, shown
 from migkit.scenario import Host, Scenario
-from migkit.scenario.declaration import file_key
+from migkit.scenario.form.declaration import file_key
 from migkit.traces.provenance import provenance
 from migkit.units import MIB
 

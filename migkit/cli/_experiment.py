@@ -17,7 +17,8 @@ from migkit.harness.runs.experiment import Point, Run, ordered
 from migkit.harness.runs.options import Options, as_performed
 from migkit.harness.runs.run import Progress, run
 from migkit.harness.runs.settlement import Whereabouts, telling
-from migkit.scenario import Scenario, schema
+from migkit.scenario import Scenario
+from migkit.scenario.form import schema
 from migkit.traces import io
 from migkit.traces.place import check_room
 from migkit.traces.schema import Outcome, Trace

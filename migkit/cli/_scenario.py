@@ -13,7 +13,8 @@ import click
 from migkit import files
 from migkit.cli._output import narrate
 from migkit.errors import UsageError, shown
-from migkit.scenario import Scenario, keys, schema
+from migkit.scenario import Scenario
+from migkit.scenario.form import keys, schema
 from migkit.scenario.idle import idle
 from migkit.scenario.policy import presets
 

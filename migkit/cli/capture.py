@@ -24,7 +24,8 @@ from migkit.harness.runs.options import PATHS
 from migkit.harness.runs.run import Options, run
 from migkit.harness.runs.run import moves as journey
 from migkit.harness.runs.settlement import Whereabouts, telling
-from migkit.scenario import Scenario, schema
+from migkit.scenario import Scenario
+from migkit.scenario.form import schema
 from migkit.traces import io
 from migkit.traces.place import check_place
 from migkit.traces.schema import Outcome, Trace

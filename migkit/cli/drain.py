@@ -158,7 +158,7 @@ def _columns(option: str, texts: Sequence[str]) -> dict[str, str]:
 
 
 def _base(path: Path | None, policy: str | None, cap: str | None) -> Scenario:
-    from migkit.scenario import schema
+    from migkit.scenario.form import schema
 
     tables: dict[str, Any] = schema.read(path) if path is not None else {}
     tables = {"guest": {"memory": "1 GiB"}, **tables}

@@ -17,9 +17,9 @@ from migkit.units import PAGE_BYTES, duration, format_duration, format_size, rat
 
 if TYPE_CHECKING:
     from migkit.calibrate.conditions import Conditions
-    from migkit.calibrate.guest_fit import Fit
-    from migkit.calibrate.readings import Reading
-    from migkit.calibrate.rounds import Observed
+    from migkit.calibrate.guest.fitting import Fit
+    from migkit.calibrate.guest.readings import Reading
+    from migkit.calibrate.guest.rounds import Observed
     from migkit.importers import Log
     from migkit.models.result import Prediction
     from migkit.scenario import Scenario
@@ -58,7 +58,7 @@ def command(
     `migkit predict` reads. A single reading leaves a family of guests open: the answer is an interval over all of
     them, the file holds the one that writes most, and the windows to measure next are named.
     """
-    from migkit.calibrate.guest_fit import fit_guest
+    from migkit.calibrate.guest.fitting import fit_guest
 
     if not sources and not scalar:
         raise UsageError('fit: nothing was given; name logs or traces, or add --scalar "200 MiB/s in 1 s"')
@@ -90,7 +90,7 @@ def _size(text: str | None, name: str) -> int | None:
 
 def _gather(sources: Sequence[str], scalar: Sequence[str]) -> _Found:
     """Return what all files and readings say; a file that says nothing of use is refused by name."""
-    from migkit.calibrate import readings
+    from migkit.calibrate.guest import readings
 
     found = _Found([], [readings.of_text(text) for text in scalar], [])
     for source in sources:
@@ -105,7 +105,8 @@ def _gather(sources: Sequence[str], scalar: Sequence[str]) -> _Found:
 
 
 def _gather_one(source: str, found: _Found) -> None:
-    from migkit.calibrate import conditions, readings, rounds
+    from migkit.calibrate import conditions
+    from migkit.calibrate.guest import readings, rounds
     from migkit.importers import read
 
     trace = _trace(source)
@@ -143,7 +144,7 @@ def _trace(source: str) -> Any:
 def _profile(source: str) -> list[Reading] | None:
     """Return the windows of a dirty profile, None when the file is something else."""
     from migkit import files
-    from migkit.calibrate.readings import Reading
+    from migkit.calibrate.guest.readings import Reading
     from migkit.scenario import profile
     from migkit.units import MIB
 
@@ -166,7 +167,8 @@ def _case(path: Path | None, found: _Found, fit: Fit) -> Scenario:
     import dataclasses
 
     from migkit.calibrate import conditions
-    from migkit.scenario import Host, Scenario, schema
+    from migkit.scenario import Host, Scenario
+    from migkit.scenario.form import schema
 
     if path is not None:
         tables = schema.read(path) | {"guest": {"memory": f"{fit.guest.memory_bytes} B"}}
@@ -258,7 +260,7 @@ def _interval(answers: Sequence[tuple[str, Prediction]]) -> str:
 
 
 def _next(fit: Fit, case: Scenario) -> str:
-    from migkit.calibrate.readings import commands
+    from migkit.calibrate.guest.readings import commands
     from migkit.models.goodput import goodput
 
     assert fit.reading is not None
@@ -292,7 +294,7 @@ def _json(fit: Fit, case: Scenario, checks: Sequence[str], answers: Sequence[tup
 
 def _write(output: Path, fit: Fit, sources: Sequence[str], scalar: Sequence[str], quiet: bool) -> None:
     """Write the guest, and of a family the one that writes least beside it."""
-    from migkit.calibrate import guest_file
+    from migkit.calibrate.guest import scenario_file as guest_file
 
     origin = ", ".join([*(Path(s).name for s in sources), *scalar])
     comments = [f"fitted to {origin}", *fit.said, *(f"cannot tell {line}" for line in fit.cannot_tell)]

@@ -64,7 +64,7 @@ def _fleet(inventory: Path | None, scenario: Path | None) -> Fleet | None:
     if inventory is not None:
         return Fleet.load(inventory)
     if scenario is not None:
-        from migkit.scenario import schema
+        from migkit.scenario.form import schema
 
         return Fleet.of_scenario(schema.load(scenario), scenario.stem)
     return None

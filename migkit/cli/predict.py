@@ -72,7 +72,7 @@ def _render(kind: str, case: Scenario, result: Prediction) -> str | bytes:
     if kind == "table":
         return _table(case, result)
     if kind == "json":
-        from migkit.scenario import schema
+        from migkit.scenario.form import schema
 
         return json.dumps(result.to_dict() | {"scenario": schema.to_record(case)}, indent=2, allow_nan=False)
     return _output.rows_as(kind, [_output.flat(result)])

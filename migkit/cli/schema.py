@@ -12,7 +12,7 @@ from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.policies.presets import Preset
 from migkit.policies.systems import ABILITIES
-from migkit.scenario import keys
+from migkit.scenario.form import keys
 from migkit.scenario.policy import presets
 
 

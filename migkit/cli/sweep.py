@@ -14,7 +14,7 @@ from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.cli._scenario import SEED, scenario_options, tables_from
 from migkit.errors import UsageError, shown
-from migkit.scenario import schema
+from migkit.scenario.form import schema
 
 if TYPE_CHECKING:
     from migkit.models.frames import Column

@@ -10,8 +10,8 @@ from migkit.engine import dirty, layout
 from migkit.engine.layout import CLASS_BASE, CLASS_SLOTS
 from migkit.scenario import policy as rules
 from migkit.scenario import steady
-from migkit.scenario._fields import SMALLEST, slots
 from migkit.scenario.dirty import DirtyClass
+from migkit.scenario.form.fields import SMALLEST, slots
 from migkit.scenario.guest import Guest
 from migkit.scenario.installation import downtime
 from migkit.scenario.installation.host import Host

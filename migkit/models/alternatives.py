@@ -11,10 +11,11 @@ from migkit.errors import UsageError, shown
 from migkit.models.predict import predict
 from migkit.models.result import Prediction
 from migkit.models.spread.interval import LEVEL
-from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy, schema
+from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy
 from migkit.scenario.ability import missing, within
-from migkit.scenario.declaration import file_key
-from migkit.scenario.given import Given, scenario_of
+from migkit.scenario.form import schema
+from migkit.scenario.form.declaration import file_key
+from migkit.scenario.form.given import Given, scenario_of
 from migkit.scenario.policy import presets
 from migkit.scenario.strategy import STRATEGIES
 from migkit.units import format_duration, format_size

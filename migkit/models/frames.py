@@ -18,8 +18,8 @@ import numpy as np
 
 from migkit.errors import UsageError
 from migkit.scenario import DirtyClass, Scenario
-from migkit.scenario._fields import SMALLEST
-from migkit.scenario.declaration import Field, declared, hints
+from migkit.scenario.form.declaration import Field, declared, hints
+from migkit.scenario.form.fields import SMALLEST
 
 __all__ = ["Column", "Frame", "column_of", "known_columns", "read"]
 

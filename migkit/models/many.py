@@ -15,10 +15,10 @@ from migkit.engine.records import Result
 from migkit.errors import UsageError
 from migkit.models import admission, frames
 from migkit.models import goodput as paths
+from migkit.models.advice.limits import LIMITS, limited_by
+from migkit.models.advice.reasons import REASONS, reason_of
 from migkit.models.frames import Frame
-from migkit.models.limits import LIMITS, limited_by
 from migkit.models.predict import VERDICTS, first_remedy, verdict_of
-from migkit.models.reasons import REASONS, reason_of
 from migkit.models.rows import RowsError, present_places, scenario_of, suspects
 from migkit.models.spread import draws, interval
 from migkit.models.spread.draws import changed

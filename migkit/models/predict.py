@@ -15,15 +15,15 @@ from migkit.engine.records import Result
 from migkit.errors import UsageError
 from migkit.models import admission
 from migkit.models import goodput as paths
+from migkit.models.advice.limits import LIMITS, limited_by
+from migkit.models.advice.reasons import Facts, why
 from migkit.models.dirty import natural_downtime_s
 from migkit.models.history import History, downtime_parts, run
-from migkit.models.limits import LIMITS, limited_by
-from migkit.models.reasons import Facts, why
 from migkit.models.result import Prediction
 from migkit.models.spread.interval import LEVEL, interval
 from migkit.policies import decision
 from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy
-from migkit.scenario.given import Given, scenario_of
+from migkit.scenario.form.given import Given, scenario_of
 from migkit.units import PAGE_BYTES
 
 __all__ = ["VERDICTS", "first_remedy", "predict", "verdict_of"]

@@ -12,8 +12,8 @@ import numpy as np
 from migkit.errors import UsageError
 from migkit.models.frames import Column, Frame
 from migkit.scenario import DirtyClass, Guest, Scenario
-from migkit.scenario._fields import LARGEST, SMALLEST
-from migkit.scenario.declaration import declared, hints
+from migkit.scenario.form.declaration import declared, hints
+from migkit.scenario.form.fields import LARGEST, SMALLEST
 from migkit.scenario.policy import presets
 from migkit.units import PAGE_BYTES
 

@@ -16,7 +16,7 @@ from migkit.models import goodput as paths
 from migkit.models.predict import verdict_of
 from migkit.policies import decision
 from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy
-from migkit.scenario.given import Given, scenario_of
+from migkit.scenario.form.given import Given, scenario_of
 from migkit.simulator import precopy, rounds
 from migkit.units import GIB, PAGE_BYTES, format_duration, format_size
 

@@ -14,7 +14,7 @@ from migkit.models.result import Prediction
 from migkit.planning.targets import Targets
 from migkit.planning.unknowns import Unknown, unknown
 from migkit.scenario import Scenario
-from migkit.scenario.given import Given, scenario_of
+from migkit.scenario.form.given import Given, scenario_of
 from migkit.units import format_duration, format_rate, format_size
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from migkit.errors import RunError, UsageError, shown
 from migkit.models.many import RESULTS, predict_many
 from migkit.planning.space import Axis, Design
 from migkit.planning.workers import results
-from migkit.scenario import Scenario, schema
+from migkit.scenario import Scenario
+from migkit.scenario.form import schema
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,7 +17,7 @@ from migkit.models.result import Prediction
 from migkit.planning.targets import Targets
 from migkit.scenario import Scenario
 from migkit.scenario.ability import missing
-from migkit.scenario.given import Given, scenario_of
+from migkit.scenario.form.given import Given, scenario_of
 from migkit.scenario.strategy import STRATEGIES
 from migkit.units import format_duration, format_rate, format_size
 

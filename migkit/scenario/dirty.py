@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from migkit.scenario._fields import Noun, check
-from migkit.scenario.declaration import documented, rule
+from migkit.scenario.form.declaration import documented, rule
+from migkit.scenario.form.fields import Noun, check
 from migkit.units import PAGE_BYTES
 
 __all__ = ["KINDS", "LONGEST_WINDOW_S", "SHORTEST_WINDOW_S", "DirtyClass"]

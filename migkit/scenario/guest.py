@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from migkit.errors import UsageError
-from migkit.scenario._fields import Noun, check
-from migkit.scenario.declaration import documented, rule
 from migkit.scenario.dirty import DirtyClass
+from migkit.scenario.form.declaration import documented, rule
+from migkit.scenario.form.fields import Noun, check
 from migkit.scenario.installation.devices import KINDS, check_devices
 from migkit.units import KIB, MIB, PAGE_BYTES, format_size
 

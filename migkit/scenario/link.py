@@ -6,8 +6,8 @@ import dataclasses
 import math
 
 from migkit.errors import UsageError
-from migkit.scenario._fields import Noun, check
-from migkit.scenario.declaration import documented, rule
+from migkit.scenario.form.declaration import documented, rule
+from migkit.scenario.form.fields import Noun, check
 from migkit.units import MIB, format_rate
 
 __all__ = ["Link"]

@@ -17,8 +17,8 @@ from migkit.policies import decision as kernel
 from migkit.policies.built_in import BUILT_IN
 from migkit.policies.presets import Preset, Setting
 from migkit.records import Record, declared, is_taken, kind_of
-from migkit.scenario._fields import LARGEST, SMALLEST, Noun, check
-from migkit.scenario.declaration import documented, rule
+from migkit.scenario.form.declaration import documented, rule
+from migkit.scenario.form.fields import LARGEST, SMALLEST, Noun, check
 from migkit.scenario.strategy import Strategy
 from migkit.units import PAGE_BYTES
 

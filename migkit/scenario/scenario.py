@@ -7,8 +7,8 @@ from typing import cast
 
 import numpy as np
 
-from migkit.scenario._fields import Noun
-from migkit.scenario.declaration import documented, rule
+from migkit.scenario.form.declaration import documented, rule
+from migkit.scenario.form.fields import Noun
 from migkit.scenario.guest import Guest
 from migkit.scenario.installation.host import Host
 from migkit.scenario.installation.platforms import platform_of

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from migkit import files
 from migkit.errors import RunError, TraceError, UsageError, shown
+from migkit.scenario.form.schema import from_record, to_record
 from migkit.scenario.policy import UnknownPolicyError
-from migkit.scenario.schema import from_record, to_record
 from migkit.traces.columns import make_table
 from migkit.traces.schema import ROUND_COLUMNS, SAMPLE_COLUMNS, SCHEMA_VERSION, Outcome, Trace
 from migkit.traces.unpacked import check_pages

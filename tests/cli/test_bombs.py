@@ -13,7 +13,7 @@ import pytest
 
 from migkit.errors import TraceError, UsageError
 from migkit.harness.runs import experiment
-from migkit.scenario import schema
+from migkit.scenario.form import schema
 from migkit.traces import io as traces
 from migkit.traces import unpacked
 from migkit.traces.schema import SAMPLE_COLUMNS

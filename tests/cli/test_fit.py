@@ -4,13 +4,14 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from migkit.calibrate import guest_file
+from migkit.calibrate.guest import scenario_file as guest_file
 from migkit.cli.calibrate import DriftError
 from migkit.cli.calibrate import command as calibrate
 from migkit.cli.fit import command as fit
 from migkit.cli.predict import command as predict
 from migkit.errors import InfeasibleError, MigkitError, UsageError
-from migkit.scenario import DirtyClass, Guest, schema
+from migkit.scenario import DirtyClass, Guest
+from migkit.scenario.form import schema
 from migkit.traces import data
 
 PRECOPY, POSTCOPY, ENDLESS = (

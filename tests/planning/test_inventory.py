@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 import migkit
-from migkit.calibrate import readings
+from migkit.calibrate.guest import readings
 from migkit.errors import UsageError
 from migkit.planning.inventory import Inventory, InventoryError
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from migkit import predict, simulate
-from migkit.scenario import keys, schema
+from migkit.scenario.form import keys, schema
 
 BASE = {
     "guest": {

@@ -15,7 +15,8 @@ from migkit import DirtyClass, Guest, Link, Policy, Scenario, predict, presets, 
 from migkit.errors import UsageError
 from migkit.policies import decision
 from migkit.scenario import policy as registry
-from migkit.scenario import rules, schema
+from migkit.scenario import rules
+from migkit.scenario.form import schema
 from migkit.scenario.policy import pack
 from tests.conftest import TOP
 

@@ -4,7 +4,8 @@ import math
 import pytest
 
 from migkit.errors import TraceError, UsageError
-from migkit.scenario import profile, schema
+from migkit.scenario import profile
+from migkit.scenario.form import schema
 
 GOOD = {
     "windows_s": [0.1, 0.3, 1.0, 3.0, 10.0],

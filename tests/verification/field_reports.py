@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from migkit.models.predict import predict
 from migkit.models.result import Interval
-from migkit.scenario import schema
+from migkit.scenario.form import schema
 from migkit.traces import data
 
 NO_TOTAL = ("postcopy-arm64",)  # when it switched is not stated

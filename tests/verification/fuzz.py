@@ -35,10 +35,11 @@ from migkit.errors import CapabilityError, MigkitError, TraceError
 from migkit.harness.guests import checkpoint, writers
 from migkit.harness.protocol import pages as page_loops
 from migkit.harness.protocol import wire
-from migkit.harness.protocol.codec import CODES, by_name
 from migkit.harness.protocol.connection import MIGRATION, Connection
+from migkit.harness.protocol.encoding.codec import CODES, by_name
 from migkit.harness.sides.destination import _Destination
-from migkit.scenario import DirtyClass, Guest, Host, Scenario, profile, schema
+from migkit.scenario import DirtyClass, Guest, Host, Scenario, profile
+from migkit.scenario.form import schema
 from migkit.traces import io
 from migkit.traces.columns import make_table
 from migkit.traces.schema import ROUND_COLUMNS, SAMPLE_COLUMNS, Outcome, Trace

@@ -7,8 +7,8 @@ import pytest
 
 from migkit import predict
 from migkit.jit import compile_kernels
-from migkit.scenario import declaration, schema
 from migkit.scenario.ability import missing
+from migkit.scenario.form import declaration, schema
 from tests.scenarios import scenario
 
 pytestmark = pytest.mark.verification

@@ -19,7 +19,8 @@ from migkit.harness.guests.machine import STATE_BYTES
 from migkit.harness.linux import calls
 from migkit.harness.linux.channel import Channel
 from migkit.harness.tracking import trackers
-from migkit.scenario import Guest, schema
+from migkit.scenario import Guest
+from migkit.scenario.form import schema
 
 __all__ = ["Attached"]
 

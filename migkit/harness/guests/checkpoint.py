@@ -36,7 +36,8 @@ from migkit.harness.guests.machine import STATE_BYTES
 from migkit.harness.linux.userfaultfd import Feature, Mode, Userfaultfd
 from migkit.harness.processes import room
 from migkit.harness.tracking.trackers import ranges_of
-from migkit.scenario import Scenario, schema
+from migkit.scenario import Scenario
+from migkit.scenario.form import schema
 from migkit.units import KIB, MIB, PAGE_BYTES, format_size
 
 __all__ = ["VERSION", "Checkpoint", "Saved", "load_into", "read", "save"]

@@ -28,7 +28,8 @@ from migkit.harness.guests import writers
 from migkit.harness.guests.machine import Machine
 from migkit.harness.linux import userfaultfd
 from migkit.harness.linux.channel import Channel, ClosedError, DescriptorsError
-from migkit.scenario import Guest, Scenario, schema
+from migkit.scenario import Guest, Scenario
+from migkit.scenario.form import schema
 
 __all__ = ["PACINGS", "main", "pacing_of"]
 

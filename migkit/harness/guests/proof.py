@@ -9,7 +9,8 @@ from typing import Any, Final
 from migkit.errors import RunError
 from migkit.harness.linux.channel import Channel
 from migkit.harness.processes.nursery import Nursery
-from migkit.scenario import Scenario, rules, schema
+from migkit.scenario import Scenario, rules
+from migkit.scenario.form import schema
 
 __all__ = ["ProofError", "Reference", "guest_process"]
 

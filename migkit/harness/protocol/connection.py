@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from migkit.errors import RunError
 from migkit.harness.protocol import wire
-from migkit.harness.protocol.codec import Codec
+from migkit.harness.protocol.encoding.codec import Codec
 from migkit.harness.protocol.identity import secure
 from migkit.harness.protocol.wire import ConnectionLostError, Receiver, Sender
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from migkit.harness.protocol import wire
-from migkit.harness.protocol.codec import Codec
 from migkit.harness.protocol.connection import Connection, dial
-from migkit.harness.protocol.differences import Differences
+from migkit.harness.protocol.encoding.codec import Codec
+from migkit.harness.protocol.encoding.differences import Differences
 
 __all__ = ["Links"]
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from migkit.errors import RunError
 from migkit.harness.protocol import pages, pieces
-from migkit.harness.protocol.codec import by_code
+from migkit.harness.protocol.encoding.codec import by_code
 from migkit.harness.protocol.frame import (
     CHUNK_PAGES,
     FRAME_BYTES,

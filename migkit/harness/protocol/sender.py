@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from migkit.harness.protocol import pages, pieces
-from migkit.harness.protocol.codec import Codec
-from migkit.harness.protocol.differences import Differences
+from migkit.harness.protocol.encoding.codec import Codec
+from migkit.harness.protocol.encoding.differences import Differences
 from migkit.harness.protocol.frame import (
     CHUNK_PAGES,
     FRAME_BYTES,

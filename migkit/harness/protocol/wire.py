@@ -16,8 +16,8 @@ last  checksum of words 0 to 3, of the page headers, and of the rest of the payl
 ====  =====================================================================================
 
 ``PAGES`` payloads are described in :mod:`migkit.harness.protocol.pages`. A page that was sent before may go as a
-difference (:mod:`migkit.harness.protocol.delta`). ``STATE`` holds the registers, ``ABSENT`` and ``DEMAND`` hold
-words, all others JSON. So ``n`` full and ``z`` zero pages in ``f`` frames cost
+difference (:mod:`migkit.harness.protocol.encoding.delta`). ``STATE`` holds the registers, ``ABSENT`` and
+``DEMAND`` hold words, all others JSON. So ``n`` full and ``z`` zero pages in ``f`` frames cost
 ``4104 n + 9 z + 40 f`` bytes.
 
 A migration::
@@ -42,9 +42,9 @@ come, its time is over, or its owner says that nobody will come. Of those who ar
 most 64 at a time, the oldest is dropped, first of those who are silent. A source whose connection is closed before it
 has heard ``WELCOME`` or a reason tries again, a few times.
 
-A ``PACKED`` frame is a ``PAGES`` frame whose payload is compressed: one word with the compressor's number
-(:data:`migkit.harness.protocol.codec.CODES`) in its high and the expanded length in its low 32 bits, then the data.
-The sender uses it where that is shorter.
+A ``PACKED`` frame is a ``PAGES`` frame whose payload is compressed: one word, then the data. The high 32 bits
+of the word are the compressor's number (:data:`migkit.harness.protocol.encoding.codec.CODES`), the low 32 bits
+the expanded length. The sender uses it where that is shorter.
 
 Further connections join the first one. The source says ``JOIN`` with their ``purpose`` and ``count``; the
 destination, which stopped listening when the migration began, listens again on the same port, answers ``JOIN``,

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from migkit.errors import UsageError
-from migkit.scenario import schema
+from migkit.scenario.form import schema
 
 __all__ = ["Point", "Run", "ordered", "read"]
 

@@ -33,7 +33,8 @@ from migkit.harness.runs.options import Options
 from migkit.harness.runs.settlement import Handover, Settled
 from migkit.harness.sides.record import USAGE
 from migkit.interruption import undisturbed
-from migkit.scenario import Link, Scenario, rules, schema
+from migkit.scenario import Link, Scenario, rules
+from migkit.scenario.form import schema
 
 __all__ = ["Migration", "Progress", "guest_of"]
 

@@ -11,7 +11,7 @@ import psutil
 from migkit.errors import UsageError
 from migkit.harness.guests.guest import PACINGS
 from migkit.harness.paths.faults import Fault
-from migkit.harness.protocol.codec import by_name
+from migkit.harness.protocol.encoding.codec import by_name
 from migkit.scenario import Link, Scenario, Strategy
 from migkit.units import format_size
 

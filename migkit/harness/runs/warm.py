@@ -7,7 +7,8 @@ import os
 import numpy as np
 
 from migkit.harness.linux.pagemap import Pagemap, scan_of
-from migkit.harness.protocol import delta, demand, pages, pieces
+from migkit.harness.protocol import demand, pages, pieces
+from migkit.harness.protocol.encoding import delta
 from migkit.harness.sides import placement
 from migkit.jit import compile_kernels
 from migkit.policies import decision

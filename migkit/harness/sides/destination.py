@@ -13,9 +13,10 @@ from migkit.errors import RunError, UsageError
 from migkit.harness.guests import registers
 from migkit.harness.guests.attached import Attached
 from migkit.harness.linux.channel import Channel
-from migkit.harness.protocol import delta, wire
 from migkit.harness.protocol import pages as page_loops
+from migkit.harness.protocol import wire
 from migkit.harness.protocol.connection import DEMANDS, MIGRATION, RECOVERY, STREAM, Connection
+from migkit.harness.protocol.encoding import delta
 from migkit.harness.protocol.streams import Intake
 from migkit.harness.protocol.wire import ConnectionLostError, Frame, WireError
 from migkit.harness.sides.door import Door

@@ -16,9 +16,9 @@ from migkit.errors import RunError
 from migkit.harness.guests.attached import Attached
 from migkit.harness.linux.channel import Channel
 from migkit.harness.protocol import wire
-from migkit.harness.protocol.codec import by_name
 from migkit.harness.protocol.connection import DEMANDS, MIGRATION, RECOVERY, STREAM, Connection
-from migkit.harness.protocol.differences import Differences
+from migkit.harness.protocol.encoding.codec import by_name
+from migkit.harness.protocol.encoding.differences import Differences
 from migkit.harness.protocol.links import Links
 from migkit.harness.protocol.streams import Streams
 from migkit.harness.protocol.wire import ConnectionLostError, WireError
@@ -27,7 +27,8 @@ from migkit.harness.sides.push import Pusher
 from migkit.harness.sides.record import Recorder, usage
 from migkit.jit import callback
 from migkit.policies import decision
-from migkit.scenario import Scenario, schema
+from migkit.scenario import Scenario
+from migkit.scenario.form import schema
 from migkit.scenario.policy import pack
 from migkit.units import PAGE_BYTES
 

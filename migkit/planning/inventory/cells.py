@@ -15,7 +15,7 @@ from migkit.planning.inventory.foreign import UNITS, Form, Source, form_of, from
 from migkit.planning.inventory.nouns import class_field, fields
 from migkit.planning.inventory.problems import Problem
 from migkit.planning.inventory.sheets import Sheet
-from migkit.scenario.declaration import Field, show
+from migkit.scenario.form.declaration import Field, show
 from migkit.units import duration, rate, size
 
 __all__ = ["Table", "understood"]

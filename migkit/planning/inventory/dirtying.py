@@ -13,7 +13,8 @@ from migkit.errors import MigkitError, UsageError, shown
 from migkit.planning.inventory.cells import Table
 from migkit.planning.inventory.problems import Problem
 from migkit.planning.inventory.workloads import WORKLOADS, classes_of
-from migkit.scenario import DirtyClass, profile, schema
+from migkit.scenario import DirtyClass, profile
+from migkit.scenario.form import schema
 from migkit.units import PAGE_BYTES, format_size
 
 __all__ = ["resolved"]

@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from migkit.scenario import DirtyClass
-from migkit.scenario.declaration import Field, declared, documented, rule
+from migkit.scenario.form.declaration import Field, declared, documented, rule
 from migkit.units import PAGE_BYTES
 
 __all__ = ["HOSTS", "VMS", "Machine", "Server", "class_field", "fields"]

@@ -18,7 +18,7 @@ from migkit.planning.settings.option import Value, ValueTextError
 from migkit.planning.settings.product import LONGEST_LIMIT_S, Manner, Product, Snippet, text_of
 from migkit.planning.targets import Targets
 from migkit.scenario import Scenario
-from migkit.scenario.given import Given, scenario_of
+from migkit.scenario.form.given import Given, scenario_of
 from migkit.units import GIB
 
 __all__ = ["Advice", "advise"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from migkit.scenario._fields import Noun, check
-from migkit.scenario.declaration import documented, rule
+from migkit.scenario.form.declaration import documented, rule
+from migkit.scenario.form.fields import Noun, check
 from migkit.scenario.installation.platforms import PLATFORMS, USUAL
 from migkit.scenario.installation.typical import Typical
 
@@ -287,7 +287,7 @@ class Host(Noun):
 
         Its windows keep to their grid and end with the quota, it takes orders at once, a zero page costs it
         the same in every strategy, pages count one by one when they are marked as absent, and a difference is
-        made of words (:mod:`migkit.harness.protocol.delta`).
+        made of words (:mod:`migkit.harness.protocol.encoding.delta`).
 
         Examples
         --------

@@ -25,7 +25,8 @@ from migkit.harness.guests.attached import Attached
 from migkit.harness.guests.proof import Reference, guest_process
 from migkit.harness.guests.restore import restore
 from migkit.harness.processes.nursery import Nursery
-from migkit.scenario import DirtyClass, Guest, Scenario, schema
+from migkit.scenario import DirtyClass, Guest, Scenario
+from migkit.scenario.form import schema
 from tests.conftest import in_two_gib, require
 
 SEED = 11

@@ -8,8 +8,8 @@ import pytest
 
 from migkit.harness.protocol import pages as page_loops
 from migkit.harness.protocol import wire
-from migkit.harness.protocol.codec import Codec
 from migkit.harness.protocol.connection import Connection
+from migkit.harness.protocol.encoding.codec import Codec
 from migkit.harness.protocol.links import Links
 from migkit.harness.protocol.streams import Intake, Streams
 

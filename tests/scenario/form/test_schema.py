@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from migkit.errors import UsageError
 from migkit.models.predict import predict
-from migkit.scenario import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, keys, schema
+from migkit.scenario import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy
+from migkit.scenario.form import keys, schema
 
 ISSUE_FILE = """
 [guest]

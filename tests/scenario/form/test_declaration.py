@@ -10,8 +10,9 @@ import pytest
 from migkit.cli.predict import command
 from migkit.errors import UsageError
 from migkit.models.frames import known_columns
-from migkit.scenario import DirtyClass, Scenario, _fields, keys, schema
-from migkit.scenario.declaration import declared, documented, hints, rule
+from migkit.scenario import DirtyClass, Scenario
+from migkit.scenario.form import fields, keys, schema
+from migkit.scenario.form.declaration import declared, documented, hints, rule
 
 TABLES = {table.name: hints(Scenario)[table.name] for table in declared(Scenario)}
 FIELDS = [(table, cls, field) for table, cls in TABLES.items() for field in declared(cls)]
@@ -41,7 +42,7 @@ class Cooling:
     kind: "str" = dataclasses.field(default="air", metadata=rule("What cools.", choices=("air", "water")))
 
     def __post_init__(self):
-        _fields.check(self, "cooling")
+        fields.check(self, "cooling")
 
 
 @pytest.mark.parametrize("case", FIELDS + CLASS_FIELDS, ids=map(named, FIELDS + CLASS_FIELDS))

@@ -4,7 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from migkit.calibrate import conditions, rounds
+from migkit.calibrate import conditions
+from migkit.calibrate.guest import rounds
 from migkit.importers import read
 from migkit.traces import data, io
 

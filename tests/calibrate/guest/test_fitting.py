@@ -3,11 +3,11 @@ import math
 
 import pytest
 
-from migkit.calibrate import readings, rounds
-from migkit.calibrate.curve import fit_curve
-from migkit.calibrate.guest_fit import fit_guest
-from migkit.calibrate.rounds import Observed, Round
-from migkit.calibrate.stationary import fit_while_loaded
+from migkit.calibrate.guest import readings, rounds
+from migkit.calibrate.guest.curve import fit_curve
+from migkit.calibrate.guest.fitting import fit_guest
+from migkit.calibrate.guest.rounds import Observed, Round
+from migkit.calibrate.guest.stationary import fit_while_loaded
 from migkit.errors import UsageError
 from migkit.importers import read
 from migkit.models.dirty import unique_dirty_pages

@@ -6,9 +6,9 @@ import re
 import typing
 from typing import Any, NamedTuple
 
-from migkit.scenario.declaration import Field, declared, hints
+from migkit.scenario.form.declaration import Field, declared, hints
+from migkit.scenario.form.schema import IN_FILES_ONLY
 from migkit.scenario.scenario import Scenario
-from migkit.scenario.schema import IN_FILES_ONLY
 
 __all__ = ["Row", "document"]
 

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from migkit.engine.records import Result
 from migkit.models import goodput as paths
+from migkit.models.advice.limits import bounds
 from migkit.models.history import trial
-from migkit.models.limits import bounds
 from migkit.policies import decision
 from migkit.policies.presets import Setting
 from migkit.scenario import Scenario

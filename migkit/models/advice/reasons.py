@@ -12,10 +12,10 @@ import numpy as np
 from migkit.engine import layout
 from migkit.engine.packing import Packed
 from migkit.engine.records import Result
+from migkit.models.advice.limits import LIMITS, beyond, bounds, limited_by, words
+from migkit.models.advice.remedies import PERMITS, Remedy, advise, idle
 from migkit.models.dirty import unique_dirty_pages
 from migkit.models.history import LastLook
-from migkit.models.limits import LIMITS, beyond, bounds, limited_by, words
-from migkit.models.remedies import PERMITS, Remedy, advise, idle
 from migkit.policies import decision
 from migkit.scenario import Scenario
 from migkit.scenario.ability import missing
@@ -68,7 +68,7 @@ class Why(NamedTuple):
     reason
         One of :data:`REASONS`.
     limited_by
-        What limits its speed, one of :data:`migkit.models.limits.LIMITS`.
+        What limits its speed, one of :data:`migkit.models.advice.limits.LIMITS`.
     remedies
         What would make it converge, each as a scenario file writes it; none where it does.
     sentences

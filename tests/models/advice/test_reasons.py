@@ -9,7 +9,7 @@ import pytest
 
 from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, predict, predict_many
 from migkit.models import story
-from migkit.scenario import schema
+from migkit.scenario.form import schema
 from migkit.units import rate
 
 BUSY = Guest(memory_bytes=2**30, dirty=(DirtyClass(region_bytes=2**29, writes_per_s=1e6),))

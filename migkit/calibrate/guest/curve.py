@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from migkit.calibrate.rounds import Round
+from migkit.calibrate.guest.rounds import Round
 from migkit.scenario.dirty import DirtyClass
 from migkit.units import PAGE_BYTES
 

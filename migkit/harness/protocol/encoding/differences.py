@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import numpy.typing as npt
 
-from migkit.harness.protocol import delta
+from migkit.harness.protocol.encoding import delta
 from migkit.harness.protocol.frame import FRAME_PAGES
 from migkit.harness.protocol.pages import PAGE_WORDS
 from migkit.units import PAGE_BYTES
@@ -41,7 +41,7 @@ class Differences:
         self.turn = 1
 
     def pack(self, memory: Words, headers: Words, bodies: Words) -> int:
-        """Copy pages, as differences where those are shorter; see :func:`migkit.harness.protocol.delta.pack`."""
+        """Copy pages, as differences where shorter (:func:`migkit.harness.protocol.encoding.delta.pack`)."""
         with self._lock:
             cache = self._held, self._used, self._content
             return int(delta.pack(memory, headers, bodies, self._scratch, *cache, self.turn))

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from migkit.errors import UsageError, shown
-from migkit.scenario.declaration import Field, declared
+from migkit.scenario.form.declaration import Field, declared
 from migkit.units import PAGE_BYTES
 
 __all__ = ["LARGEST", "SMALLEST", "Noun", "check", "check_steps", "slots"]
@@ -53,7 +53,7 @@ class Noun:
         Traceback (most recent call last):
         migkit.errors.UsageError: link.bandwidth: "10" has no unit; write it with one of bit/s, ...
         """
-        record: Self = importlib.import_module("migkit.scenario.schema").record_of(cls, keys)
+        record: Self = importlib.import_module("migkit.scenario.form.schema").record_of(cls, keys)
         return record
 
 
@@ -63,7 +63,7 @@ def check(record: Any, path: str) -> None:
     Parameters
     ----------
     record
-        A dataclass whose fields are declared as :mod:`migkit.scenario.declaration` says.
+        A dataclass whose fields are declared as :mod:`migkit.scenario.form.declaration` says.
     path
         The table that the record is, e.g. ``"guest.dirty"``, for messages.
     """

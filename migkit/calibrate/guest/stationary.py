@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from migkit.calibrate.curve import Curve, fit_curve
-from migkit.calibrate.rounds import Round
+from migkit.calibrate.guest.curve import Curve, fit_curve
+from migkit.calibrate.guest.rounds import Round
 from migkit.units import format_duration
 
 __all__ = ["Changes", "fit_while_loaded"]

@@ -7,10 +7,10 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from migkit.calibrate import readings as rates
-from migkit.calibrate.readings import Member, Reading
-from migkit.calibrate.rounds import Observed, Round
-from migkit.calibrate.stationary import Changes, fit_while_loaded
+from migkit.calibrate.guest import readings as rates
+from migkit.calibrate.guest.readings import Member, Reading
+from migkit.calibrate.guest.rounds import Observed, Round
+from migkit.calibrate.guest.stationary import Changes, fit_while_loaded
 from migkit.errors import UsageError
 from migkit.scenario import DirtyClass, Guest
 from migkit.units import PAGE_BYTES, format_duration, format_size
@@ -61,7 +61,7 @@ def fit_guest(
     Parameters
     ----------
     observed
-        Migrations of this guest, each as :func:`migkit.calibrate.rounds.of_log` gives it.
+        Migrations of this guest, each as :func:`migkit.calibrate.guest.rounds.of_log` gives it.
     readings
         Windows of its dirty curve.
     memory_bytes, zero_bytes

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from migkit.errors import UsageError, shown
-from migkit.scenario import schema
+from migkit.scenario.form import schema
 from migkit.scenario.guest import Guest
 from migkit.scenario.installation.host import Host
 from migkit.scenario.link import Link

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migkit.harness.protocol import delta
 from migkit.harness.protocol import pages as page_loops
+from migkit.harness.protocol.encoding import delta
 
 PAGE = np.arange(1, 513)
 

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, cast
 
 from migkit import files, units
 from migkit.errors import UsageError, shown
-from migkit.scenario.declaration import Field, Rule, advice, declared, file_key, hints, is_unlimited
+from migkit.scenario.form.declaration import Field, Rule, advice, declared, file_key, hints, is_unlimited
 from migkit.scenario.installation.typical import Typical
 from migkit.scenario.policy import presets
 from migkit.scenario.scenario import Scenario

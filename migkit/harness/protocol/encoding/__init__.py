@@ -1,0 +1,1 @@
+"""How a page becomes fewer bytes: compression, and differences from what was sent before."""

@@ -1,0 +1,1 @@
+"""How a scenario is declared, checked and written: each field once, files, given parts, documentation."""
