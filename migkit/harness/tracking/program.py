@@ -9,6 +9,7 @@ carries no protection and counts as written.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -131,8 +132,17 @@ class TrackedProcess:
                 f"process {self.pid}: executed another program while it was tracked; measure that one anew"
             )
 
+    @contextlib.contextmanager
+    def _of_same_program(self) -> Iterator[None]:
+        """Say what became of a program whose page map leads nowhere: it ended, or it executed another."""
+        try:
+            yield
+        except ProcessLookupError as error:
+            self._same_program()
+            raise RunError(f"process {self.pid}: gave up its memory while it was tracked; measure it anew") from error
+
     def _summed(self, counted: Callable[[Mapping], int]) -> int:
-        with calls.hurried():
+        with calls.hurried(), self._of_same_program():
             total = sum(counted(mapping) for mapping in self.memory())
         self._same_program()
         return total
@@ -241,7 +251,7 @@ class WriteProtectedProcess(TrackedProcess):
         self.left_out_bytes = sum(m.length_bytes for m in now) - sum(m.length_bytes for m in tracked)
         self.pinned_bytes = int(watchable.status(self.pid).get("VmPin", "0 kB").split()[0]) * 1024
         shared_bytes = sum(m.length_bytes for m in tracked if not _is_private(m))
-        with calls.hurried():
+        with calls.hurried(), self._of_same_program():
             for mapping in tracked:
                 self._protect(mapping, whole=not _is_private(mapping) and shared_bytes <= _SHARED_WHOLE_BYTES)
         self.cost["arming_s"] = max(self.cost.get("arming_s", 0.0), time.perf_counter() - began_s)
