@@ -90,6 +90,9 @@ static int no_restart(int computes)
     } while (poll(&input, 1, computes ? 0 : 50) == 0);
     return 0;
 }
+/* Threads that have unblocked their signals: a new one begins with all of them blocked. */
+static volatile int up;
+static void until_up(int threads) { while (up < threads) usleep(100); }
 /* Wait for word of a message queue. */
 static int notified(void)
 {
@@ -146,13 +149,14 @@ static void *waits_for_nothing(void *unused)
     (void)unused;
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGUSR1);
+    __sync_fetch_and_add(&up, 1);
     if (sigtimedwait(&wanted, 0, &limit) != SIGUSR1)
         fail("a wait was ended by the end of a child");
     else
         puts("intact");
     exit(0);
 }
-static void *pauses(void *unused) { (void)unused; pause(); return 0; }
+static void *pauses(void *unused) { (void)unused; __sync_fetch_and_add(&up, 1); pause(); return 0; }
 static int family(void)
 {
     pthread_t thread, other;
@@ -163,6 +167,7 @@ static int family(void)
     sigprocmask(SIG_BLOCK, &blocked, 0);
     pthread_create(&thread, 0, waits_for_nothing, 0);
     pthread_create(&other, 0, pauses, 0);
+    until_up(2);
     ready();
     while (poll(&input, 1, 0) == 0) {
         pid_t child = fork();
@@ -255,7 +260,6 @@ static int sigsys(void)
 /* Increments that are restartable: a section that is interrupted between load and store must begin anew. */
 static volatile int stop;
 static uint64_t aborts;
-static volatile int up;
 static void *until_end(void *unused) { (void)unused; up = 1; wait_for_end(); stop = 1; return 0; }
 static int sequences(void)
 {
@@ -263,8 +267,7 @@ static int sequences(void)
     static volatile uint64_t counter, expected;
     pthread_t thread;
     pthread_create(&thread, 0, until_end, 0);
-    while (!up)
-        ;
+    until_up(1);
     ready();
     while (!stop) {
         /* The kernel forgets the section when it sees the thread outside of it: then nothing protects it any more. */
@@ -305,6 +308,7 @@ static int in_vfork(void)
 static void *vforks(void *unused)
 {
     (void)unused;
+    up = 1;
     while (!stop) {
         pid_t child = vfork();
         if (child == 0) {
@@ -319,6 +323,7 @@ static int many_vforks(void)
 {
     pthread_t thread;
     pthread_create(&thread, 0, vforks, 0);
+    until_up(1);
     ready();
     wait_for_end();
     stop = 1;
@@ -381,7 +386,7 @@ static int small_stack(void)
             return fail("what lies below a small stack was written");
     return 0;
 }
-static void *idle(void *unused) { (void)unused; pause(); return 0; }
+static void *idle(void *unused) { (void)unused; __sync_fetch_and_add(&up, 1); pause(); return 0; }
 static int idle_threads(void)
 {
     pthread_attr_t small;
@@ -390,6 +395,7 @@ static int idle_threads(void)
     pthread_attr_setstacksize(&small, 65536);
     for (int i = 0; i < 4000; i++)
         pthread_create(&thread, &small, idle, 0);
+    until_up(4000);
     ready();
     wait_for_end();
     return 0;
