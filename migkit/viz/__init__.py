@@ -2,6 +2,7 @@
 
 from migkit.viz.accuracy import predicted_against_measured
 from migkit.viz.bars import rounds
+from migkit.viz.gantt import gantt
 from migkit.viz.logs import imported
 from migkit.viz.panels import convergence, overview
 from migkit.viz.strategies import crossovers, timelines
@@ -13,6 +14,7 @@ __all__ = [
     "Figure",
     "convergence",
     "crossovers",
+    "gantt",
     "imported",
     "overview",
     "predicted_against_measured",

@@ -1,0 +1,3 @@
+assert comparison.verdict_right and left_out.outcome.verified
+assert abs(comparison.total_time_error) < 0.05 and abs(comparison.bytes_error) < 0.03
+assert explorer.result.verdict == "converges"
