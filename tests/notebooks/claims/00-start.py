@@ -1,3 +1,5 @@
-assert comparison.verdict_right and left_out.outcome.verified
-assert abs(comparison.total_time_error) < 0.05 and abs(comparison.bytes_error) < 0.03
+assert comparison.verdict_right
+assert left_out.outcome.verified
+assert abs(comparison.total_time_error) < 0.05
+assert abs(comparison.bytes_error) < 0.03
 assert explorer.result.verdict == "converges"

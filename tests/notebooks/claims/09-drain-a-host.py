@@ -1,4 +1,6 @@
-assert one.is_in_time and one.makespan_s < 1800.0
-assert one.makespan_s <= one.greedy_makespan_s and one.lower_bound_s <= one.makespan_s
+assert one.is_in_time
+assert one.makespan_s < 1800.0
+assert one.makespan_s <= one.greedy_makespan_s
+assert one.lower_bound_s <= one.makespan_s
 assert set(rolling.hosts.host) == set(fleet.hosts.host)
 assert rolling.makespan_s <= rolling.greedy_makespan_s
