@@ -1,6 +1,7 @@
 """Calibrated hosts as a TOML file: constants, standard errors, what told them and what could not be told.
 
 Numbers are plain and their units stand in the names, so that a file gives back the very numbers that were fitted.
+``[spreads]`` holds how uncertain those are that downtimes tell only roughly: standard deviations of their logarithms.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from migkit.calibrate.fit import Calibration
 from migkit.errors import MigkitError, UsageError, shown
 from migkit.scenario import Host, Scenario
 from migkit.scenario.form.declaration import file_key
+from migkit.scenario.installation.typical import Estimate
 from migkit.traces.provenance import provenance
 from migkit.units import MIB
 
 __all__ = ["Drift", "drift", "load", "on_host", "text", "write"]
 
 SCHEMA_VERSION: Final = 1
-_TABLES: Final = ("host", "standard_errors", "told_by", "cannot_tell", "provenance")
+_TABLES: Final = ("host", "spreads", "standard_errors", "told_by", "cannot_tell", "provenance")
 _KEYS: Final = ("schema_version", "kind", "runs", "covariance", *_TABLES)
 _SURE: Final = 3.0  # standard errors
 
@@ -68,9 +70,10 @@ def _lines(calibration: Calibration) -> Iterator[str]:
         for field in dataclasses.fields(Host)
         if field.name in calibration.constants or getattr(calibration.host, field.name) != getattr(plain, field.name)
     }
+    spreads = {name: value.spread for name, value in host.items() if isinstance(value, Estimate)}
     order = {name: host[name] for name in (*calibration.constants, *host)}
     made = {key: value for key, value in provenance().items() if isinstance(value, str | int | float)}
-    tables = (order, calibration.standard_errors, calibration.identified_by, calibration.refused, made)
+    tables = (order, spreads, calibration.standard_errors, calibration.identified_by, calibration.refused, made)
     for name, table in zip(_TABLES, tables, strict=True):
         yield ""
         yield f"[{name}]"
@@ -129,6 +132,8 @@ def _calibration(record: Mapping[str, Any]) -> Calibration:
     if record.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"schema version {shown(record.get('schema_version'))}, this migkit reads {SCHEMA_VERSION}")
     host = {key: _number(key, value) for key, value in record["host"].items()}
+    for key, spread in record.get("spreads", {}).items():
+        host[key] = Estimate(host[key], max(0.0, _number("spreads", spread)), "a calibration")
     unknown = files.unknown_keys(host, [field.name for field in dataclasses.fields(Host)])
     if unknown:
         raise ValueError(f"{shown(unknown)} is no constant of a host")

@@ -15,8 +15,8 @@ a sender; without a cap the same pages may cost more. A final pass tells the goo
 size: one alone could be fast and have a long load, or the other way round.
 
 A downtime is ``sent while the guest stood / goodput + F``, with ``F`` all that is not pages. Downtimes of one size
-tell the sum only. Together with what is typical of such hosts (:mod:`migkit.scenario.installation.platforms`) they
-tell which speed and which ``F`` go best with both: the mode of the posterior of two log-normal priors, with its
+tell the sum only, and never the goodput. With the goodput as it is known without them, uncertain as that may be, they
+tell ``F``: the mode of the posterior of a log-normal prior (:mod:`migkit.scenario.installation.platforms`), with its
 spread from the curvature there (Laplace's approximation). Post-copy sends no pages while the guest stands, so its
 downtimes are ``F`` itself.
 """
@@ -217,7 +217,7 @@ def _unlike(design: Any) -> bool:
 
 
 def with_downtimes(host: Host, logs: Sequence[Log]) -> Host:
-    """Return hosts whose speed and load, where they are typical only, go with the downtimes that logs report.
+    """Return hosts whose load, where it is typical only, goes with the downtimes that logs report.
 
     Parameters
     ----------
@@ -233,16 +233,19 @@ def with_downtimes(host: Host, logs: Sequence[Log]) -> Host:
     >>> log = read(data.data_path("kvm_database/postcopy-4t-1.json.gz"))[0]
     >>> round(with_downtimes(Host(), [log]).load_s, 4)
     0.0058
+
+    A single final pass leaves the goodput as it was.
+
+    >>> log = read(data.data_path("kvm_database/precopy-4t-1.json.gz"))[0]
+    >>> with_downtimes(Host(), [log]).goodput_bytes_per_s == Host().goodput_bytes_per_s
+    True
     """
     rows = [row for log in logs for row in _downtimes(log)]
     if not rows or not isinstance(host.load_s, Typical):
         return host
     sent, down_s = np.array(rows).T
-    speed, parts = _solve(host, sent, down_s)
-    changes: dict[str, Any] = {"load_s": parts, **ABSORBED}
-    if isinstance(host.goodput_bytes_per_s, Typical) and sent.any():
-        changes["goodput_bytes_per_s"] = speed
-    return dataclasses.replace(host, **changes)
+    parts: dict[str, Any] = {"load_s": _parts_s(host, sent, down_s), **ABSORBED}
+    return dataclasses.replace(host, **parts)
 
 
 def _downtimes(log: Log) -> list[tuple[float, float]]:
@@ -257,28 +260,21 @@ def _downtimes(log: Log) -> list[tuple[float, float]]:
     return [(sent, down_s)] if sent > 0.0 else []
 
 
-def _solve(host: Host, sent: np.ndarray, down_s: np.ndarray) -> tuple[Estimate, Estimate]:
+def _parts_s(host: Host, sent: np.ndarray, down_s: np.ndarray) -> Estimate:
+    """Return the mode of what a downtime holds beside its pages [s], with the spread from the curvature there."""
     from scipy.optimize import least_squares
 
     usual_s = host.stop_s + host.flush_disks_s + host.load_s + host.resume_s
-    spread = getattr(host.goodput_bytes_per_s, "spread", 1e-6)
-    scatter = np.hypot(2.0 * _COUNTED_S, _DOWNTIME_SCATTER * down_s)
+    pages_s = sent / host.goodput_bytes_per_s
+    unsure_s = pages_s * getattr(host.goodput_bytes_per_s, "spread", 0.0)
+    scatter = np.sqrt((2.0 * _COUNTED_S) ** 2 + (_DOWNTIME_SCATTER * down_s) ** 2 + unsure_s**2)
 
     def off(z: np.ndarray) -> np.ndarray:
-        speed = host.goodput_bytes_per_s * math.exp(spread * z[0])
-        parts_s = usual_s * math.exp(_PARTS_SPREAD * z[1])
-        residuals: np.ndarray = np.concatenate([z, (sent / speed + parts_s - down_s) / scatter])
+        parts_s = usual_s * math.exp(_PARTS_SPREAD * z[0])
+        residuals: np.ndarray = np.concatenate([z, (pages_s + parts_s - down_s) / scatter])
         return residuals
 
-    found = least_squares(off, np.zeros(2))
-    slopes: np.ndarray = np.asarray(found.jac)
-    errors = np.sqrt(np.diag(np.linalg.inv(slopes.T @ slopes)))
+    found = least_squares(off, np.zeros(1))
+    error = 1.0 / math.sqrt(float(np.sum(np.asarray(found.jac) ** 2)))
     source = f"{down_s.size} downtimes, with what is typical"
-    speed, parts_s = (
-        host.goodput_bytes_per_s * math.exp(spread * found.x[0]),
-        usual_s * math.exp(_PARTS_SPREAD * found.x[1]),
-    )
-    return (
-        Estimate(speed, spread * float(errors[0]), source),
-        Estimate(max(parts_s, _FEWEST_S), _PARTS_SPREAD * float(errors[1]), source),
-    )
+    return Estimate(max(usual_s * math.exp(_PARTS_SPREAD * found.x[0]), _FEWEST_S), _PARTS_SPREAD * error, source)

@@ -28,11 +28,18 @@ def test_a_log_of_post_copy_tells_the_push_and_the_service_of_faults(of_logs):
     assert all(error > 0 for error in of_logs.standard_errors.values())
 
 
-def test_a_single_final_pass_leaves_goodput_uncertain(of_logs):
+@pytest.mark.parametrize("name", ["precopy-4t-1", "precopy-16t-8", "autoconverge-16t-1"])
+def test_a_single_final_pass_leaves_goodput_as_it_was(name):
+    alone = fit([], logs=[log(name)]).host
+    assert alone.goodput_bytes_per_s == Host().goodput_bytes_per_s
+    assert type(alone.goodput_bytes_per_s) is Typical
+    assert alone.goodput_bytes_per_s.spread == Host().goodput_bytes_per_s.spread
+
+
+def test_a_single_final_pass_tells_the_load_with_a_spread():
     alone = fit([], logs=[log("precopy-4t-1")])
     assert "goodput_bytes_per_s" not in alone.constants
-    assert isinstance(alone.host.goodput_bytes_per_s, Typical)  # weighed against others, and uncertain
-    assert alone.host.goodput_bytes_per_s.spread > 0.2
+    assert 0.2 < alone.host.load_s.spread < Host().load_s.spread
     assert "cannot tell it from the load" in alone.refused["goodput_bytes_per_s"]
     assert "add a run without a cap" in alone.refused["goodput_bytes_per_s"]
 
@@ -56,6 +63,7 @@ def test_a_file_gives_back_the_numbers(of_logs, tmp_path):
     host_file.write(path, of_logs)
     back = host_file.load(path)
     assert back.host == of_logs.host
+    assert back.host.load_s.spread == pytest.approx(of_logs.host.load_s.spread)
     assert back.standard_errors == dict(of_logs.standard_errors)
     assert back.covariance == of_logs.covariance
     assert dict(back.refused) == dict(of_logs.refused)
