@@ -20,7 +20,7 @@ from migkit.models.advice.reasons import REASONS, reason_of
 from migkit.models.frames import Frame
 from migkit.models.predict import VERDICTS, first_remedy, verdict_of
 from migkit.models.rows import RowsError, present_places, scenario_of, suspects
-from migkit.models.spread import draws, interval
+from migkit.models.spread import draws, interval, residuals
 from migkit.models.spread.draws import changed
 from migkit.policies import decision
 from migkit.scenario import Scenario
@@ -316,7 +316,9 @@ def _store_bounds(
     assert wish.level is not None
     for start in range(0, rows.size, _FEW):
         part = np.arange(start, min(start + _FEW, rows.size))
-        found = interval.bounds_of(draws.selected(case, part), results[part], rule, wish.level, wish.seed)
+        few = draws.selected(case, part)
+        drawn = interval.bounds_of(few, results[part], rule, wish.level, wish.seed)
+        found = interval.corrected(few, drawn, wish.level, residuals.learned_for(few))
         some = rows[part]
         for at, (low, high) in enumerate(_BOUNDS):
             out[low][some], out[high][some] = found.low[:, at], found.high[:, at]

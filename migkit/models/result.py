@@ -57,6 +57,10 @@ class Interval:
         Probability that a run converges.
     total_time_draws_s
         Total times that were drawn, in ascending order [s]; infinite where a run does not converge.
+    correction
+        How the bounds were corrected by residuals of real runs, in words.
+    drawn
+        The bounds before that correction.
     """
 
     level: float
@@ -65,6 +69,8 @@ class Interval:
     transferred_bytes: tuple[float, float]
     converges: float = 1.0
     total_time_draws_s: tuple[float, ...] = dataclasses.field(default=(), repr=False)
+    correction: str = ""
+    drawn: Interval | None = dataclasses.field(default=None, repr=False)
 
     def done_by(self, deadline_s: float) -> float:
         """Return the probability that the migration has ended well by a time since the request [s].

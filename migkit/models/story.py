@@ -97,6 +97,8 @@ def _numbers(result: Prediction) -> list[tuple[str, str]]:
     ]
     if result.hosts:
         rows.append(("hosts", result.hosts))
+    if result.interval is not None and result.interval.correction:
+        rows.append(("intervals", result.interval.correction))
     if result.interval is not None and 0.0 < result.interval.converges < 1.0:
         rows.append(("converges in", f"{100 * result.interval.converges:.0f} % of runs"))
     if result.postcopy_faults:

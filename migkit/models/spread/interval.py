@@ -2,11 +2,13 @@
 
 :mod:`migkit.models.spread.draws` says what is uncertain. The engine runs once for each point of a lattice, up to 257
 of them; each of 509 draws of what happens while the guest stands is added to one of these runs. A bound is a quantile
-of these totals. What no run can undercut, the bytes of memory over the link, bounds total time from below.
+of these totals. What no run can undercut, the bytes of memory over the link, bounds total time from below. At last
+bounds are widened by the residuals of real runs (:mod:`migkit.models.spread.residuals`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any, Final, NamedTuple
 
@@ -17,12 +19,12 @@ from migkit.engine import batch, layout
 from migkit.engine.records import Result
 from migkit.models import goodput as paths
 from migkit.models.result import Interval
-from migkit.models.spread import draws
+from migkit.models.spread import draws, residuals
 from migkit.models.spread.lattice import normals
 from migkit.policies import decision
 from migkit.scenario import Scenario
 
-__all__ = ["DRAWS", "LEVEL", "Bounds", "bounds_of", "interval"]
+__all__ = ["DRAWS", "LEVEL", "Bounds", "bounds_of", "corrected", "interval"]
 
 LEVEL: Final = 0.9
 DRAWS: Final = 509
@@ -84,6 +86,14 @@ def interval(case: Scenario, result: Result, rule: Any, level: float = LEVEL, se
         jit.compile_kernels()
         rule = jit.callback(rule)
     found = bounds_of(case, results, rule, level, seed)
+    return dataclasses.replace(
+        _interval(corrected(case, found, level, residuals.learned_for(case)), level),
+        drawn=_interval(found, level),
+        correction=residuals.sentence(case, level),
+    )
+
+
+def _interval(found: Bounds, level: float) -> Interval:
     low, high = found.low[0].tolist(), found.high[0].tolist()
     return Interval(
         level=level,
@@ -93,6 +103,22 @@ def interval(case: Scenario, result: Result, rule: Any, level: float = LEVEL, se
         converges=float(found.probability[0]),
         total_time_draws_s=tuple(np.sort(found.total_time_s[0]).tolist()),
     )
+
+
+def corrected(case: Scenario, found: Bounds, level: float, by: residuals.Residuals | None) -> Bounds:
+    """Return bounds widened by residuals; None: as they are.
+
+    Examples
+    --------
+    >>> from migkit import Guest
+    >>> case = Scenario(guest=Guest(memory_bytes=2**28))
+    >>> found = Bounds(np.array([[2.0, 0.1, 1e9]]), np.array([[3.0, 0.2, 2e9]]), np.ones(1), np.full((1, 1), 2.5))
+    >>> corrected(case, found, 0.9, None).high[0, 0].tolist()
+    3.0
+    """
+    least_s = _least_s(case, np.maximum(found.low[:, 2], _content_bytes(case)))
+    low, high = residuals.widened(case, found.low, found.high, least_s, level, by)
+    return found._replace(low=low, high=high)
 
 
 def _numbers(results: Any) -> np.ndarray:
@@ -169,6 +195,15 @@ def _bounds(case: Scenario, results: np.ndarray, number: int, rule: Any, level: 
     high = np.column_stack([np.maximum(one[1], value) for one, value in zip(bounds, own, strict=True)])
     low[:, 0] = np.maximum(low[:, 0], np.minimum(own[0], _least_s(case, low[:, 2])))
     return Bounds(low, high, ends.mean(axis=1), np.where(converged, total_s, math.inf))
+
+
+def _content_bytes(case: Scenario) -> Any:
+    """Return what has to be sent of the memory at least once [B]."""
+    guest = case.guest
+    if guest.fill == "zero":
+        return 0.0
+    ratio = guest.compression_ratio if case.strategy.compression != "none" else 1.0
+    return (guest.memory_bytes - guest.zero_bytes) / ratio
 
 
 def _least_s(case: Scenario, sent_bytes: np.ndarray) -> Any:
