@@ -56,7 +56,7 @@ WITHOUT = {
         "migkit.traces.io.write_table",
     },
     "a set of captured traces, as in the example of calibrate": {
-        "migkit.calibrate.cross.crossed",
+        "migkit.calibrate.accuracy.harness_traces.beside",
         "migkit.calibrate.store.from_dict",
         "migkit.calibrate.store.to_dict",
         "migkit.calibrate.uncertainty.coverage",

@@ -34,6 +34,7 @@ _COMMANDS: dict[str, str] = {
     "import": "Say what a log of a migration holds: QEMU, libvirt, Proxmox, Nova, KubeVirt, Xen and more.",
     "fit": "Fit a guest to logs of its migrations or to readings of its dirty rate.",
     "calibrate": "Fit the constants of hosts to traces and logs of migrations.",
+    "accuracy": "Compare predictions with what was measured, on the data that ship or on runs of your own.",
     "restore": "Resume the guest of a checkpoint and prove it intact.",
     "doctor": "Show what this machine can do, each with the reason and the remedy.",
 }

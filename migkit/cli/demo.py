@@ -132,18 +132,18 @@ def _predict(
 def _write(
     output: Path, calibration: Calibration, left_out: Comparison, others: list[tuple[str, Comparison]]
 ) -> Path:
-    from migkit.cli import _report
+    from migkit.cli.reports import of_demo
 
     save(calibration, output / "calibration.json")
     report = output / "report.html"
-    write_beside(report, _report.page(left_out, others, calibration).encode())
+    write_beside(report, of_demo.page(left_out, others, calibration).encode())
     return report
 
 
 def _summary(
     runs: tuple[Designed, ...], calibration: Calibration, left_out: Comparison, output: Path, report: Path
 ) -> str:
-    from migkit.cli import _report
+    from migkit.cli.reports import of_demo
 
     lines = [
         f"{len(runs)} real migrations, each verified bit for bit; constants fitted to {calibration.runs} of them,",
@@ -151,7 +151,7 @@ def _summary(
         "",
         f"{'':<21} {'measured':>12} {'predicted':>12} {'error':>9}",
     ]
-    for quantity, measured, predicted, error in _report.comparison_lines(left_out):
+    for quantity, measured, predicted, error in of_demo.comparison_lines(left_out):
         lines.append(f"{quantity:<21} {measured:>12} {predicted:>12} {error:>9}")
     lines += ["", f"traces  {output}/*.parquet", f"report  {report}"]
     return "\n".join(lines)

@@ -94,6 +94,8 @@ def _table(case: Scenario, result: Prediction) -> str:
         ("guest slowdown", f"{100 * result.guest_slowdown:.1f} %"),
     ]
     summary.append(("hosts", result.hosts))
+    if result.interval is not None:
+        summary.append(("intervals", result.interval.correction))
     if result.interval is not None and 0.0 < result.interval.converges < 1.0:
         summary.append(("converges in", f"{100 * result.interval.converges:.0f} % of runs"))
     if result.postcopy_faults:

@@ -14,6 +14,8 @@ from migkit.errors import TraceError
 
 __all__ = [
     "data_path",
+    "field_reports",
+    "gigabit_runs",
     "kvm_database_runs",
     "published_measurements",
     "reference_runs",
@@ -30,6 +32,7 @@ _TEXT: Final = {
     *("run", "case", "qemu_version", "accelerator", "fill", "capabilities", "status"),
     "series",
     *("id", "group", "ref", "hypervisor", "strategy", "workload", "dirty_rate_unit", "notes"),
+    *("scenario", "source", "system", "reported_verdict", "guessed_inputs"),
 }
 
 
@@ -57,10 +60,11 @@ def data_path(name: str = ".") -> Path:
     raise TraceError(f"data {name}: not shipped with this installation; install migkit anew or use a source tree")
 
 
-def reference_runs() -> tuple[Row, ...]:
+def reference_runs(folder: Path | None = None) -> tuple[Row, ...]:
     """Return the real QEMU migrations of ``data/qemu/README.md``, one typed row a run.
 
-    Names carry units; ``classes`` is a list of page classes; a field that a run does not have is None.
+    Another ``folder`` may hold a table of the same columns. Names carry units; ``classes`` is a list of page
+    classes; a field that a run does not have is None.
 
     Examples
     --------
@@ -68,7 +72,7 @@ def reference_runs() -> tuple[Row, ...]:
     >>> len(runs), runs[0]["total_time_s"], runs[0]["classes"][0]["region_bytes"]
     (63, 5.513, 33554432)
     """
-    return tuple(_typed(row) for row in _read("qemu/reference_runs.csv"))
+    return tuple(_typed(row) for row in _read((folder or data_path("qemu")) / "reference_runs.csv"))
 
 
 def reference_timelines() -> dict[str, tuple[Row, ...]]:
@@ -80,7 +84,7 @@ def reference_timelines() -> dict[str, tuple[Row, ...]]:
     [1, 1]
     """
     lines: dict[str, list[Row]] = {}
-    for row in _read("qemu/reference_timelines.csv.gz"):
+    for row in _read(data_path("qemu/reference_timelines.csv.gz")):
         lines.setdefault(row.pop("run"), []).append(_typed(row))
     return {run: tuple(rows) for run, rows in lines.items()}
 
@@ -94,12 +98,14 @@ def kvm_database_runs() -> tuple[Row, ...]:
     >>> len(runs), runs[0]["series"], runs[0]["total_time_s"], runs[0]["path"].name
     (17, 'precopy-4t', 17.717, 'precopy-4t-1.json.gz')
     """
-    rows = [_typed(row) for row in _read("kvm_database/runs.csv")]
+    rows = [_typed(row) for row in _read(data_path("kvm_database/runs.csv"))]
     return tuple(row | {"path": data_path(f"kvm_database/{row['series']}-{row['run']}.json.gz")} for row in rows)
 
 
-def published_measurements() -> tuple[Row, ...]:
+def published_measurements(folder: Path | None = None) -> tuple[Row, ...]:
     """Return migrations that others measured and published, each with its source in ``ref``.
+
+    Another ``folder`` may hold a table of the same columns.
 
     Examples
     --------
@@ -107,7 +113,37 @@ def published_measurements() -> tuple[Row, ...]:
     >>> len(rows), all(row["ref"] for row in rows)
     (83, True)
     """
-    return tuple(_typed(row) for row in _read("published_measurements.csv"))
+    return tuple(_typed(row) for row in _read((folder or data_path()) / "published_measurements.csv"))
+
+
+def gigabit_runs(folder: Path | None = None) -> tuple[Row, ...]:
+    """Return the totals of KVM migrations of an idle guest over 1 Gbit/s, one typed row a run.
+
+    Another ``folder`` may hold a table of the same columns.
+
+    Examples
+    --------
+    >>> runs = gigabit_runs()
+    >>> len(runs), runs[0]["memory_MiB"], runs[0]["strategy"], runs[0]["total_ms"]
+    (240, 1024, 'precopy', 5754)
+    """
+    return tuple(_typed(row) for row in _read((folder or data_path()) / "sysbench_kvm_1gbit.csv"))
+
+
+def field_reports(folder: Path | None = None) -> tuple[Row, ...]:
+    """Return public reports of migrations, one typed row a report; ``path`` is the scenario that it states.
+
+    Another ``folder`` may hold ``reports.csv`` of the same columns, and ``scenarios/``.
+
+    Examples
+    --------
+    >>> reports = field_reports()
+    >>> len(reports), reports[0]["reported_total_s"], reports[0]["path"].name
+    (12, 15.5, 'proxmox-12g.toml')
+    """
+    home = folder or data_path("field_reports")
+    rows = [_typed(row) for row in _read(home / "reports.csv")]
+    return tuple(row | {"path": home / "scenarios" / row["scenario"]} for row in rows)
 
 
 def shipped_traces() -> tuple[Path, ...]:
@@ -141,9 +177,12 @@ def verify() -> tuple[str, ...]:
     return tuple(wanted)
 
 
-def _read(name: str) -> list[Row]:
-    raw = data_path(name).read_bytes()
-    text = (gzip.decompress(raw) if name.endswith(".gz") else raw).decode("utf-8")
+def _read(path: Path) -> list[Row]:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise TraceError(f"data {path}: cannot be read ({error.strerror}); name the folder that holds it") from error
+    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
     return list(csv.DictReader(io.StringIO(text)))
 
 

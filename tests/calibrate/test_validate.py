@@ -23,7 +23,7 @@ def test_the_frame_holds_measured_predicted_errors_and_baselines(comparisons):
     assert len(frame) == len(comparisons)
     expected = frame["total_time_s_predicted"] / frame["total_time_s_measured"] - 1
     assert np.allclose(frame["total_time_error"], expected)
-    assert {"bulk_total_time_error", "geometric_bytes_error", "worst_case_verdict"} <= set(frame.columns)
+    assert {"bulk_total_time_error", "geometric_bytes_error", "working_set_verdict"} <= set(frame.columns)
     assert frame["bulk_total_time_error"].abs().median() > 5 * frame["total_time_error"].abs().median()
     assert not any("bulk" in name for name in rows(comparisons, baselines=False)[0])
 

@@ -1,52 +1,25 @@
 """The engine against the shipped reference runs: real QEMU migrations, given only the scenario."""
 
-import csv
-import json
-from pathlib import Path
 from statistics import median
 
 import pytest
 
-from migkit import DirtyClass, Guest, Host, Policy, Scenario, Strategy
+from migkit.calibrate.accuracy.reference_runs import PRESETS, scenario
 from migkit.models.predict import predict
-
-RUNS = Path(__file__).resolve().parents[2] / "data" / "qemu" / "reference_runs.csv"
-
-
-def scenario(row, policy):
-    classes = tuple(DirtyClass(**one) for one in json.loads(row["classes"]))
-    memory = int(row["memory_bytes"])
-    guest = Guest(
-        memory_bytes=memory,
-        zero_bytes=memory - sum(one.region_bytes for one in classes),
-        dirty=classes,
-        layout="blocks",
-        capacity_writes_per_s=5e6,
-    )
-    rule = Policy(
-        name=policy,
-        max_bandwidth_bytes_per_s=float(row["max_bandwidth_bytes_per_s"]),
-        downtime_limit_s=float(row["downtime_limit_s"]),
-        time_limit_s=float(row["time_limit_s"]),
-    )
-    strategy = Strategy(auto_converge=row["capabilities"] == "auto-converge")
-    if row["postcopy_after_s"]:
-        strategy = Strategy(name="hybrid", postcopy_after_s=float(row["postcopy_after_s"]))
-    return Scenario(guest=guest, host=Host(platform="qemu-tcg"), policy=rule, strategy=strategy)
+from migkit.traces import data
 
 
 @pytest.fixture(scope="module", params=["version known", "version not known"])
 def compared(request):
     """Pairs of a reference run and its prediction."""
-    with RUNS.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    names = {"7": "qemu-7", "10": "qemu-10"} if request.param == "version known" else {"7": "qemu", "10": "qemu"}
+    names = PRESETS if request.param == "version known" else dict.fromkeys(PRESETS, "qemu")
+    rows = data.reference_runs()
     return [(row, predict(scenario(row, names[row["qemu_version"].split(".")[0]]))) for row in rows]
 
 
 def errors(compared, column, value):
     done = [(row, p) for row, p in compared if row["status"] == "completed"]
-    return [abs(value(p) / float(row[column]) - 1) for row, p in done]
+    return [abs(value(p) / row[column] - 1) for row, p in done]
 
 
 def test_all_runs_are_there(compared):
@@ -67,7 +40,7 @@ def test_bytes(compared):
 
 
 def test_downtime(compared):
-    off = [abs(p.downtime_s - float(row["downtime_s"])) for row, p in compared if row["status"] == "completed"]
+    off = [abs(p.downtime_s - row["downtime_s"]) for row, p in compared if row["status"] == "completed"]
     print(f"downtime: median {1e3 * median(off):.1f} ms")
     assert median(off) <= 0.006
 
@@ -79,7 +52,7 @@ def test_verdicts(compared):
 
 def test_hybrid_total_time(compared):
     done = [(row, p) for row, p in compared if row["postcopy_after_s"]]
-    off = [abs(p.total_time_s / float(row["total_time_s"]) - 1) for row, p in done]
+    off = [abs(p.total_time_s / row["total_time_s"] - 1) for row, p in done]
     print(f"hybrid, total time: worst {max(off):.1%}")
     assert max(off) <= 0.03
 
@@ -87,5 +60,5 @@ def test_hybrid_total_time(compared):
 def test_the_interval_holds_most_runs(compared):
     done = [(row, p) for row, p in compared if row["status"] == "completed"]
     bounds = [p.interval.total_time_s for _, p in done]
-    within = [low <= float(row["total_time_s"]) <= high for (row, _), (low, high) in zip(done, bounds, strict=True)]
+    within = [low <= row["total_time_s"] <= high for (row, _), (low, high) in zip(done, bounds, strict=True)]
     assert sum(within) / len(within) >= 0.8

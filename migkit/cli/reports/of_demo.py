@@ -11,18 +11,13 @@ import pandas as pd
 
 from migkit import __version__, viz
 from migkit.calibrate.fit import Calibration
+from migkit.cli.reports import page as html_page
 from migkit.units import MIB, format_cost, format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
     from migkit.calibrate.validate import Comparison
 
 __all__ = ["accuracy_rows", "comparison_lines", "page"]
-
-_STYLE = """
-body { font: 15px/1.5 sans-serif; color: #222; max-width: 960px; margin: 2em auto; padding: 0 1em }
-table { border-collapse: collapse; margin: 1em 0 } th, td { padding: .2em .9em .2em 0; text-align: left }
-th { border-bottom: 1px solid #999 } td.n { text-align: right; font-variant-numeric: tabular-nums }
-"""
 
 
 def page(left_out: Comparison, others: Sequence[tuple[str, Comparison]], calibration: Calibration) -> str:
@@ -45,25 +40,16 @@ def page(left_out: Comparison, others: Sequence[tuple[str, Comparison]], calibra
         ("What each round sent", viz.rounds(trace, prediction)),
         ("Every run, predicted from the others", viz.predicted_against_measured(_accuracy_frame(others))),
     ]
-    drawn = [
-        f"<h2>{title}</h2>\n"
-        + figure.to_html(full_html=False, include_plotlyjs=at == 0, config={"showSendToCloud": False})
-        for at, (title, figure) in enumerate(figures)
-    ]
     parts = [
         "<h1>migkit demo: a migration predicted, then compared</h1>",
         f"<p>{html.escape(_introduction(left_out, len(others)))}</p>",
-        _table(("quantity", "measured", "predicted", "error"), comparison_lines(left_out)),
-        *drawn,
+        html_page.table(("quantity", "measured", "predicted", "error"), comparison_lines(left_out)),
+        *html_page.figures(figures),
         "<h2>Constants of this machine</h2>",
-        _table(("constant", "value", "standard error", "told by"), _constants(calibration)),
+        html_page.table(("constant", "value", "standard error", "told by"), _constants(calibration)),
         f"<p>migkit {__version__}; {html.escape(_machine(trace.machine))}</p>",
     ]
-    body = "\n".join(parts)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>migkit demo</title>'
-        f"<style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
-    )
+    return html_page.document("migkit demo", parts)
 
 
 def comparison_lines(one: Comparison) -> list[tuple[str, str, str, str]]:
@@ -144,9 +130,3 @@ def _quantity(name: str, value: float) -> str:
 
 def _machine(machine: Any) -> str:
     return ", ".join(f"{key} {machine[key]}" for key in ("processor", "kernel", "tracker", "path") if key in machine)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{html.escape(title)}</th>" for title in head)
-    lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
-    return f"<table><tr>{top}</tr>\n" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "\n</table>"

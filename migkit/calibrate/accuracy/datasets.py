@@ -1,0 +1,75 @@
+"""The data sets that predictions are compared with, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from migkit.calibrate.accuracy import (
+    field_reports,
+    gigabit,
+    harness_traces,
+    kvm_database,
+    published,
+    reference_runs,
+)
+from migkit.calibrate.accuracy.scored import Scored
+from migkit.errors import UsageError, shown
+
+__all__ = ["DATASETS", "Dataset", "chosen"]
+
+
+class Dataset(NamedTuple):
+    """One set of measured migrations.
+
+    Attributes
+    ----------
+    title
+        What it is, in a line.
+    score
+        Yields its runs beside their predictions; takes a folder of the same form, or None for the data that ship.
+    """
+
+    title: str
+    score: Callable[[Path | None], Iterator[Scored]]
+
+
+DATASETS: Final[Mapping[str, Dataset]] = MappingProxyType(
+    {
+        "reference-runs": Dataset("real migrations by QEMU 7.2 and 10.0 (TCG)", reference_runs.score),
+        "harness": Dataset("real migrations by the page-copy harness", harness_traces.score),
+        "kvm-database": Dataset("real KVM migrations of a database", kvm_database.score),
+        "gigabit": Dataset("real KVM migrations over 1 Gbit/s", gigabit.score),
+        "published": Dataset("published migrations of idle guests", published.score),
+        "field-reports": Dataset("public reports with numbers", field_reports.score),
+    }
+)
+
+
+def chosen(names: tuple[str, ...]) -> dict[str, tuple[Dataset, Path | None]]:
+    """Return data sets by ``NAME`` or ``NAME=FOLDER``, each with the folder of its runs; no names: all that ship.
+
+    Raises
+    ------
+    UsageError
+        There is no such data set, or no such folder.
+
+    Examples
+    --------
+    >>> list(chosen(("harness",)))
+    ['harness']
+    >>> chosen(("harnes",))
+    Traceback (most recent call last):
+    migkit.errors.UsageError: accuracy: 'harnes' is no data set; use one of reference-runs, harness, ...
+    """
+    found: dict[str, tuple[Dataset, Path | None]] = {}
+    for given in names or tuple(DATASETS):
+        name, _, folder = given.partition("=")
+        if name not in DATASETS:
+            raise UsageError(f"accuracy: {shown(name)} is no data set; use one of {', '.join(DATASETS)}")
+        if folder and not Path(folder).is_dir():
+            raise UsageError(f"accuracy: {folder}: is no folder; name the one that holds runs of {name}")
+        found[name] = DATASETS[name], Path(folder) if folder else None
+    return found

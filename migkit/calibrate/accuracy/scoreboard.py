@@ -1,0 +1,144 @@
+"""All that the chosen data sets say: errors and intervals of each split, and what was learned for the intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from migkit.calibrate.accuracy import conformal
+from migkit.calibrate.accuracy.agreement import Summary, summary
+from migkit.calibrate.accuracy.datasets import DATASETS, Dataset
+from migkit.calibrate.accuracy.scored import QUANTITIES, Scored
+from migkit.models.spread.residuals import Residuals
+
+__all__ = ["Part", "Scoreboard", "scoreboard"]
+
+Chosen = Mapping[str, tuple[Dataset, Path | None]]
+
+
+class Part(NamedTuple):
+    """One split of one data set.
+
+    Attributes
+    ----------
+    split
+        What its predictions were fitted to, in words.
+    runs
+        The runs beside their predictions.
+    summary
+        Their errors, and the intervals as :func:`migkit.predict` gives them.
+    left_out
+        The same with intervals whose correction was learned without the workload of each run. Runs of a folder of
+        one's own are new to the shipped corrections, so both are the same.
+    """
+
+    split: str
+    runs: Sequence[Scored]
+    summary: Summary
+    left_out: Summary
+
+
+class Scoreboard(NamedTuple):
+    """What data sets say.
+
+    Attributes
+    ----------
+    parts
+        The splits of each data set.
+    whole
+        Each data set as one part.
+    learned
+        The residuals learned of all data that ship; none where only folders of one's own were given.
+    """
+
+    parts: Mapping[str, Sequence[Part]]
+    whole: Mapping[str, Part]
+    learned: Mapping[tuple[str, bool], Residuals]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; what is no number is None."""
+        return {
+            "schema_version": 1,
+            "datasets": {name: [_part(part) for part in parts] for name, parts in self.parts.items()},
+            "corrections": [
+                {"platform": platform, "load_known": known} | one._asdict()
+                for (platform, known), one in self.learned.items()
+            ],
+        }
+
+
+def scoreboard(chosen: Chosen, step: Callable[[float], None] = lambda amount: None) -> Scoreboard:
+    """Score data sets.
+
+    Corrections that leave a workload out are learned of all data that ship, whichever of them are chosen.
+
+    Parameters
+    ----------
+    chosen
+        Data sets by name, as :func:`migkit.calibrate.accuracy.datasets.chosen` gives them.
+    step
+        Told 1 when one data set is done.
+
+    Examples
+    --------
+    >>> scoreboard({}).to_dict()["datasets"]
+    {}
+    """
+    own = {name: _scored(dataset, folder, step) for name, (dataset, folder) in chosen.items() if folder is not None}
+    shipped: dict[str, list[Scored]] = {}
+    if len(own) < len(chosen):
+        shipped = {name: _scored(dataset, None, step) for name, dataset in DATASETS.items()}
+    every = [run for runs in shipped.values() for run in runs]
+    fair = dict(zip(map(id, every), conformal.left_out(every), strict=True))
+    both = {
+        name: (own[name], own[name]) if name in own else (shipped[name], [fair[id(run)] for run in shipped[name]])
+        for name in chosen
+    }
+    parts = {name: _parts(*runs) for name, runs in both.items()}
+    whole = {name: _whole("all", *runs) for name, runs in both.items()}
+    return Scoreboard(parts, whole, conformal.learned(every))
+
+
+def _scored(dataset: Dataset, folder: Path | None, step: Callable[[float], None]) -> list[Scored]:
+    runs = list(dataset.score(folder))
+    step(1.0)
+    return runs
+
+
+def _parts(runs: Sequence[Scored], fair: Sequence[Scored]) -> list[Part]:
+    return [
+        _whole(split, *([run for run in some if run.origin.split == split] for some in (runs, fair)))
+        for split in dict.fromkeys(run.origin.split for run in runs)
+    ]
+
+
+def _whole(split: str, runs: Sequence[Scored], fair: Sequence[Scored]) -> Part:
+    return Part(split, runs, summary(runs), summary(fair))
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "split": part.split,
+        "summary": part.summary.to_dict(),
+        "left_out": part.left_out.to_dict(),
+        "runs": [_run(run) for run in part.runs],
+    }
+
+
+def _run(run: Scored) -> dict[str, Any]:
+    """Return a run with what was measured, predicted and bounded."""
+    row: dict[str, Any] = {"run": run.origin.run, "workload": run.origin.workload, "host": run.origin.host}
+    row |= {"verdict_measured": run.measured.verdict or None, "verdict_predicted": run.prediction.verdict}
+    assert run.prediction.interval is not None
+    for name in QUANTITIES:
+        low, high = getattr(run.prediction.interval, name)
+        values = {
+            "measured": getattr(run.measured, name),
+            "predicted": getattr(run.prediction, name),
+            "low": low,
+            "high": high,
+        }
+        row[name] = {key: value if math.isfinite(value) else None for key, value in values.items()}
+    return row

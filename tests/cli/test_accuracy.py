@@ -1,0 +1,55 @@
+"""``migkit accuracy`` on a few runs of one's own."""
+
+import json
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from migkit.cli.accuracy import command
+from migkit.errors import UsageError
+from migkit.traces import data
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    home = tmp_path_factory.mktemp("runs")
+    for name in ("precopy-4t-1", "precopy-4t-2"):
+        shutil.copy(data.data_path(f"kvm_database/{name}.json.gz"), home)
+    return home
+
+
+def run(*arguments):
+    return CliRunner().invoke(command, list(map(str, arguments)), catch_exceptions=False).output
+
+
+def test_runs_of_ones_own_are_scored(folder):
+    told = run(f"kvm-database={folder}")
+    assert "pre-copy, 4 threads  total time     2" in told
+    assert "2 right" in told
+    assert "piecewise" in told
+
+
+@pytest.mark.parametrize("flags", [["--json"], ["--format", "json"]])
+def test_json_holds_every_run(folder, flags):
+    told = json.loads(run(f"kvm-database={folder}", *flags))
+    (part,) = told["datasets"]["kvm-database"]
+    assert part["summary"]["verdicts_right"] == 2
+    assert {"geometric", "working_set", "piecewise"} == part["summary"]["baselines"].keys()
+    first = part["runs"][0]["total_time_s"]
+    assert first["low"] < first["predicted"] < first["high"]
+    assert told["corrections"] == []
+
+
+def test_the_report_is_one_file_that_needs_no_network(folder, tmp_path):
+    output = tmp_path / "report.html"
+    run(f"kvm-database={folder}", "-o", output)
+    page = output.read_text(encoding="utf-8")
+    assert "pre-copy, 4 threads" in page
+    assert "<script src=" not in page
+    assert "<link" not in page.partition("<script")[0]
+
+
+def test_an_unknown_data_set_is_one_line():
+    with pytest.raises(UsageError, match="'harnes' is no data set; use one of reference-runs"):
+        run("harnes")

@@ -1,0 +1,61 @@
+"""Everything that ships with migkit, predicted: what the corrections were learned from, and how often bounds hold."""
+
+import math
+from statistics import median
+
+import pytest
+
+from migkit.calibrate.accuracy.datasets import chosen
+from migkit.calibrate.accuracy.scoreboard import scoreboard
+from migkit.cli._output import columns
+from migkit.cli.reports import tables
+from migkit.models.spread.residuals import LEARNED
+from tests.conftest import TOP
+
+pytestmark = pytest.mark.verification
+
+
+@pytest.fixture(scope="module")
+def board():
+    return scoreboard(chosen(()))
+
+
+def held(parts, quantity):
+    errors = [getattr(part.left_out, quantity) for part in parts]
+    return sum(one.held for one in errors) / sum(one.intervals for one in errors)
+
+
+def test_the_corrections_that_ship_are_those_learned(board):
+    assert board.learned.keys() == LEARNED.keys()
+    for kind, one in board.learned.items():
+        assert one == pytest.approx(LEARNED[kind], abs=1e-3)
+
+
+def test_intervals_of_the_database_hold_without_its_workload(board):
+    assert 0.85 <= held(board.parts["kvm-database"], "total_time_s") <= 0.97
+
+
+def test_field_reports_lie_within_their_intervals(board):
+    """One total does not: its report does not say how much of the guests' memory is zero."""
+    (part,) = board.parts["field-reports"]
+    assert (part.left_out.total_time_s.intervals, part.left_out.downtime_s.intervals) == (7, 8)
+    assert part.left_out.total_time_s.held >= 6
+    assert part.left_out.downtime_s.held >= 7
+
+
+def test_intervals_are_narrow_where_the_link_is_stated(board):
+    (part,) = board.parts["field-reports"]
+    widths = [run.width("total_time_s") for run in part.runs if math.isfinite(run.case.link.bandwidth_bytes_per_s)]
+    assert median(width for width in widths if not math.isnan(width)) <= 1.6
+
+
+def test_other_sizes_over_a_gigabit_are_predicted_from_one(board):
+    for part in board.parts["gigabit"]:
+        if part.split != "scenario alone":
+            assert part.summary.total_time_s.median <= 0.05
+            assert part.summary.downtime_s.median <= 0.04
+
+
+def test_the_table_of_the_readme_is_what_the_command_prints(board):
+    printed = columns(tables.OVERVIEW, list(tables.overview(board)))
+    assert printed in (TOP / "README.md").read_text(encoding="utf-8")
