@@ -66,7 +66,7 @@ def command(
     """
     from migkit.models.many import RESULTS
     from migkit.planning.space import Design
-    from migkit.planning.sweep import sweep_to
+    from migkit.planning.sweep import left_out, sweep_to
 
     if not vary:
         raise UsageError('sweep: nothing varies; give --vary, as in --vary \'guest.memory = ["1 GiB", "2 GiB"]\'')
@@ -83,7 +83,16 @@ def command(
             shown_parts = done
 
         sweep_to(output, plan, base, columns=columns, workers=workers, scheduler=scheduler, progress=progress)
-    _output.narrate(f"wrote {plan.size:,} scenarios into {output}", quiet)
+    count, first = left_out(output)
+    if count:
+        number, reason = next(iter(first.items()))
+        told = (
+            f"{count:,} of {plan.size:,} scenarios contradict themselves and are left out; number {number}: {reason}"
+        )
+        if count == plan.size:
+            raise UsageError(f"sweep: {told}")
+        _output.narrate(f"migkit: {told}", quiet)
+    _output.narrate(f"{plan.size - count:,} scenarios are in {output}", quiet)
 
 
 def _base(scenario: Path | None, flags: Mapping[str, Any]) -> Scenario | None:
@@ -120,7 +129,10 @@ def _axis(table: str, key: str, values: Any) -> tuple[str, Axis]:
         bounds = {
             end: float(schema.plain_value(column.field, values[end], f"{where}.{end}")) for end in ("low", "high")
         }
-        return name, Range(**bounds, log=bool(values.get("log", False)), points=values.get("points"))
+        try:
+            return name, Range(**bounds, log=bool(values.get("log", False)), points=values.get("points"))
+        except UsageError as error:
+            raise UsageError(f"{where}: {str(error).removeprefix('sweep: ')}") from None
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
         raise UsageError(f"{where}: {shown(values)} is neither a list of values nor a range {{low = , high = }}")
     return name, [schema.plain_value(column.field, value, where) for value in values]

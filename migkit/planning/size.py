@@ -25,6 +25,8 @@ __all__ = ["Near", "Size", "size"]
 _STEPS: Final = 64  # of the scan, in equal ratios from bound to bound
 _CLOSE: Final = 1e-4  # between the answer and the value beside it, of the value
 _FACTORS: Final = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)  # of the answer: the curve of trade-offs
+_ROOM: Final = 0.95  # of a target: what a shorter downtime limit may plan for, beside what comes on top
+_WORTH: Final = 1.1  # how much better an answer must be for a shorter limit to be named
 _DIGITS: Final = 4  # of an answer, rounded to the side that holds
 
 
@@ -58,6 +60,8 @@ class Size:
         converges sooner and stops the guest for longer.
     binding
         What is missed at ``beside``, in words.
+    cure
+        A shorter downtime limit with which the answer is better by a tenth or more, in words; empty: there is none.
     carried
         What hosts, streams and link carry at most [B/s]: more bandwidth changes nothing. Infinite where bandwidth was
         not asked for.
@@ -76,6 +80,7 @@ class Size:
     beside: float | None
     until: float | None
     binding: tuple[str, ...]
+    cure: str
     carried: float
     also: tuple[tuple[float, float], ...]
     result: Prediction
@@ -95,11 +100,16 @@ class Size:
             text += f" Just {side} it: {'; '.join(self.binding)}."
         if self.until is not None:
             text += f" It holds up to {asked.shown(self.until)}, and not beyond."
+        if self.cure:
+            text += f" {self.cure}"
         if self.carried < 2.0 * self.value:
             text += f" Hosts and streams carry {format_rate(self.carried)}; more bandwidth changes nothing."
         if self.also:
-            ranges = ", ".join(f"{asked.shown(low)} to {asked.shown(high)}" for low, high in self.also)
-            text += f" It holds again, by a step of the rule, from {ranges}."
+            ranges = ", ".join(
+                asked.shown(low) if low == high else f"{asked.shown(low)} to {asked.shown(high)}"
+                for low, high in self.also
+            )
+            text += f" It holds again, by a step of the rule, about {ranges}."
         return text
 
     def to_frame(self) -> pd.DataFrame:
@@ -167,10 +177,11 @@ def size(
     if not 0.0 < low < high < math.inf:
         raise UsageError(f"size: the search from {low:g} to {high:g} is empty; low must be above 0 and below high")
     values = _scan(asked, low, high)
-    runs = search.runs(values)
-    if not runs:
-        raise InfeasibleError(_nothing_does(search, values[0]))
-    return _answer(search, values, runs)
+    found = _answer(search, values)
+    cure = _shorter_limit(search, values, found)
+    if found is None:
+        raise InfeasibleError(_nothing_does(search, values[0], cure))
+    return dataclasses.replace(found, cure=cure)
 
 
 class _Search:
@@ -226,8 +237,11 @@ def _scan(asked: Unknown, low: float, high: float) -> list[float]:
     return values[::-1] if asked.least else values
 
 
-def _answer(search: _Search, values: list[float], runs: list[list[float]]) -> Size:
+def _answer(search: _Search, values: list[float]) -> Size | None:
     asked = search.asked
+    runs = search.runs(values)
+    if not runs:
+        return None
     value, beside = _edge(search, values, runs[0])
     most = runs[0][0] if runs[0][0] == values[0] else _far_edge(search, values, runs[0])
     also = tuple(sorted((min(run), max(run)) for run in runs[1:]))
@@ -238,6 +252,7 @@ def _answer(search: _Search, values: list[float], runs: list[list[float]]) -> Si
         beside=beside,
         until=None if most == values[0] else most,
         binding=missed,
+        cure="",
         carried=goodput(asked.put(search.case, values[0])) if asked.name.endswith("bandwidth") else math.inf,
         also=also,
         result=search.at(value),
@@ -280,16 +295,56 @@ def _near(search: _Search, value: float) -> Near:
     )
 
 
-def _nothing_does(search: _Search, best: float) -> str:
-    """Say that no value does, what is missed at the easiest one, and what the path carries of it."""
+def _shorter_limit(search: _Search, values: list[float], found: Size | None) -> str:
+    """Say with which shorter downtime limit the answer is better by a tenth, if with any.
+
+    A policy plans the last pages under its limit. What else the guest stands still for comes on top, so with a limit
+    as long as the target the outcome hangs on how full the last pass happens to be.
+    """
+    policy, target_s = search.case.policy, search.targets.downtime_s
+    likely = search.at(values[0]) if found is None else found.result
+    beside_s = sum(part_s for name, part_s in likely.downtime_parts if name != "last pages")
+    if math.isinf(target_s) or search.asked.name == "downtime_limit" or likely.verdict != "converges":
+        return ""
+    limit_s = _down(_ROOM * (target_s - beside_s))
+    if not 0.0 < limit_s < policy.downtime_limit_s:
+        return ""
+    case = dataclasses.replace(search.case, policy=dataclasses.replace(policy, downtime_limit_s=limit_s))
+    other = _answer(_Search(case, search.asked, search.targets), values)
+    if other is None:
+        return ""
+    if found is not None:
+        gain = found.value / other.value if search.asked.least else other.value / found.value
+        if gain < _WORTH:
+            return ""
+    extreme = "least" if search.asked.least else "largest"
+    name, shown = search.asked.name.replace("_", " "), search.asked.precise(other.value, _DIGITS)
+    return (
+        f"With a downtime limit of {format_duration(limit_s)} in place of {format_duration(policy.downtime_limit_s)} "
+        f"the {extreme} {name} is {shown}: {format_duration(beside_s)} of other downtime come on top of the limit."
+    )
+
+
+def _down(value: float) -> float:
+    """Return a value in two digits, rounded down; 0 or less as it is."""
+    if value <= 0.0:
+        return value
+    digits = 1 - math.floor(math.log10(value))
+    return math.floor(value * 10.0**digits + 1e-9) / 10.0**digits
+
+
+def _nothing_does(search: _Search, best: float, cure: str) -> str:
+    """Say that no value does, what is missed at the easiest one, and what would do or what the path carries of it."""
     asked = search.asked
     name = asked.name.replace("_", " ")
     result = search.at(best)
     said = "; ".join(search.targets.missed(result))
     text = f"size: no {name} does: with {asked.shown(best)} {said}"
+    if cure:
+        return f"{text}. {cure.removesuffix('.')}"
     carried = goodput(asked.put(search.case, best))
     if asked.name.endswith("bandwidth") and carried < best:
-        return f"{text}; hosts, streams and link carry {format_rate(carried)} of that, so raise what they give"
+        return f"{text}; hosts, streams and link carry {format_rate(carried)} of that"
     return f"{text}; {result.reasons[0]}"
 
 

@@ -20,6 +20,8 @@ from migkit.units import PAGE_BYTES
 
 __all__ = ["DESIGNS", "Design", "Range"]
 
+_MOST_LEVELS: Final = 10_000_000  # of one axis
+
 DESIGNS: Final = ("grid", "lhs", "sobol")
 _MOST_IN_MEMORY: Final = 10_000_000  # points of a Latin hypercube, which is drawn as a whole
 _MOST: Final = {"grid": 1 << 40, "sobol": 1 << 30, "lhs": _MOST_IN_MEMORY}
@@ -57,6 +59,8 @@ class Range:
             raise UsageError(f"sweep: a range in equal ratios cannot begin at {self.low:g}; it must be above 0")
         if self.points is not None and self.points < 2:
             raise UsageError(f"sweep: {self.points} points are no range; take at least 2")
+        if self.points is not None and self.points > _MOST_LEVELS:
+            raise UsageError(f"sweep: a range of {self.points:,} points is too fine; take at most {_MOST_LEVELS:,}")
 
     def at(self, share: Any) -> np.ndarray:
         """Return the values at shares of the way from ``low`` (0) to ``high`` (1)."""

@@ -19,11 +19,13 @@ from migkit.scenario.form import schema
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["sweep", "sweep_to"]
+__all__ = ["left_out", "sweep", "sweep_to"]
 
 PART_ROWS: Final = 1 << 17
 _IN_MEMORY: Final = 10_000_000
 _MANIFEST: Final = "_sweep.json"  # readers of a folder of Parquet leave out what begins so
+_LEFT_OUT: Final = b"left_out"  # of the metadata of a file
+_TOLD: Final = 20  # reasons in a file
 Progress = Callable[[int, int], object]
 
 
@@ -109,6 +111,7 @@ def sweep_to(
     ----------
     folder
         Of the files ``part-N.parquet``, each of 131,072 scenarios, and of ``_sweep.json``, which says the question.
+        Scenarios that contradict themselves are in no file; :func:`left_out` tells of them.
     space, base, columns, kind, points, seed
         As in :func:`sweep`.
     workers
@@ -181,15 +184,50 @@ def _predict(design: Design, base: Scenario | None, columns: Sequence[str], star
 
 
 def _encoded(design: Design, base: Scenario | None, columns: Sequence[str], start: int, stop: int) -> bytes:
-    """Return one part as the content of its file; the numbers of its scenarios are in the column ``number``."""
+    """Return one part as the content of its file, with the number of each scenario; left-out ones in the metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = _predict(design, base, columns, start, stop)
     table.insert(0, "number", start + table.index.to_numpy())
+    reasons = {start + int(row): reason for row, reason in table.attrs["skipped"].items()}
+    first = {number: reasons[number] for number in sorted(reasons)[:_TOLD]}
+    told = {_LEFT_OUT: json.dumps({"count": len(reasons), "first": first})} if reasons else None
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None), buffer)
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(told), buffer)
     return buffer.getvalue()
+
+
+def left_out(folder: Path | str) -> tuple[int, dict[int, str]]:
+    """Return how many scenarios of a sweep contradict themselves, and what is wrong with the first ones.
+
+    Parameters
+    ----------
+    folder
+        As :func:`sweep_to` wrote it.
+
+    Returns
+    -------
+    count, first
+        The number of those that are in no file; reasons by the number of the scenario, at most 20 of a file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     count, first = left_out(sweep_to(place + "/found", {"memory_bytes": [2**30], "streams": [0, 1]}))
+    >>> count, first[0]
+    (1, 'strategy.streams: 0 is too small; it must be at least 1')
+    """
+    import pyarrow.parquet as pq
+
+    count = 0
+    first: dict[int, str] = {}
+    for path in sorted(Path(folder).glob("part-*.parquet")):
+        told = json.loads((pq.read_schema(path).metadata or {}).get(_LEFT_OUT, b"{}"))
+        count += told.get("count", 0)
+        first |= {int(number): reason for number, reason in told.get("first", {}).items()}
+    return count, first
 
 
 def _part(folder: Path, start: int) -> Path:

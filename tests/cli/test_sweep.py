@@ -12,6 +12,7 @@ def run(*arguments):
     result = CliRunner().invoke(sweep.command, arguments, standalone_mode=False)
     if result.exception is not None:
         raise result.exception
+    return result
 
 
 def test_keys_of_a_file_vary_in_their_units(tmp_path):
@@ -37,6 +38,7 @@ def test_keys_of_a_file_vary_in_their_units(tmp_path):
         ("guest.memory = {low = 1}", "a range has low, high"),
         ("memory = [1]", "names no table"),
         ('guest.dirty = ["x"]', "is no key that can vary"),
+        ('guest.memory = {low = "1 GiB", high = "2 GiB", points = 100000000000}', "take at most 10,000,000"),
         ("guest.memory = ", "is not written as in a file"),
     ],
 )
@@ -44,3 +46,10 @@ def test_a_wrong_axis_is_one_line(tmp_path, text, message):
     with pytest.raises(UsageError, match="--vary") as error:
         run("--vary", text, "-o", str(tmp_path / "f"))
     assert message in str(error.value)
+
+
+def test_scenarios_that_contradict_themselves_are_told(tmp_path):
+    axes = ("--vary", 'policy.name = ["qemu", "foo"]', "--vary", 'guest.memory = ["1 GiB"]')
+    assert "1 of 2 scenarios contradict themselves" in run(*axes, "-o", str(tmp_path / "some")).stderr
+    with pytest.raises(UsageError, match=r"1 of 1 scenarios .* number 0: .*streams"):
+        run("--vary", "strategy.streams = [0]", "--memory", "1 GiB", "-o", str(tmp_path / "none"))

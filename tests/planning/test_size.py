@@ -144,3 +144,21 @@ def test_wrong_questions_are_one_line(ask, message):
         ask()
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+CALM = Guest(memory_bytes=8 * GIB, dirty=(DirtyClass(region_bytes=GIB, writes_per_s=76_800),))
+
+
+def test_a_limit_as_long_as_the_target_is_told_with_the_one_that_does():
+    """A planner asks for 300 ms of a policy that plans for 300 ms: stop and load come on top."""
+    found = size(CALM, targets=Targets(downtime_s=0.3))
+    policy = Policy(downtime_limit_s=0.26)
+    better = size(Scenario(guest=CALM, policy=policy), targets=Targets(downtime_s=0.3))
+    assert "With a downtime limit of 260 ms in place of 300 ms" in found.text
+    assert found.value > 1.1 * better.value
+    assert not better.cure
+
+
+def test_where_nothing_does_a_shorter_downtime_limit_may():
+    with pytest.raises(InfeasibleError, match=r"no bandwidth does.*With a downtime limit of 75 ms"):
+        size(CALM, targets=Targets(downtime_s=0.1))
