@@ -34,7 +34,7 @@ _GOALS = {
     "--weight",
     multiple=True,
     metavar="GOAL=NUMBER",
-    help=f"How much a goal counts, one of {', '.join(_GOALS)}; repeat it for more [all alike].",
+    help=f"How much a goal counts, one of {', '.join(_GOALS)}; repeat it for more; 0 leaves it out [1].",
 )
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")

@@ -148,7 +148,8 @@ def tradeoffs(
     targets
         The limits; None: it must converge.
     weights
-        Of ``downtime_s``, ``total_time_s``, ``transferred_bytes``, ``guest_slowdown`` and ``risk``; None: all alike.
+        Of ``downtime_s``, ``total_time_s``, ``transferred_bytes``, ``guest_slowdown`` and ``risk``; a goal that
+        is not named weighs 1, one of weight 0 does not count.
 
     Raises
     ------
@@ -190,16 +191,15 @@ def tradeoffs(
 
 
 def _weights(given: Mapping[str, float] | None) -> dict[str, float]:
-    if given is None:
-        return dict.fromkeys(GOALS, 1.0)
+    given = given or {}
     for name, weight in given.items():
         if name not in GOALS:
             raise UsageError(f"tradeoffs: {shown(name)} is no goal; give weights of {', '.join(GOALS)}")
         if not 0.0 <= weight < math.inf:
             raise UsageError(f"tradeoffs: a weight of {weight:g} on {name} is out of range; it must be 0 or more")
-    if not any(given.values()):
+    if not any(given.get(name, 1.0) for name in GOALS):
         raise UsageError("tradeoffs: every weight is 0; one must be above")
-    return {name: float(given.get(name, 0.0)) for name in GOALS}
+    return {name: float(given.get(name, 1.0)) for name in GOALS}
 
 
 def _axes(case: Scenario) -> Iterator[list[Change]]:

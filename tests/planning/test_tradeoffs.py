@@ -41,9 +41,11 @@ def test_each_option_is_within_what_the_system_can_do():
 
 
 def test_a_weight_decides():
-    found = tradeoffs(case(), weights={"downtime_s": 1.0})
+    nothing = dict.fromkeys(GOALS, 0.0)
+    found = tradeoffs(case(), weights=nothing | {"downtime_s": 1.0})
     quick = found.best.result
-    whole = tradeoffs(case(), weights={"guest_slowdown": 1.0, "total_time_s": 0.1}).best.result
+    whole = tradeoffs(case(), weights=nothing | {"guest_slowdown": 1.0, "total_time_s": 0.1}).best.result
+    assert tradeoffs(case(), weights={"risk": 1.0}).best == tradeoffs(case()).best
     assert quick.downtime_s == min(option.result.downtime_s for option in found.front)
     assert whole.guest_slowdown <= quick.guest_slowdown
 
@@ -77,7 +79,7 @@ def test_limits_that_nothing_keeps_are_told():
         ({"speed": 1.0}, "'speed' is no goal"),
         ({"risk": -1.0}, "it must be 0 or more"),
         ({"risk": math.nan}, "it must be 0 or more"),
-        ({"risk": 0.0}, "every weight is 0"),
+        (dict.fromkeys(GOALS, 0.0), "every weight is 0"),
     ],
 )
 def test_wrong_weights_are_one_line(weights, message):
