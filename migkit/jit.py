@@ -142,11 +142,15 @@ def are_compiled() -> bool:
     return _compiling
 
 
-def rows(kind: type[Record], numbers: np.ndarray) -> Any:
-    """Return records that lie one behind the other as what kernels take: ``rows(...)[k].name``."""
+def rows(kind: type[Record], numbers: np.ndarray, groups: int | None = None) -> Any:
+    """Return records that lie one behind the other as what kernels take: ``rows(...)[k].name``.
+
+    With a number of ``groups``, all as large, they are ``rows(...)[group][k].name``.
+    """
+    shape = (numbers.size // kind.SIZE,) if groups is None else (groups, numbers.size // (kind.SIZE * max(1, groups)))
     if _compiling and not _is_off():
-        return numbers.reshape(-1).view(np.ndarray).view(kind.dtype_of())
-    return numbers.reshape(-1, kind.SIZE).view(kind)
+        return numbers.reshape(-1).view(np.ndarray).view(kind.dtype_of()).reshape(shape)
+    return numbers.reshape(*shape, kind.SIZE).view(kind)
 
 
 def _is_off() -> bool:
@@ -162,8 +166,11 @@ def clear(record: Any) -> None:
 
 
 def assign(record: Any, other: Any) -> None:
-    """Set all numbers of a record to those of another one of its kind, in Python and in compiled code."""
-    record[:] = other
+    """Set numbers of a record to those of one of its kind, or of a kind that its own is derived from.
+
+    In Python and in compiled code.
+    """
+    record[: len(other)] = other
 
 
 def _teach_records() -> None:
@@ -181,7 +188,7 @@ def _teach_records() -> None:
     @intrinsic
     def copied(context: Any, record: Any, other: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            number = context.get_constant(numba_types.intp, record.size)
+            number = context.get_constant(numba_types.intp, other.size)
             cgutils.raw_memcpy(builder, arguments[0], arguments[1], number, 1)  # type: ignore[no-untyped-call]
             return context.get_dummy_value()
 

@@ -14,6 +14,7 @@ record is a numpy array of its numbers with an attribute for each; compiled code
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import operator
 from collections.abc import Callable
@@ -159,11 +160,13 @@ def _format(field: Field) -> Any:
     return (kind, (field.count,)) if field.count else kind
 
 
-def _attribute(field: Field) -> property:
+def _attribute(field: Field) -> Any:
     """Return the attribute of a field: a number, a record within the record, or an array of either."""
     if field.kind is float and not field.count:
         return property(operator.itemgetter(field.start), _setter(field.start))
-    return property(_part(field))
+    part = functools.cached_property(_part(field))  # looks at the same numbers as long as the record lives
+    part.__set_name__(Record, field.name)
+    return part
 
 
 def _setter(at: int) -> Callable[[Any, Any], None]:
@@ -180,6 +183,6 @@ def _part(field: Field) -> Callable[[Any], Any]:
         part = record[where]
         if kind is float:
             return part.view(np.ndarray)
-        return part.reshape(count, -1).view(kind) if count else part.view(kind)
+        return [each.view(kind) for each in part.reshape(count, -1, *part.shape[1:])] if count else part.view(kind)
 
     return read

@@ -45,7 +45,7 @@ MOST_ROOMS = {
 # Names that more than one module has, each with the one idea that they are at several levels.
 ONE_IDEA = {
     "accuracy": "predicted against measured: scored, drawn, and the command",
-    "records": "records with names: how they are declared, and those of the engine",
+    "records": "records with names: how they are declared, and those of the engine and of the simulator",
     "calibrate": "calibration: its package, and its command",
     "tradeoffs": "choices of settings, and their command",
     "sweep": "many scenarios, and their command",
@@ -64,7 +64,6 @@ ONE_IDEA = {
     "guest": "the machine that is moved: in a scenario, predicted, simulated, real",
     "guests": "what real guests are made of: processes, and virtual machines",
     "hypervisors": "hypervisors: their rules, and their logs",
-    "layout": "what stands where in memory: numbers of a record, regions of a virtual machine",
     "machine": "a machine that runs: a process, and QEMU",
     "managers": "managers of virtual machines: their rules, and their logs",
     "migration": "one real migration: of a process, and of a virtual machine",

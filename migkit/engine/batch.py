@@ -6,29 +6,28 @@ from typing import Any, Final
 
 import numpy as np
 
-from migkit.engine import layout, postcopy, precopy, run_state
-from migkit.engine.records import Result, Run
+from migkit.engine import postcopy, precopy
+from migkit.engine.packing import Packed
+from migkit.engine.records import PackedClass, PackedScenario, Result, Run, Work
 from migkit.jit import lean, rows
 from migkit.policies import decision
-from migkit.policies.record import Parameters
 
 __all__ = ["migrate_many", "without_steps"]
 
 
-def without_steps(records: np.ndarray, stride: int, steps: np.ndarray, parameters: Parameters, rule: Any) -> Any:
-    """Return ``steps``, or None where the kernels may take None for it: they are compiled for plain scenarios then.
+def without_steps(packed: Packed, rule: Any) -> Packed:
+    """Return scenarios without steps where kernels may take None for them: these are compiled for plain ones then.
 
     In these QEMU's rule alone decides, nothing changes with time, and all pages sent in full cost alike: what is
     compiled for them takes a quarter of the time, and is faster.
     """
-    table = records.reshape(-1, stride)
-    own = parameters.view(decision.Parameters.dtype_of())
-    plain = rule is None and steps.size == 0
-    for slot in (layout.FILL_ZERO, layout.XBZRLE_PAGES, layout.WRITE_FAULT_S):
-        plain = plain and not table[:, slot].any()
+    table = packed.scenario.reshape(-1, PackedScenario.SIZE).T.view(PackedScenario)
+    own = packed.parameters.view(decision.Parameters.dtype_of())
+    plain = rule is None and packed.steps.size == 0
+    plain = plain and not (table.fills_zero.any() or table.xbzrle_pages.any() or table.write_fault_s.any())
     for name, value in _PLAIN.items():
         plain = plain and bool((own[name] == value).all())
-    return None if plain else steps
+    return packed._replace(steps=None) if plain else packed
 
 
 _PLAIN: Final = {
@@ -38,39 +37,25 @@ _PLAIN: Final = {
 }
 
 
-def migrate_many(
-    records: np.ndarray,
-    stride: int,
-    steps: np.ndarray | None,
-    parameters: Parameters,
-    results: np.ndarray,
-    rule: Any,
-) -> None:
-    """Predict many migrations: the k-th lies ``k * stride`` into ``records`` and alike in the others.
+def migrate_many(packed: Packed, results: np.ndarray, rule: Any) -> None:
+    """Predict many migrations.
 
     Parameters
     ----------
-    records, steps
-        Packed scenarios, one behind the other; ``steps`` is shared, or what :func:`without_steps` says.
-    stride
-        Slots of one record.
-    parameters
-        Those of the policies, one behind the other.
+    packed
+        Scenarios, one behind the other; their steps may be None, see :func:`without_steps`.
     results
         Receives those of all, one behind the other.
     rule
         A policy of one's own for all of them, or None.
     """
-    scratch = (
-        decision.new_state(),
-        Run.new(),
-        np.zeros(run_state.WORK_SLOTS),
-    )
+    number = packed.scenario.size // PackedScenario.SIZE
     _each(
-        records.reshape(-1, stride),
-        steps,
-        rows(decision.Parameters, parameters),
-        scratch,
+        rows(PackedScenario, packed.scenario),
+        rows(PackedClass, packed.classes, number),
+        packed.steps,
+        rows(decision.Parameters, packed.parameters),
+        (decision.new_state(), Run.new(), Work.new()),
         rows(Result, results),
         rule,
     )
@@ -78,10 +63,11 @@ def migrate_many(
 
 @lean
 def _each(
-    records: np.ndarray,
+    scenarios: Any,
+    classes: Any,
     steps: np.ndarray | None,
-    parameters: Parameters,
-    scratch: tuple[decision.State, Run, np.ndarray],
+    parameters: Any,
+    scratch: tuple[decision.State, Run, Work],
     results: Any,
     rule: Any,
 ) -> None:
@@ -91,10 +77,13 @@ def _each(
     them. So it is read two scenarios before it is written to.
     """
     state, run, work = scratch
-    last = records.shape[0] - 1
+    last = len(scenarios) - 1
     for k in range(last + 1):
         later = results[min(k + 2, last)]
         run.read_ahead = later.action + later.zero_pages + later.points  # one of each cache line
-        precopy.precopy_one(records[k], steps, parameters[k], state, run, work, results[k], None, None, rule)
+        scenario = scenarios[k]
+        precopy.precopy_one(
+            scenario, classes[k], steps, parameters[k], state, run, work, results[k], None, None, rule
+        )
         if steps is not None and results[k].action == decision.POSTCOPY:
-            postcopy.postcopy_one(records[k], run, work, results[k], None)
+            postcopy.postcopy_one(scenario, run, work, results[k], None)

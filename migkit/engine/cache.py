@@ -7,44 +7,30 @@ not sent by the pass before (QEMU page_cache.c). That is followed by class: how 
 
 from __future__ import annotations
 
-from typing import Final
-
-import numpy as np
-
-from migkit.engine import dirty, layout
-from migkit.engine.layout import CLASS_BASE, CLASS_SLOTS, CLASSES, XBZRLE_PAGES
-from migkit.engine.run_state import TALLIES, TALLY_SLOTS
+from migkit.engine import dirty
+from migkit.engine.records import PackedScenario, Segment, Work
 from migkit.jit import lean
 
 __all__ = ["remember", "sent_share", "with_share"]
 
-# Of a class
-TOTAL: Final = 0  # writes by the last sync
-PASSED: Final = 1  # pages sent since
-BEFORE: Final = 2  # share of its pages that the pass before sent
-EVER: Final = 3  # share of its pages that any pass but the first has sent
-HELD: Final = 4  # share of its pages that the cache holds
-
 
 @lean
-def sent_share(record: np.ndarray, work: np.ndarray, c: int) -> float:
+def sent_share(one: Segment) -> float:
     """Return which share of a class's pages this pass has sent."""
-    pages = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES]
-    return float(min(1.0, work[TALLIES + c * TALLY_SLOTS + PASSED] / pages))
+    return float(min(1.0, one.tally.passed_pages / one.pages))
 
 
 @lean
-def remember(record: np.ndarray, work: np.ndarray, crowded: bool) -> None:
+def remember(scenario: PackedScenario, work: Work, crowded: bool) -> None:
     """Count which pages the cache holds now, after a pass."""
     if crowded:
-        _contend(record, work)
-    for c in range(int(record[CLASSES])):
-        tally = TALLIES + c * TALLY_SLOTS
-        sent = sent_share(record, work, c)
-        sweeps = record[CLASS_BASE + c * CLASS_SLOTS + layout.KIND] == dirty.SWEEP
-        work[tally + EVER] = with_share(work[tally + EVER], sent, sweeps)
+        _contend(scenario, work)
+    for c in range(int(scenario.class_count)):
+        one = work.segments[c]
+        tally = one.tally
+        tally.ever_share = with_share(tally.ever_share, sent_share(one), one.kind == dirty.SWEEP)
         if not crowded:
-            work[tally + HELD] = work[tally + EVER]
+            tally.held_share = tally.ever_share
 
 
 @lean
@@ -54,36 +40,36 @@ def with_share(ever: float, sent: float, sweeps: bool) -> float:
 
 
 @lean
-def _contend(record: np.ndarray, work: np.ndarray) -> None:
+def _contend(scenario: PackedScenario, work: Work) -> None:
     """Let pages take the slots that are free, and those whose holder was not sent for two passes."""
-    slots = record[XBZRLE_PAGES]
-    classes = int(record[CLASSES])
+    slots = scenario.xbzrle_pages
+    segments, classes = work.segments, int(scenario.class_count)
     free = 1.0
     nobody = 1.0  # odds that no page of a slot is sent
     for c in range(classes):
-        each = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES] / slots
-        free -= work[TALLIES + c * TALLY_SLOTS + HELD] * each
-        nobody *= (1.0 - sent_share(record, work, c)) ** each
+        each = segments[c].pages / slots
+        free -= segments[c].tally.held_share * each
+        nobody *= (1.0 - sent_share(segments[c])) ** each
     free = max(0.0, free)
     lost = 0.0
     weights = 0.0
     ahead = 1.0  # odds that no page of a slot was sent before this class
     for c in range(classes):
-        tally = TALLIES + c * TALLY_SLOTS
-        each, sent = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES] / slots, sent_share(record, work, c)
+        tally = segments[c].tally
+        each, sent = segments[c].pages / slots, sent_share(segments[c])
         first = ahead * (1.0 - sent) ** max(0.0, 0.5 * (each - 1.0))
         others = nobody / (1.0 - sent) ** min(1.0, each) if sent < 1.0 else 0.0  # that no other one is
-        stale = 1.0 - work[tally + BEFORE]
-        gone = work[tally + HELD] * stale * (sent * (1.0 - first) + (1.0 - sent) * (1.0 - others))
-        work[tally + HELD] -= gone
+        stale = 1.0 - tally.before_share
+        gone = tally.held_share * stale * (sent * (1.0 - first) + (1.0 - sent) * (1.0 - others))
+        tally.held_share -= gone
         lost += gone * each
         weights += ahead * (1.0 - (1.0 - sent) ** each)
         ahead *= (1.0 - sent) ** each
     ahead = 1.0
     for c in range(classes):
-        tally = TALLIES + c * TALLY_SLOTS
-        each, sent = record[CLASS_BASE + c * CLASS_SLOTS + layout.PAGES] / slots, sent_share(record, work, c)
+        tally = segments[c].tally
+        each, sent = segments[c].pages / slots, sent_share(segments[c])
         weight = ahead * (1.0 - (1.0 - sent) ** each)
         if weights > 0.0:
-            work[tally + HELD] += (free * weight + lost * weight / weights) / each
+            tally.held_share += (free * weight + lost * weight / weights) / each
         ahead *= (1.0 - sent) ** each

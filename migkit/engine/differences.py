@@ -13,16 +13,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-import numpy as np
-
-from migkit.engine import layout
-from migkit.engine.layout import (
-    PAGE_WIRE_BYTES,
-    REWRITE_BYTES,
-    XBZRLE_HEADER_BYTES,
-    XBZRLE_RUN_BYTES,
-    XBZRLE_SAME_BYTES,
-)
+from migkit.engine.records import PackedClass, PackedScenario
 from migkit.jit import lean
 
 __all__ = ["changed_bytes", "hit_bytes", "rewritten"]
@@ -33,41 +24,40 @@ LEAST: Final = 1e-300
 
 
 @lean
-def rewritten(record: np.ndarray, base: int) -> tuple[float, float]:
+def rewritten(one: PackedClass) -> tuple[float, float]:
     """Return the odds that one write changes a given byte, and that it changes it or a run begins behind it."""
-    length = record[base + REWRITE_BYTES]
+    length = one.rewrite_bytes
     places = (PAGE - length) / WORD + 1.0
     return length / PAGE, min(1.0, length / PAGE + 1.0 / places)
 
 
 @lean
-def changed_bytes(record: np.ndarray, base: int, changed: float, kept: float, apart: float) -> float:
+def changed_bytes(scenario: PackedScenario, one: PackedClass, changed: float, kept: float, apart: float) -> float:
     """Return what pages cost of which ``changed`` are not as they were [B].
 
     Parameters
     ----------
-    record
-        The packed scenario (:mod:`migkit.engine.layout`).
-    base
-        Where the pages' class begins in it.
+    scenario
+        The packed scenario.
+    one
+        The pages' class.
     changed
         How many pages were written since they were sent.
     kept, apart
         Of all pages the sums of ``a^n`` and ``b^n``, less those of pages that were not written.
     """
-    places = (PAGE - record[base + REWRITE_BYTES]) / WORD + 1.0
+    places = (PAGE - one.rewrite_bytes) / WORD + 1.0
     runs = places * (kept - apart)
-    words = changed * record[XBZRLE_HEADER_BYTES] + PAGE * (changed - kept) + runs * record[XBZRLE_RUN_BYTES]
-    return float(min(words, changed * record[PAGE_WIRE_BYTES]))
+    words = changed * scenario.xbzrle_header_bytes + PAGE * (changed - kept) + runs * scenario.xbzrle_run_bytes
+    return float(min(words, changed * scenario.page_wire_bytes))
 
 
 @lean
-def hit_bytes(record: np.ndarray, c: int, writes: float) -> float:
-    """Return what a page of class ``c`` costs that was written so often since it was sent [B]."""
+def hit_bytes(scenario: PackedScenario, one: PackedClass, writes: float) -> float:
+    """Return what a page of a class costs that was written so often since it was sent [B]."""
     if writes == 0.0:
-        return float(record[XBZRLE_SAME_BYTES])
-    base = layout.CLASS_BASE + c * layout.CLASS_SLOTS
-    one, behind = rewritten(record, base)
-    kept = math.exp(writes * math.log(max(LEAST, 1.0 - one)))
+        return float(scenario.xbzrle_same_bytes)
+    byte, behind = rewritten(one)
+    kept = math.exp(writes * math.log(max(LEAST, 1.0 - byte)))
     apart = math.exp(writes * math.log(max(LEAST, 1.0 - behind)))
-    return changed_bytes(record, base, 1.0, kept, apart)
+    return changed_bytes(scenario, one, 1.0, kept, apart)

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from migkit.engine import dirty, layout
-from migkit.engine.layout import CLASS_BASE, CLASS_SLOTS
+from migkit import jit
+from migkit.engine import dirty
+from migkit.engine.records import PackedClass, PackedScenario
 from migkit.scenario import policy as rules
 from migkit.scenario import steady
 from migkit.scenario.dirty import DirtyClass
-from migkit.scenario.form.fields import SMALLEST, slots
+from migkit.scenario.form.fields import SMALLEST
 from migkit.scenario.guest import Guest
 from migkit.scenario.installation import downtime
 from migkit.scenario.installation.host import Host
@@ -28,14 +29,36 @@ WINDOW_S = 0.1  # QEMU's BUFFER_DELAY (migration.c)
 
 
 class Packed(NamedTuple):
-    """One scenario as arrays, or many one behind the other.
+    """One scenario as records, or many one behind the other.
 
-    Slots are those of :mod:`migkit.engine.layout` and of the policy.
+    Attributes
+    ----------
+    scenario
+        Of :class:`~migkit.engine.records.PackedScenario`: the scalars of each.
+    classes
+        Of :class:`~migkit.engine.records.PackedClass`: the page classes of each, of all as many.
+    steps
+        Pairs: phases of all classes and the link's schedule. All scenarios share them. Kernels may take None, see
+        :func:`migkit.engine.batch.without_steps`.
+    parameters
+        Of the policy.
     """
 
-    record: np.ndarray
-    steps: np.ndarray
+    scenario: Any
+    classes: np.ndarray
+    steps: Any
     parameters: Any
+
+    def of_one(self) -> tuple[Any, Any, Any, Any]:
+        """Return one scenario as what kernels take.
+
+        Examples
+        --------
+        >>> packed = pack(Scenario(guest=Guest(memory_bytes=2**28)), 1e9)
+        >>> float(packed.of_one()[0].normal_pages)
+        65536.0
+        """
+        return self.scenario, jit.rows(PackedClass, self.classes), self.steps, self.parameters
 
 
 def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: int | None = None) -> Packed:
@@ -58,47 +81,50 @@ def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: 
     Examples
     --------
     >>> packed = pack(Scenario(guest=Guest(memory_bytes=2**28)), 1e9)
-    >>> int(packed.record[layout.NORMAL_PAGES])
+    >>> int(packed.scenario.normal_pages)
     65536
     """
     guest = scenario.guest
-    record = slots(CLASS_BASE + CLASS_SLOTS * len(guest.dirty), rows)
+    packed: Any = PackedScenario.new(rows)
+    classes = np.zeros((*(() if rows is None else (rows,)), len(guest.dirty), PackedClass.SIZE))
     steps: list[tuple[float, float]] = []
-    _pack_guest(record, guest)
+    _pack_guest(packed, guest)
     for at, one in enumerate(guest.in_address_order):
-        _pack_class(record, CLASS_BASE + at * CLASS_SLOTS, one, steps)
-    _pack_host(record, scenario.host, guest)
-    record[layout.LOAD_S] = downtime.stopped_s(scenario)
-    record[layout.RESUME_S] = downtime.resume_s(scenario)
-    record[layout.DEVICE_BYTES] = downtime.device_bytes(scenario)
-    _pack_strategy(record, scenario.strategy, scenario.link)
+        _pack_class(classes[..., at, :].T.view(PackedClass), one, steps)
+    _pack_host(packed, scenario.host, guest)
+    packed.load_s = downtime.stopped_s(scenario)
+    packed.resume_s = downtime.resume_s(scenario)
+    packed.device_bytes = downtime.device_bytes(scenario)
+    _pack_strategy(packed, scenario.strategy, scenario.link)
     if scenario.strategy.compression != "none":
-        _pack_compression(record, scenario)
+        _pack_compression(packed, scenario)
     if scenario.xbzrle_cache_bytes is not None and scenario.strategy.name in ("precopy", "hybrid"):
-        record[layout.XBZRLE_PAGES] = scenario.xbzrle_cache_bytes // PAGE_BYTES
-    record[layout.GOODPUT] = goodput_bytes_per_s
-    record[layout.POSTCOPY_GOODPUT] = np.minimum(goodput_bytes_per_s, scenario.host.postcopy_bytes_per_s)
+        packed.xbzrle_pages = scenario.xbzrle_cache_bytes // PAGE_BYTES
+    packed.goodput_bytes_per_s = goodput_bytes_per_s
+    packed.postcopy_goodput_bytes_per_s = np.minimum(goodput_bytes_per_s, scenario.host.postcopy_bytes_per_s)
     flush_pages = scenario.policy.preset.flush_pages
     if scenario.host.flush_pages is not None:
         flush_pages = (scenario.host.flush_pages, scenario.host.flush_pages)
-    record[layout.FLUSH_PAGES], record[layout.FLUSH_PAGES_TOO] = flush_pages
+    packed.flush_pages, packed.flush_pages_too = flush_pages
     firmware_bytes = scenario.policy.preset.firmware_bytes
     if scenario.host.firmware_bytes is not None:
         firmware_bytes = scenario.host.firmware_bytes
-    record[layout.NORMAL_PAGES] += -(-firmware_bytes // PAGE_BYTES)
-    record[layout.CAP] = scenario.policy.max_bandwidth_bytes_per_s
-    record[layout.POSTCOPY_CAP] = scenario.policy.max_postcopy_bandwidth_bytes_per_s
-    record[layout.LEAD_S] = lead_s
-    record[layout.RTT_S] = scenario.link.rtt_s
+    packed.normal_pages += -(-firmware_bytes // PAGE_BYTES)
+    packed.cap_bytes_per_s = scenario.policy.max_bandwidth_bytes_per_s
+    packed.postcopy_cap_bytes_per_s = scenario.policy.max_postcopy_bandwidth_bytes_per_s
+    packed.lead_s = lead_s
+    packed.rtt_s = scenario.link.rtt_s
     link_steps = steady.link_steps(scenario.link.steps)
-    record[layout.STEP_FIRST], record[layout.STEP_COUNT] = len(steps), len(link_steps)
+    packed.first_step, packed.step_count = len(steps), len(link_steps)
     steps.extend(link_steps)
     parameters = rules.pack(scenario.policy, scenario.strategy, rows)
     if scenario.strategy.postcopy_after_s is not None:
         parameters.postcopy_after_s += scenario.host.command_s
     times = np.array(steps, dtype=np.float64).reshape(-1)
-    packed = Packed(record.T.reshape(-1), times, parameters.T.reshape(-1) if rows else parameters)
-    return packed if rows else Packed(*map(_flushed, packed))  # the columns of a frame are flushed as they are read
+    if rows is None:
+        return Packed(*map(_flushed, (packed, classes.reshape(-1), times, parameters)))
+    # the columns of a frame are flushed as they are read
+    return Packed(packed.T.reshape(-1), classes.reshape(-1), times, parameters.T.reshape(-1))
 
 
 def _flushed(numbers: np.ndarray) -> np.ndarray:
@@ -107,36 +133,36 @@ def _flushed(numbers: np.ndarray) -> np.ndarray:
     return numbers
 
 
-def _pack_guest(record: np.ndarray, guest: Guest) -> None:
+def _pack_guest(packed: Any, guest: Guest) -> None:
     regions = sum(c.region_pages for c in guest.dirty)
-    record[layout.NORMAL_PAGES] = guest.memory_pages - guest.zero_pages - regions
-    record[layout.ZERO_PAGES] = record[layout.ZERO_LAST_PAGES] = guest.zero_pages
+    packed.normal_pages = guest.memory_pages - guest.zero_pages - regions
+    packed.zero_pages = packed.zero_last_pages = guest.zero_pages
     if guest.layout == "interleaved":
-        record[layout.ZERO_FIRST_PAGES] = np.floor(guest.zero_at_start * guest.zero_pages)
-        record[layout.ZERO_LAST_PAGES] = np.floor(guest.zero_at_end * guest.zero_pages)
-        record[layout.LEAD_PAGES] = np.where(record[layout.ZERO_FIRST_PAGES] > 0, LEAD_BYTES // PAGE_BYTES, 0)
-    record[layout.CLASSES] = len(guest.dirty)
+        packed.zero_first_pages = np.floor(guest.zero_at_start * guest.zero_pages)
+        packed.zero_last_pages = np.floor(guest.zero_at_end * guest.zero_pages)
+        packed.lead_pages = np.where(packed.zero_first_pages > 0, LEAD_BYTES // PAGE_BYTES, 0)
+    packed.class_count = len(guest.dirty)
     for one, idle in zip(guest.in_address_order, steady.idle_behind(guest), strict=True):
-        record[layout.CLASSES] -= idle
-        record[layout.NORMAL_PAGES] += np.where(idle, one.region_pages, 0)
-    record[layout.CAPACITY] = 0.0 if guest.capacity_writes_per_s is None else guest.capacity_writes_per_s
-    record[layout.GRAIN_PAGES] = guest.tracking_bytes // PAGE_BYTES
-    record[layout.FILL_ZERO] = guest.fill == "zero"
+        packed.class_count -= idle
+        packed.normal_pages += np.where(idle, one.region_pages, 0)
+    packed.capacity_writes_per_s = 0.0 if guest.capacity_writes_per_s is None else guest.capacity_writes_per_s
+    packed.grain_pages = guest.tracking_bytes // PAGE_BYTES
+    packed.fills_zero = guest.fill == "zero"
     sweeps = sum(one.kind == "sweep" for one in guest.dirty)
-    record[layout.WOVEN] = np.minimum(record[layout.CLASSES], sweeps) if guest.layout == "interleaved" else np.inf
+    packed.first_woven = np.minimum(packed.class_count, sweeps) if guest.layout == "interleaved" else np.inf
 
 
-def _pack_class(record: np.ndarray, base: int, one: DirtyClass, steps: list[tuple[float, float]]) -> None:
-    record[base + layout.KIND] = dirty.SWEEP if one.kind == "sweep" else dirty.RANDOM
-    record[base + layout.PAGES] = one.region_pages
+def _pack_class(packed: Any, one: DirtyClass, steps: list[tuple[float, float]]) -> None:
+    packed.kind = dirty.SWEEP if one.kind == "sweep" else dirty.RANDOM
+    packed.pages = one.region_pages
     phases, factor = steady.phases(one), steady.rate_factor(one)
-    record[base + layout.WRITES_PER_S] = one.writes_per_s * factor
-    record[base + layout.PHASE_FIRST] = len(steps)
-    record[base + layout.PHASE_COUNT] = len(phases)
-    record[base + layout.PHASE_OFFSET_S] = one.phase_offset_s
-    record[base + layout.READS_PER_S] = one.reads_per_s * factor
-    record[base + layout.REWRITE_BYTES] = np.ceil(one.rewrite_bytes / WORD_BYTES) * WORD_BYTES
-    record[base + layout.START_PAGES] = _start_pages(one)
+    packed.writes_per_s = one.writes_per_s * factor
+    packed.first_phase = len(steps)
+    packed.phase_count = len(phases)
+    packed.phase_offset_s = one.phase_offset_s
+    packed.reads_per_s = one.reads_per_s * factor
+    packed.rewrite_bytes = np.ceil(one.rewrite_bytes / WORD_BYTES) * WORD_BYTES
+    packed.start_pages = _start_pages(one)
     steps.extend(phases + steady.sums(phases))
 
 
@@ -147,39 +173,39 @@ def _start_pages(one: DirtyClass) -> Any:
     return one.sweep_offset_bytes // PAGE_BYTES % one.region_pages
 
 
-def _pack_host(record: np.ndarray, host: Host, guest: Guest) -> None:
-    record[layout.PAGE_WIRE_BYTES] = PAGE_BYTES + host.page_header_bytes
-    record[layout.ZERO_WIRE_BYTES] = host.zero_page_bytes
-    record[layout.PAGE_CPU_S] = host.page_cpu_s
+def _pack_host(packed: Any, host: Host, guest: Guest) -> None:
+    packed.page_wire_bytes = PAGE_BYTES + host.page_header_bytes
+    packed.zero_wire_bytes = host.zero_page_bytes
+    packed.page_cpu_s = host.page_cpu_s
     untouched = guest.untouched_bytes / np.maximum(guest.zero_bytes, 1)
-    record[layout.ZERO_CPU_S] = host.zero_page_cpu_s + host.untouched_page_cpu_s * untouched
-    record[layout.POSTCOPY_ZERO_CPU_S] = record[layout.ZERO_CPU_S] + host.postcopy_zero_page_cpu_s
-    record[layout.XBZRLE_HEADER_BYTES] = host.xbzrle_header_bytes
-    record[layout.XBZRLE_RUN_BYTES] = host.xbzrle_run_bytes
-    record[layout.XBZRLE_SAME_BYTES] = host.xbzrle_same_bytes
-    record[layout.XBZRLE_CPU_S] = PAGE_BYTES / host.xbzrle_bytes_per_s
-    record[layout.SYNC_S] = host.sync_base_s + host.sync_per_page_s * guest.memory_pages
-    record[layout.SETUP_S] = host.setup_s
-    record[layout.QUIESCE_S] = host.quiesce_s
-    record[layout.WRITE_FAULT_S] = host.write_fault_s
-    record[layout.FAULT_SERVICE_S] = host.fault_service_s
-    record[layout.REGISTER_PER_PAGE_S] = host.register_per_page_s
-    record[layout.DISCARD_RUN_S] = host.discard_run_s
-    record[layout.WINDOW_S] = WINDOW_S
-    record[layout.WINDOW_EXTRA_S] = host.window_extra_s
-    record[layout.POLL_S] = host.poll_s
+    packed.zero_cpu_s = host.zero_page_cpu_s + host.untouched_page_cpu_s * untouched
+    packed.postcopy_zero_cpu_s = packed.zero_cpu_s + host.postcopy_zero_page_cpu_s
+    packed.xbzrle_header_bytes = host.xbzrle_header_bytes
+    packed.xbzrle_run_bytes = host.xbzrle_run_bytes
+    packed.xbzrle_same_bytes = host.xbzrle_same_bytes
+    packed.xbzrle_cpu_s = PAGE_BYTES / host.xbzrle_bytes_per_s
+    packed.sync_s = host.sync_base_s + host.sync_per_page_s * guest.memory_pages
+    packed.setup_s = host.setup_s
+    packed.quiesce_s = host.quiesce_s
+    packed.write_fault_s = host.write_fault_s
+    packed.fault_service_s = host.fault_service_s
+    packed.register_per_page_s = host.register_per_page_s
+    packed.discard_run_s = host.discard_run_s
+    packed.window_s = WINDOW_S
+    packed.window_extra_s = host.window_extra_s
+    packed.poll_s = host.poll_s
 
 
-def _pack_strategy(record: np.ndarray, strategy: Strategy, link: Link) -> None:
-    record[layout.STORAGE_BYTES] = strategy.storage_bytes
-    record[layout.PREFETCH_PAGES] = strategy.prefetch_pages
-    record[layout.QUEUE_BYTES] = np.where(strategy.preempt, 0.0, link.queue_bytes)
+def _pack_strategy(packed: Any, strategy: Strategy, link: Link) -> None:
+    packed.storage_bytes = strategy.storage_bytes
+    packed.prefetch_pages = strategy.prefetch_pages
+    packed.queue_bytes = np.where(strategy.preempt, 0.0, link.queue_bytes)
 
 
-def _pack_compression(record: np.ndarray, scenario: Scenario) -> None:
+def _pack_compression(packed: Any, scenario: Scenario) -> None:
     """Make a page ``page / ratio`` on the wire, at the pace at which the streams with a processor compress."""
     host, strategy = scenario.host, scenario.strategy
     pace = {"zlib": host.zlib_bytes_per_s, "zstd": host.zstd_bytes_per_s, "lz4": host.lz4_bytes_per_s}
     working = np.minimum(strategy.streams, host.source_free_cores)
-    record[layout.PAGE_WIRE_BYTES] = PAGE_BYTES / scenario.guest.compression_ratio + host.page_header_bytes
-    record[layout.PAGE_CPU_S] = np.maximum(host.page_cpu_s, PAGE_BYTES / (working * pace[strategy.compression]))
+    packed.page_wire_bytes = PAGE_BYTES / scenario.guest.compression_ratio + host.page_header_bytes
+    packed.page_cpu_s = np.maximum(host.page_cpu_s, PAGE_BYTES / (working * pace[strategy.compression]))

@@ -9,7 +9,7 @@ Between two decisions of the policy nothing that the guest does matters, so the 
 from one to the next: by whole windows, whatever their number.
 
 A sender with a cap sends its quota in a burst at path speed and waits for the end of the
-window; without a binding cap it sends all the time and looks at the rule every ``POLL_S``.
+window; without a binding cap it sends all the time and looks at the rule every ``poll_s``.
 """
 
 from __future__ import annotations
@@ -18,39 +18,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from migkit.engine import layout, mixed, ring
+from migkit.engine import mixed, ring
 from migkit.engine.guest import (
     count_writes,
     dirty_rate,
     mark,
 )
-from migkit.engine.layout import (
-    CAP,
-    CLASS_BASE,
-    CLASS_SLOTS,
-    CLASSES,
-    FILL_ZERO,
-    LEAD_PAGES,
-    LEAD_S,
-    LOAD_S,
-    NORMAL_PAGES,
-    PAGE_WIRE_BYTES,
-    POLL_S,
-    QUIESCE_S,
-    RESUME_S,
-    SETUP_S,
-    SYNC_S,
-    WINDOW_EXTRA_S,
-    WINDOW_S,
-    WOVEN,
-    WRITE_FAULT_S,
-    XBZRLE_PAGES,
-    ZERO_FIRST_PAGES,
-    ZERO_LAST_PAGES,
-    ZERO_PAGES,
-    ZERO_WIRE_BYTES,
-)
-from migkit.engine.records import Result, Run
+from migkit.engine.records import PackedScenario, Result, Run, Work
 from migkit.engine.run_state import (
     FEW_PIECES,
     LAST_PIECE,
@@ -59,11 +33,8 @@ from migkit.engine.run_state import (
     NOTHING,
     OWN_ROUNDS,
     PAGE,
-    PIECE_SLOTS,
-    POSITIONS,
     ROUNDS_TO_SETTLE,
     WOVEN_PARTS,
-    WRITES,
     give_up,
     point,
     remember,
@@ -76,7 +47,7 @@ from migkit.engine.sender import (
     send,
     send_all,
 )
-from migkit.jit import clear, inlined
+from migkit.jit import assign, clear, inlined
 from migkit.policies import decision
 from migkit.policies.record import Parameters, State
 
@@ -87,12 +58,13 @@ MOST_SYNCS: Final = 2.0**62  # that are told: more are no 64-bit number
 
 @inlined
 def precopy_one(
-    record: np.ndarray,
+    scenario: PackedScenario,
+    classes: Any,
     steps: np.ndarray | None,
     parameters: Parameters,
     state: State,
     run: Run,
-    work: np.ndarray,
+    work: Work,
     result: Result,
     rounds: Any,
     line: Any,
@@ -102,13 +74,13 @@ def precopy_one(
 
     Parameters
     ----------
-    record, steps
-        The packed scenario (:mod:`migkit.engine.layout`); steps may be None where
+    scenario, classes, steps
+        The packed scenario (:class:`migkit.engine.packing.Packed`); steps may be None where
         :func:`migkit.engine.batch.without_steps` says so.
     parameters
         Of the policy.
     state, run, work
-        Scratch: a decision's state, the engine's, and ``WORK_SLOTS`` numbers.
+        Scratch: a decision's state, the engine's, and its memory's.
     result
         Receives what came of it.
     rounds, line
@@ -122,14 +94,14 @@ def precopy_one(
     """
     if steps is not None:
         decision.forget(state)
-    _begin(record, steps, state, run, work, result)
+    _begin(scenario, classes, steps, state, run, work, result)
     run.now_s = run.counted_s = min(run.now_s, parameters.time_limit_s)
     event = decision.SYNCED
     best = np.inf
     stopping = False
     while True:
         if event == decision.SYNCED or stopping:
-            _sync(record, steps, state, run, work, rounds)
+            _sync(scenario, steps, state, run, work, rounds)
         if stopping:
             break
         state.now_s = run.now_s
@@ -138,7 +110,7 @@ def precopy_one(
         if steps is None:
             action = decision.decide_plain(state, parameters)
         else:
-            action = _ask_throttling(record, steps, parameters, state, run, work, rule)
+            action = _ask_throttling(scenario, steps, parameters, state, run, work, rule)
         if event == decision.SYNCED:
             state.round_start_s = run.synced_s
             run.synced_bytes = run.sent_bytes
@@ -148,26 +120,26 @@ def precopy_one(
                 run.conditions = conditions
                 remember(steps, state, run)
             elif action == decision.CONTINUE and _may_have_settled(state, parameters, run):
-                action = skip(action, record, steps, parameters, state, run)
+                action = skip(action, scenario, steps, parameters, state, run, work)
         if line is not None:
             point(run, line)
         run.turns += 1.0
         if (run.turns > MOST_TURNS or run.now_s > LAST_S) and action in (decision.CONTINUE, decision.SYNC):
             if steps is not None and run.mixed > 0.0:
-                mixed.leave(record, run, work, run.ahead_pages)  # a jump would multiply half a run
+                mixed.leave(scenario, run, work, run.ahead_pages)  # a jump would multiply half a run
             action = give_up(parameters, state, run)
         if action == decision.SYNC or (event == decision.EMPTY and action == decision.CONTINUE):
             event = decision.SYNCED
         elif action == decision.CONTINUE:
-            event = send(record, steps, state, run, work)
+            event = send(scenario, steps, state, run, work)
         elif action in (decision.SWITCHOVER, decision.POSTCOPY):
-            run.now_s += record[QUIESCE_S]
+            run.now_s += scenario.quiesce_s
             run.stopped_s = run.now_s
             result.switchover_pages = run.left_pages
             stopping = True
         else:
             break
-    _finish(action, record, steps, parameters, state, run, work, result)
+    _finish(action, scenario, steps, parameters, state, run, work, result)
     if line is not None:
         point(run, line)
     result.rounds = run.rounds
@@ -176,11 +148,12 @@ def precopy_one(
 
 @inlined
 def _begin(
-    record: np.ndarray,
+    scenario: PackedScenario,
+    classes: Any,
     steps: np.ndarray | None,
     state: State,
     run: Run,
-    work: np.ndarray,
+    work: Work,
     result: Result,
 ) -> None:
     """Set the guest before its first sync: everything pending, the pointer at address 0."""
@@ -190,55 +163,56 @@ def _begin(
     run.marked_pages = run.lost_s = run.degraded_s = run.throttle = run.stopped_s = run.rounds = run.points = 0.0
     run.passed_pages = run.zero_share = run.best_iteration = run.remembered = run.skipped_rounds = 0.0
     run.step = run.step_s = 0.0
-    classes = int(record[CLASSES])
+    count = int(scenario.class_count)
     phased = False
-    if steps is not None:
-        for c in range(classes):
-            work[WRITES + c] = 0.0
-            phased = phased or record[CLASS_BASE + c * CLASS_SLOTS + layout.PHASE_COUNT] > 0.0
-    pages = _lay_out(record, run, work)
+    for c in range(count):
+        one = work.segments[c]
+        assign(one, classes[c])
+        one.position_pages = one.start_pages
+        if steps is not None:
+            one.new_writes = 0.0
+            phased = phased or one.phase_count > 0.0
+    pages = _lay_out(scenario, run, work)
     run.turns = run.spent_turns
     run.undecided = run.conditions = run.jumped_s = run.mixed = run.difference_share = 0.0
     run.left_pages = pages
-    ring.first_run(record, run, work)
-    run.normal_quota_pages = run.room_pages = quota(record, record[PAGE_WIRE_BYTES])
-    run.zero_quota_pages = quota(record, record[ZERO_WIRE_BYTES])
+    ring.first_run(scenario, run, work)
+    run.normal_quota_pages = run.room_pages = quota(scenario, scenario.page_wire_bytes)
+    run.zero_quota_pages = quota(scenario, scenario.zero_wire_bytes)
     run.most_bytes_per_s = np.inf
-    run.window_s = record[WINDOW_S] + record[WINDOW_EXTRA_S]
-    run.is_plain = 0.0 if phased or record[WRITE_FAULT_S] > 0.0 else 1.0
+    run.window_s = scenario.window_s + scenario.window_extra_s
+    run.is_plain = 0.0 if phased or scenario.write_fault_s > 0.0 else 1.0
     if steps is not None:
-        run.mixed = record[FILL_ZERO] + record[XBZRLE_PAGES] if classes > 0 else 0.0
+        run.mixed = scenario.fills_zero + scenario.xbzrle_pages if count > 0 else 0.0
         if run.mixed > 0.0:
-            mixed.begin(record, run, work)
-    run.counted_s = run.now_s = record[SETUP_S] + record[LEAD_S]
-    run.window_start_s = record[LEAD_S]
+            mixed.begin(scenario, run, work)
+    run.counted_s = run.now_s = scenario.setup_s + scenario.lead_s
+    run.window_start_s = scenario.lead_s
     if steps is not None:
         state.guest_bytes = pages * PAGE
-        state.storage_bytes = record[layout.STORAGE_BYTES]
-    follow_link(record, steps, run, run.now_s)
+        state.storage_bytes = scenario.storage_bytes
+    follow_link(scenario, steps, run, run.now_s)
 
 
 @inlined
-def _lay_out(record: np.ndarray, run: Run, work: np.ndarray) -> float:
+def _lay_out(scenario: PackedScenario, run: Run, work: Work) -> float:
     """Make the ring of all memory, pending; return its pages."""
-    classes, woven = int(record[CLASSES]), record[WOVEN]
-    first, last = record[ZERO_FIRST_PAGES], record[ZERO_LAST_PAGES]
+    classes, woven = int(scenario.class_count), scenario.first_woven
+    first, last = scenario.zero_first_pages, scenario.zero_last_pages
     lead = 0.0  # which share of what lies interleaved is ahead of all else
-    if record[LEAD_PAGES] > 0.0:
+    if scenario.lead_pages > 0.0:
         mixed_pages = 0.0
         for k in range(int(woven), classes + 2):
-            mixed_pages += _size(record, k)
-        lead = min(1.0, record[LEAD_PAGES] / mixed_pages) if mixed_pages > 0.0 else 0.0
+            mixed_pages += ring.segment_pages(scenario, work, k)
+        lead = min(1.0, scenario.lead_pages / mixed_pages) if mixed_pages > 0.0 else 0.0
     run.pieces = 0.0
     pages = 0.0
     if lead > 0.0:
         for k in range(int(woven), classes + 2):
-            pages += _place(run, work, k, lead * _size(record, k), 0.0)
+            pages += _place(run, work, k, lead * ring.segment_pages(scenario, work, k), 0.0)
     pages += _place(run, work, classes + 2, first, 0.0)
     for k in range(classes + 2):
-        size = _size(record, k)
-        if k < classes:
-            work[POSITIONS + k] = record[CLASS_BASE + k * CLASS_SLOTS + layout.START_PAGES]
+        size = ring.segment_pages(scenario, work, k)
         begin = lead * size if k >= woven else 0.0
         pages += _place(run, work, k, size - begin, begin)
     pages += _place(run, work, classes + 2, last, first)
@@ -247,53 +221,41 @@ def _lay_out(record: np.ndarray, run: Run, work: np.ndarray) -> float:
 
 
 @inlined
-def _size(record: np.ndarray, segment: int) -> float:
-    """Return the pages of a segment, of the zero pages those that lie in no run."""
-    classes = int(record[CLASSES])
-    pages = record[NORMAL_PAGES]
-    if segment < classes:
-        pages = record[CLASS_BASE + segment * CLASS_SLOTS + layout.PAGES]
-    elif segment > classes:
-        pages = record[ZERO_PAGES] - record[ZERO_FIRST_PAGES] - record[ZERO_LAST_PAGES]
-    return float(pages)
-
-
-@inlined
-def _place(run: Run, work: np.ndarray, segment: int, pages: float, begin: float) -> float:
-    """Put a piece of a segment, from page ``begin`` of it on, behind the others; return its pages."""
+def _place(run: Run, work: Work, segment: int, pages: float, first_page: float) -> float:
+    """Put a piece of a segment, from a page of it on, behind the others; return its pages."""
     if pages > 0.0:
-        at = (int(run.pieces) & LAST_PIECE) * PIECE_SLOTS
-        work[at], work[at + 1], work[at + 2], work[at + 3] = segment, pages, 1.0, begin
+        piece = work.pieces[int(run.pieces) & LAST_PIECE]
+        piece.segment, piece.pages, piece.share, piece.first_page = segment, pages, 1.0, first_page
         run.pieces += 1.0
     return pages
 
 
 @inlined
 def _sync(
-    record: np.ndarray,
+    scenario: PackedScenario,
     steps: np.ndarray | None,
     state: State,
     run: Run,
-    work: np.ndarray,
+    work: Work,
     rounds: Any,
 ) -> None:
     """Sync the bitmap, and write the readings of a sync."""
     marked = run.left_pages
     if state.iteration > 0.0:
         if steps is not None and run.mixed > 0.0:
-            mixed.end_pass(record, steps, run, work)
-        marked = mark(record, steps, run, work)
+            mixed.end_pass(scenario, steps, run, work)
+        marked = mark(scenario, steps, run, work)
         if steps is not None and run.mixed > 0.0:
             mixed.restart(run)
     if rounds is not None:
-        row(state, run, marked, record[SYNC_S], rounds)
+        row(state, run, marked, scenario.sync_s, rounds)
     state.iteration += 1.0
     state.dirtied_pages = marked
     run.marked_pages += marked
-    run.turns += run.pieces + record[CLASSES]
+    run.turns += run.pieces + scenario.class_count
     run.synced_s = run.now_s
-    run.now_s += record[SYNC_S]
-    run.check_s = run.now_s + record[POLL_S]
+    run.now_s += scenario.sync_s
+    run.check_s = run.now_s + scenario.poll_s
 
 
 @inlined
@@ -306,23 +268,23 @@ def _may_have_settled(state: State, parameters: Parameters, run: Run) -> bool:
 
 @inlined
 def _ask_throttling(
-    record: np.ndarray,
+    scenario: PackedScenario,
     steps: np.ndarray,
     parameters: Parameters,
     state: State,
     run: Run,
-    work: np.ndarray,
+    work: Work,
     rule: Any,
 ) -> int:
     """Ask the policy with all that it may read, and obey its order to throttle."""
     if decision.is_plain(parameters, rule):
         return decision.decide_plain(state, parameters)
     if parameters.throttle_rule == decision.DIRTY_LIMIT:
-        state.dirty_pages_per_s = dirty_rate(record, steps, run)
-        run.turns += record[CLASSES]
+        state.dirty_pages_per_s = dirty_rate(scenario, steps, run, work)
+        run.turns += scenario.class_count
     action: int = _ask(parameters, state, run, rule)
     if state.throttle != run.throttle:
-        count_writes(record, steps, run, work)
+        count_writes(scenario, steps, run, work)
         run.throttle = state.throttle
     return action
 
@@ -339,12 +301,12 @@ def _ask(parameters: Parameters, state: State, run: Run, rule: Any) -> int:
 @inlined
 def _finish(
     action: int,
-    record: np.ndarray,
+    scenario: PackedScenario,
     steps: np.ndarray | None,
     parameters: Parameters,
     state: State,
     run: Run,
-    work: np.ndarray,
+    work: Work,
     result: Result,
 ) -> None:
     """Send the rest and resume the guest, or leave it where it is."""
@@ -356,13 +318,13 @@ def _finish(
         run.now_s = min(run.now_s, parameters.time_limit_s)
     if action == decision.SWITCHOVER:
         stopped = parameters.strategy == decision.STOPCOPY
-        send_all(record, steps, run, work, record[CAP] if stopped else np.inf)
-        run.now_s += record[LOAD_S] + record[RESUME_S]
+        send_all(scenario, steps, run, work, scenario.cap_bytes_per_s if stopped else np.inf)
+        run.now_s += scenario.load_s + scenario.resume_s
         result.downtime_s = run.now_s - run.stopped_s
     elif steps is not None:
-        count_writes(record, steps, run, work)
+        count_writes(scenario, steps, run, work)
     if steps is not None and run.mixed > 0.0:
-        mixed.leave(record, run, work, run.ahead_pages)
+        mixed.leave(scenario, run, work, run.ahead_pages)
         result.difference_pages = run.difference_pages
         result.saved_bytes = run.saved_bytes
     result.action = action

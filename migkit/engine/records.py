@@ -1,16 +1,113 @@
-"""Records that the engines write: the result, the rows of their tables, and the running state of this one."""
+"""Records that the engines work on: the packed scenario, the result, tables, and the running state of this one."""
 
 from __future__ import annotations
 
-from migkit.records import Record
+from typing import Final
 
-__all__ = ["Counts", "Result", "RoundRow", "Run", "TimePoint"]
+from migkit.records import Record, numbers, several
+
+__all__ = [
+    "BINS",
+    "MAX_SEGMENTS",
+    "PIECES",
+    "SETTLED",
+    "Bin",
+    "Counts",
+    "PackedClass",
+    "PackedScenario",
+    "Piece",
+    "Result",
+    "RoundRow",
+    "Run",
+    "Segment",
+    "Tally",
+    "TimePoint",
+    "Visit",
+    "Work",
+]
+
+SETTLED: Final = 9  # the action of a result that never ends, beside those of a policy
+PIECES: Final = 512  # of the ring, a power of two
+MAX_SEGMENTS: Final = 64  # a power of two, beyond the page classes of any guest
+BINS: Final = 16  # a region
+
+
+class PackedScenario(Record):
+    """The scalars of a scenario; :func:`migkit.engine.packing.pack` fills them."""
+
+    # Guest
+    normal_pages: float  # written once, never dirtied
+    zero_pages: float
+    class_count: float  # page classes, those that are idle at the end left out
+    capacity_writes_per_s: float  # flat out; 0: the guest runs flat out already
+    grain_pages: float  # pages that one bit of tracking covers
+    fills_zero: float  # 1: regions start as zero pages
+    first_woven: float  # class that lies interleaved, up to zero pages among them; infinite: none does
+    zero_first_pages: float  # of the zero pages, those in one run at the start of memory ...
+    zero_last_pages: float  # ... and those in one run at its end
+    lead_pages: float  # of what lies interleaved, those that lie ahead of the first run of zero pages
+
+    # Path and hosts
+    goodput_bytes_per_s: float  # nothing but the cap limits it further
+    cap_bytes_per_s: float
+    page_wire_bytes: float  # a full page on the wire
+    zero_wire_bytes: float
+    page_cpu_s: float
+    zero_cpu_s: float
+    sync_s: float
+    setup_s: float
+    quiesce_s: float
+    load_s: float  # all that is done while the guest is stopped, but sync, pages and resume
+    resume_s: float
+    write_fault_s: float
+    first_step: float  # of the link's schedule in the steps
+    step_count: float
+    rtt_s: float
+    fault_service_s: float
+    register_per_page_s: float
+    lead_s: float  # before the first byte of memory: checkpoint, storage, ramp of TCP
+    device_bytes: float  # state beside memory, sent while the guest is stopped
+    storage_bytes: float  # storage copied along; policies count it
+
+    # The sender's windows
+    window_s: float
+    window_extra_s: float  # what a real window lasts longer
+    poll_s: float  # how often the rule is looked at when the cap does not bind
+    flush_pages: float  # a window ends with the first multiple of it beyond the quota; 0: with the quota
+    flush_pages_too: float  # or with the first of this one, with equal odds
+
+    # Strategy
+    prefetch_pages: float
+    postcopy_cap_bytes_per_s: float  # of the push in post-copy
+    postcopy_goodput_bytes_per_s: float
+    postcopy_zero_cpu_s: float  # to place a zero page at the destination
+    xbzrle_pages: float  # that the cache of sent pages holds; 0: pages are always sent in full
+    xbzrle_header_bytes: float  # of a page sent as a difference, beside its runs
+    xbzrle_run_bytes: float  # of a run of changed bytes, beside these
+    xbzrle_same_bytes: float  # of a page that is as it was
+    xbzrle_cpu_s: float  # to compare a page with what was sent of it
+    discard_run_s: float  # to discard a run of pages at the destination before post-copy
+    queue_bytes: float  # on their way ahead of a demanded page; 0: those have a connection of their own
+
+
+class PackedClass(Record):
+    """One page class of a packed scenario."""
+
+    kind: float  # dirty.RANDOM or dirty.SWEEP
+    pages: float  # of its region
+    writes_per_s: float
+    first_phase: float  # in the steps
+    phase_count: float
+    phase_offset_s: float
+    reads_per_s: float
+    rewrite_bytes: float  # of a page that one write changes, in whole words
+    start_pages: float  # where a sweep stands when the migration begins
 
 
 class Result(Record):
     """What an engine says of one migration."""
 
-    action: float  # of the policy that ended it; layout.SETTLED: it never would
+    action: float  # of the policy that ended it; SETTLED: it never would
     total_s: float
     downtime_s: float
     sent_bytes: float  # on the wire
@@ -140,3 +237,60 @@ class Run(Record):
     undecided: float  # 1: it was given up after so many
     spent_turns: float  # counted from the start: the caller sets them to allow for fewer
     read_ahead: float  # prefetched from what is written soon; the value is never read
+
+
+class Piece(Record):
+    """A run of pages of one segment, all of which are pending with one probability."""
+
+    segment: float
+    pages: float
+    share: float  # of them that is pending
+    first_page: float  # of these, within the segment
+
+
+class Tally(Record):
+    """What is counted of a page class whose pages do not cost alike."""
+
+    synced_writes: float  # by the last sync
+    passed_pages: float  # sent since
+    before_share: float  # of its pages that the pass before sent
+    ever_share: float  # of its pages that any pass but the first has sent
+    held_share: float  # of its pages that the cache of differences holds
+
+
+class Visit(Record):
+    """A pass of the sender over a bin."""
+
+    sent_writes: float  # of its class, when its pages were sent
+    sent_share: float  # of its pages that were sent then; the others were not pending
+    sync_writes: float  # of its class, at the sync before that
+    pass_number: float
+    remembered_share: float  # of its pages that any pass but the first has sent
+
+
+class Bin(Record):
+    """A part of a region, as the pass that reached it last left it, and the one before did."""
+
+    last: Visit
+    older: Visit
+
+
+class Segment(PackedClass):
+    """A page class, and what is known of it now; behind the classes the pages written once, then the zero pages."""
+
+    new_writes: float  # since the last sync
+    position_pages: float  # where its sweep stands
+    newly_dirty: float  # share that the last sync found dirty
+    # The run ahead (engine.mixed)
+    run_writes: float  # by its middle
+    run_share: float  # of its pages that are this segment's
+    tally: Tally
+    bins: several(Bin, BINS)  # type: ignore[valid-type]
+
+
+class Work(Record):
+    """What the expected-value engine knows of memory: a ring of pieces, and the segments that these are of."""
+
+    pieces: several(Piece, PIECES)  # type: ignore[valid-type]
+    zero_shares: numbers(PIECES)  # type: ignore[valid-type]  # of each piece, from the start of post-copy on
+    segments: several(Segment, MAX_SEGMENTS)  # type: ignore[valid-type]

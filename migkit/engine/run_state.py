@@ -1,4 +1,4 @@
-"""Rows of the expected-value engine's tables, slots of its ring, and jumps over rounds that are alike."""
+"""Rows of the expected-value engine's tables, its bounds, and jumps over rounds that are alike."""
 
 from __future__ import annotations
 
@@ -7,34 +7,17 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.engine import phases
-from migkit.engine.layout import SETTLED
-from migkit.engine.records import Counts, Run
+from migkit.engine.records import MAX_SEGMENTS, PIECES, SETTLED, Counts, PackedScenario, Run, Work
 from migkit.jit import inlined, lean
 from migkit.policies import decision
 from migkit.policies.record import Parameters, State
 
 __all__ = ["give_up", "point", "remember", "row", "skip"]
 
-# The ring, the classes' writes and where their sweeps stand lie in one work array.
-PIECES: Final = 512  # a power of two
-FEW_PIECES: Final = 60.0  # beyond so many, neighbours are joined ...
+FEW_PIECES: Final = 60.0  # of the ring; beyond so many, neighbours are joined ...
 WOVEN_PARTS: Final = 4.0  # ... and so many times the segments that lie interleaved
 LAST_PIECE: Final = PIECES - 1
-PIECE_SLOTS: Final = 4  # segment, pages, pending share, first page within the segment
-WRITES: Final = PIECES * PIECE_SLOTS
-MAX_CLASSES: Final = 64  # a power of two
-LAST_CLASS: Final = MAX_CLASSES - 1
-POSITIONS: Final = WRITES + MAX_CLASSES
-NEWLY: Final = POSITIONS + MAX_CLASSES  # share of each class that the last sync found dirty
-RUN_WRITES: Final = NEWLY + MAX_CLASSES  # of each class, by the middle of the run ahead, and ...
-RUN_SHARES: Final = RUN_WRITES + MAX_CLASSES  # ... how many of the run's pages are its own (mixed)
-ZERO_SHARES: Final = RUN_SHARES + MAX_CLASSES  # of each piece, from the start of post-copy on
-TALLIES: Final = ZERO_SHARES + PIECES  # of each class, and ...
-TALLY_SLOTS: Final = 8
-CLASS_BINS: Final = TALLIES + MAX_CLASSES * TALLY_SLOTS  # ... of each bin of each class (precopy_mixed)
-BINS: Final = 16  # a class
-BIN_SLOTS: Final = 10
-WORK_SLOTS: Final = CLASS_BINS + MAX_CLASSES * BINS * BIN_SLOTS
+LAST_SEGMENT: Final = MAX_SEGMENTS - 1
 
 PAGE: Final = 4096.0
 NOTHING: Final = 1e-4  # pages: below it is rounding
@@ -108,11 +91,12 @@ def _keep_mixed(run: Run, counts: Counts) -> None:
 @lean
 def skip(
     action: int,
-    record: np.ndarray,
+    scenario: PackedScenario,
     steps: np.ndarray | None,
     parameters: Parameters,
     state: State,
     run: Run,
+    work: Work,
 ) -> int:
     """Jump over rounds that are like those before, to the policy's next appointment; without one, it is settled.
 
@@ -129,14 +113,14 @@ def skip(
         return action
     until_s = min(state.appointment_s, parameters.time_limit_s)
     like_s = run.now_s - max(run.best.now_s, run.jumped_s)
-    if run.change_s == np.inf and like_s > 2.0 * phases.longest_cycle_s(record, steps):
+    if run.change_s == np.inf and like_s > 2.0 * phases.longest_cycle_s(scenario, steps, work):
         if until_s == np.inf:
             return SETTLED
         _jump(run.best, run.best_iteration, until_s, state, run)
         run.jumped_s = run.now_s
         return action
-    began_s = max(run.step_s, phases.last_change_s(record, steps, run.now_s))
-    ends_s = min(run.change_s, phases.next_change_s(record, steps, run.now_s))
+    began_s = max(run.step_s, phases.last_change_s(scenario, steps, work, run.now_s))
+    ends_s = min(run.change_s, phases.next_change_s(scenario, steps, work, run.now_s))
     rounds = state.iteration - run.like_iteration
     if rounds > ROUNDS_TO_SETTLE:
         if run.like.now_s >= began_s:

@@ -13,23 +13,7 @@ from typing import Any
 import numpy as np
 
 from migkit.engine import mixed, ring
-from migkit.engine.layout import (
-    CAP,
-    DEVICE_BYTES,
-    FLUSH_PAGES,
-    FLUSH_PAGES_TOO,
-    GOODPUT,
-    PAGE_CPU_S,
-    PAGE_WIRE_BYTES,
-    POLL_S,
-    STEP_COUNT,
-    STEP_FIRST,
-    WINDOW_S,
-    ZERO_CPU_S,
-    ZERO_PAGES,
-    ZERO_WIRE_BYTES,
-)
-from migkit.engine.records import Run
+from migkit.engine.records import PackedScenario, Run, Work
 from migkit.engine.run_state import (
     LAST_S,
     LOWEST,
@@ -47,14 +31,14 @@ __all__ = ["follow_link", "price", "quota", "send", "send_all"]
 
 
 @inlined
-def send(record: np.ndarray, steps: np.ndarray | None, state: State, run: Run, work: np.ndarray) -> int:
+def send(scenario: PackedScenario, steps: np.ndarray | None, state: State, run: Run, work: Work) -> int:
     """Send until the policy must be asked; return the event.
 
     Each turn does one of: send the rest of a run, which fits in what is left of the window; end a window
     or a poll within a run; jump over whole windows within a run.
     """
     if run.left_pages <= NOTHING:  # else rounds would follow each other ever faster, each of still less
-        _end_window(record, state, run)
+        _end_window(scenario, state, run)
         return decision.EMPTY
     wake_pages = state.wake_remaining_bytes / PAGE
     wake_s = state.wake_time_s
@@ -68,12 +52,12 @@ def send(record: np.ndarray, steps: np.ndarray | None, state: State, run: Run, w
             event = decision.WINDOW
             break
         if steps is not None and now_s >= run.change_s - SLACK_S:
-            follow_link(record, steps, run, now_s)
+            follow_link(scenario, steps, run, now_s)
         if ahead <= 0.0:
             _count(run, passed)
             passed = 0.0
             window_end_s = start_s + run.window_s
-            ahead = _next_run(record, steps, run, work, now_s, left, window_bytes, window_end_s)
+            ahead = _next_run(scenario, steps, run, work, now_s, left, window_bytes, window_end_s)
             room = max(0.0, run.quota_pages - window_bytes / run.wire_bytes)
         pages = min(ahead, room)
         sent_s = now_s + pages * run.page_s
@@ -86,17 +70,17 @@ def send(record: np.ndarray, steps: np.ndarray | None, state: State, run: Run, w
         if by_time < pages:
             if window_bytes == 0.0 and now_s == start_s and by_time >= 1.0:
                 until_s = min(wake_s, run.change_s)
-                number, a_window, window_s = _polled(record, run, by_time, room, bandwidth)
+                number, a_window, window_s = _polled(scenario, run, by_time, room, bandwidth)
                 number = np.floor(min(number, min(ahead, left - wake_pages) / a_window, (until_s - now_s) / window_s))
                 if number > 2.0:
                     pages = (number - 1.0) * a_window
                     now_s = start_s = start_s + (number - 1.0) * window_s
-                    check_s = now_s + record[POLL_S]
+                    check_s = now_s + scenario.poll_s
                     ahead, left, passed = ahead - pages, left - pages, passed + pages
                     continue
             pages = by_time
             sent_s = now_s + pages * run.page_s
-            number = 1.0 if sent_s >= max(check_s, start_s + record[WINDOW_S]) - SLACK_S else 0.0
+            number = 1.0 if sent_s >= max(check_s, start_s + scenario.window_s) - SLACK_S else 0.0
         elif ahead > room:
             number = 1.0
             if window_bytes == 0.0 and _same(run.full_bytes_per_s, bandwidth):
@@ -120,7 +104,7 @@ def send(record: np.ndarray, steps: np.ndarray | None, state: State, run: Run, w
             start_s = now_s
             room = run.quota_pages
             window_bytes = 0.0
-        check_s = now_s + record[POLL_S]
+        check_s = now_s + scenario.poll_s
         if left < wake_pages or now_s >= wake_s or not _same(bandwidth, before) or run.turns > MOST_TURNS:
             event = decision.WINDOW
             break
@@ -132,12 +116,12 @@ def send(record: np.ndarray, steps: np.ndarray | None, state: State, run: Run, w
 
 
 @inlined
-def quota(record: np.ndarray, wire_bytes: float) -> float:
+def quota(scenario: PackedScenario, wire_bytes: float) -> float:
     """Return the pages that one window sends."""
-    pages = record[CAP] * record[WINDOW_S] / wire_bytes
+    pages = scenario.cap_bytes_per_s * scenario.window_s / wire_bytes
     if pages == np.inf:
         return pages
-    return 0.5 * (_flushed(pages, record[FLUSH_PAGES]) + _flushed(pages, record[FLUSH_PAGES_TOO]))
+    return 0.5 * (_flushed(pages, scenario.flush_pages) + _flushed(pages, scenario.flush_pages_too))
 
 
 @inlined
@@ -163,12 +147,12 @@ def _jump(windows: float, time_left_s: float, window_s: float) -> float:
 
 
 @lean
-def _polled(record: np.ndarray, run: Run, polled: float, room: float, bandwidth: float) -> Any:
+def _polled(scenario: PackedScenario, run: Run, polled: float, room: float, bandwidth: float) -> Any:
     """Return how many windows are alike whose rule is looked at on the way, the pages of each, how long it is [s].
 
     There are as many as one likes when they go on at the bandwidth of the last one; else there is none.
     """
-    pages = min(room, polled * np.ceil((record[WINDOW_S] - SLACK_S) / (polled * run.page_s)))
+    pages = min(room, polled * np.ceil((scenario.window_s - SLACK_S) / (polled * run.page_s)))
     window_s = max(run.window_s, pages * run.page_s)
     number = np.inf if _same(pages * run.wire_bytes / window_s, bandwidth) else 0.0
     return number, pages, window_s
@@ -188,10 +172,10 @@ def _count(run: Run, pages: float) -> None:
 
 @inlined
 def _next_run(
-    record: np.ndarray,
+    scenario: PackedScenario,
     steps: np.ndarray | None,
     run: Run,
-    work: np.ndarray,
+    work: Work,
     now_s: float,
     left: float,
     window_bytes: float,
@@ -199,25 +183,25 @@ def _next_run(
 ) -> float:
     """Come to the next pages that cost alike; return how many there are."""
     if steps is not None and run.mixed > 0.0:
-        return mixed.next_run(record, steps, run, work, now_s, left, window_bytes, window_end_s)
-    if run.zero_pages < record[ZERO_PAGES] - NOTHING:
-        left = ring.next_run(record, run, work, left)
+        return mixed.next_run(scenario, steps, run, work, now_s, left, window_bytes, window_end_s)
+    if run.zero_pages < scenario.zero_pages - NOTHING:
+        left = ring.next_run(scenario, run, work, left)
     else:
         run.zero_share = 0.0
-    price(record, steps, run)
+    price(scenario, steps, run)
     return left
 
 
 @inlined
-def price(record: np.ndarray, steps: np.ndarray | None, run: Run) -> None:
+def price(scenario: PackedScenario, steps: np.ndarray | None, run: Run) -> None:
     """Set what a page of the present run costs, and how many of them a window holds."""
     if 0.0 < run.zero_share < 1.0 or (steps is not None and run.mixed > 0.0):
-        mixed.price(record, run)
+        mixed.price(scenario, run)
         return
     if run.zero_share > 0.0:
-        wire_bytes, cpu_s, pages = record[ZERO_WIRE_BYTES], record[ZERO_CPU_S], run.zero_quota_pages
+        wire_bytes, cpu_s, pages = scenario.zero_wire_bytes, scenario.zero_cpu_s, run.zero_quota_pages
     else:
-        wire_bytes, cpu_s, pages = record[PAGE_WIRE_BYTES], record[PAGE_CPU_S], run.normal_quota_pages
+        wire_bytes, cpu_s, pages = scenario.page_wire_bytes, scenario.page_cpu_s, run.normal_quota_pages
     run.wire_bytes = wire_bytes
     run.quota_pages = pages
     run.page_s = max(wire_bytes / min(run.most_bytes_per_s, run.path_bytes_per_s), cpu_s)
@@ -225,62 +209,62 @@ def price(record: np.ndarray, steps: np.ndarray | None, run: Run) -> None:
 
 
 @lean
-def _end_window(record: np.ndarray, state: State, run: Run) -> None:
+def _end_window(scenario: PackedScenario, state: State, run: Run) -> None:
     """Wait for the end of a window in which nothing is left to send."""
     end_s = max(run.now_s, run.window_start_s + run.window_s)
     state.bandwidth_bytes_per_s = run.window_bytes / (end_s - run.window_start_s)
     run.now_s = run.window_start_s = end_s
     run.window_bytes = 0.0
     run.room_pages = run.quota_pages
-    run.check_s = end_s + record[POLL_S]
+    run.check_s = end_s + scenario.poll_s
 
 
 @inlined
-def follow_link(record: np.ndarray, steps: np.ndarray | None, run: Run, now_s: float) -> None:
+def follow_link(scenario: PackedScenario, steps: np.ndarray | None, run: Run, now_s: float) -> None:
     """Set the path's speed now, and when it changes next; time only goes on."""
-    run.path_bytes_per_s = record[GOODPUT]
+    run.path_bytes_per_s = scenario.goodput_bytes_per_s
     run.change_s = np.inf
     if steps is not None:
-        first, count = int(record[STEP_FIRST]), int(record[STEP_COUNT])
+        first, count = int(scenario.first_step), int(scenario.step_count)
         at = int(run.step)
         end_s = run.step_s
         while at < count:
             end_s = run.step_s + steps[2 * (first + at)]
             if now_s < end_s - SLACK_S:
-                run.path_bytes_per_s = max(LOWEST, record[GOODPUT] * steps[2 * (first + at) + 1])
+                run.path_bytes_per_s = max(LOWEST, scenario.goodput_bytes_per_s * steps[2 * (first + at) + 1])
                 run.change_s = end_s
                 break
             at += 1
             run.step_s = end_s
         run.step = at
-    price(record, steps, run)
+    price(scenario, steps, run)
 
 
 @inlined
-def spared_s(record: np.ndarray, cap: float, speed: float, sent_bytes: float, early_s: float) -> float:
+def spared_s(scenario: PackedScenario, cap: float, speed: float, sent_bytes: float, early_s: float) -> float:
     """Return how much sooner bytes are out in windows than spread evenly under the cap [s].
 
     What the last window holds goes at the path's speed, and the first window began before the first byte.
     """
     if cap >= speed or sent_bytes <= 0.0:
         return 0.0
-    windows = np.ceil(sent_bytes / (cap * record[WINDOW_S])) - 1.0
-    rest = sent_bytes - windows * cap * record[WINDOW_S]
-    begun_s = min(max(early_s, 0.0), record[WINDOW_S]) if windows > 0.0 else 0.0
+    windows = np.ceil(sent_bytes / (cap * scenario.window_s)) - 1.0
+    rest = sent_bytes - windows * cap * scenario.window_s
+    begun_s = min(max(early_s, 0.0), scenario.window_s) if windows > 0.0 else 0.0
     return float(rest * (1.0 / cap - 1.0 / speed) + begun_s)
 
 
 @inlined
-def send_all(record: np.ndarray, steps: np.ndarray | None, run: Run, work: np.ndarray, cap: float) -> None:
+def send_all(scenario: PackedScenario, steps: np.ndarray | None, run: Run, work: Work, cap: float) -> None:
     """Send all that is pending: pre-copy ends at the path's speed without the policy's cap, stop-copy keeps it."""
     run.most_bytes_per_s = cap
-    price(record, steps, run)
+    price(scenario, steps, run)
     first_byte, early_s = run.sent_bytes, run.now_s - run.window_start_s
     while run.left_pages > 0.0:
         if steps is not None and run.now_s >= run.change_s:
-            follow_link(record, steps, run, run.now_s)
+            follow_link(scenario, steps, run, run.now_s)
         if run.ahead_pages <= 0.0:
-            run.ahead_pages = _next_run(record, steps, run, work, run.now_s, run.left_pages, 0.0, run.now_s)
+            run.ahead_pages = _next_run(scenario, steps, run, work, run.now_s, run.left_pages, 0.0, run.now_s)
         pages = run.ahead_pages
         sent_s = run.now_s + pages * run.page_s
         if steps is not None and sent_s > run.change_s:
@@ -292,6 +276,6 @@ def send_all(record: np.ndarray, steps: np.ndarray | None, run: Run, work: np.nd
         run.left_pages -= pages
         if run.left_pages <= NOTHING:
             run.left_pages = 0.0
-    run.now_s -= spared_s(record, cap, run.path_bytes_per_s, run.sent_bytes - first_byte, early_s)
-    run.now_s += record[DEVICE_BYTES] / run.path_bytes_per_s
-    run.sent_bytes += record[DEVICE_BYTES]
+    run.now_s -= spared_s(scenario, cap, run.path_bytes_per_s, run.sent_bytes - first_byte, early_s)
+    run.now_s += scenario.device_bytes / run.path_bytes_per_s
+    run.sent_bytes += scenario.device_bytes

@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from migkit import jit
-from migkit.engine import layout, postcopy, precopy, run_state
+from migkit.engine import postcopy, precopy, run_state
 from migkit.engine.packing import Packed
-from migkit.engine.records import Result, RoundRow, Run, TimePoint
+from migkit.engine.records import PackedScenario, Result, RoundRow, Run, TimePoint, Work
 from migkit.models.result import Point, Round
 from migkit.policies import decision
 from migkit.scenario import Scenario
@@ -100,15 +100,15 @@ class History:
         first = next((row for row in rounds if row.sent_bytes > 0.0), None)
         pushed = result.action == decision.POSTCOPY and first is not None and first is rounds[-1]
         if first is not None and first.zero_pages > 0.0 and not pushed:
-            _bend(points, first.normal_pages, first.zero_pages, packed.record)
+            _bend(points, first.normal_pages, first.zero_pages, packed.scenario)
         return tuple(points)
 
 
-def _bend(points: list[Point], normal_pages: float, zero_pages: float, record: np.ndarray) -> None:
+def _bend(points: list[Point], normal_pages: float, zero_pages: float, scenario: PackedScenario) -> None:
     """Add the points at which the first pass comes to zero pages that lie in a row, or leaves them."""
-    start = min(zero_pages, float(record[layout.ZERO_FIRST_PAGES]))
-    between = max(0.0, min(zero_pages, float(record[layout.ZERO_PAGES] - record[layout.ZERO_LAST_PAGES])) - start)
-    lead = min(float(record[layout.LEAD_PAGES]), between + normal_pages)
+    start = min(zero_pages, float(scenario.zero_first_pages))
+    between = max(0.0, min(zero_pages, float(scenario.zero_pages - scenario.zero_last_pages)) - start)
+    lead = min(float(scenario.lead_pages), between + normal_pages)
     top_bytes = points[0].remaining_bytes
     behind_pages = (lead, lead + start, start + between + normal_pages)
     ends = [top_bytes - pages * PAGE_BYTES for pages in behind_pages] + [-math.inf]
@@ -119,23 +119,23 @@ def _bend(points: list[Point], normal_pages: float, zero_pages: float, record: n
         if at == 0 or points[at - 1].remaining_bytes <= bend_bytes:
             continue
         before, after = points[at - 1], points[at]
-        first_s, sent_bytes = _pass(before.remaining_bytes, bend_bytes, costs, record)
-        second_s, _ = _pass(bend_bytes, after.remaining_bytes, costs, record)
+        first_s, sent_bytes = _pass(before.remaining_bytes, bend_bytes, costs, scenario)
+        second_s, _ = _pass(bend_bytes, after.remaining_bytes, costs, scenario)
         t_s = before.t_s + (after.t_s - before.t_s) * float(first_s / (first_s + second_s))
         points.insert(at, Point(t_s, bend_bytes, before.sent_bytes + sent_bytes))
 
 
-def _pass(high: float, low: float, costs: list[tuple[float, float]], record: np.ndarray) -> tuple[float, float]:
+def _pass(high: float, low: float, costs: list[tuple[float, float]], scenario: PackedScenario) -> tuple[float, float]:
     """Return how long the pages between two remainders take, to within a factor, and their bytes on the wire."""
-    speed = min(record[layout.GOODPUT], record[layout.CAP])
-    full_s = max(record[layout.PAGE_WIRE_BYTES] / speed, record[layout.PAGE_CPU_S])
-    zero_s = max(record[layout.ZERO_WIRE_BYTES] / speed, record[layout.ZERO_CPU_S])
+    speed = min(scenario.goodput_bytes_per_s, scenario.cap_bytes_per_s)
+    full_s = max(scenario.page_wire_bytes / speed, scenario.page_cpu_s)
+    zero_s = max(scenario.zero_wire_bytes / speed, scenario.zero_cpu_s)
     took_s = sent_bytes = 0.0
     for end, zero in costs:
         part = max(0.0, high - max(low, end))
         took_s += part * ((1.0 - zero) * full_s + zero * zero_s)
-        full = (1.0 - zero) * float(record[layout.PAGE_WIRE_BYTES])
-        sent_bytes += part / PAGE_BYTES * (full + zero * float(record[layout.ZERO_WIRE_BYTES]))
+        full = (1.0 - zero) * float(scenario.page_wire_bytes)
+        sent_bytes += part / PAGE_BYTES * (full + zero * float(scenario.zero_wire_bytes))
         high = min(high, max(low, end))
     return took_s, sent_bytes
 
@@ -160,12 +160,12 @@ def downtime_parts(case: Scenario, packed: Packed, result: Result) -> tuple[tupl
     """
     if result.action not in (decision.SWITCHOVER, decision.POSTCOPY):
         return ()
-    record, is_postcopy = packed.record, result.action == decision.POSTCOPY
-    speed = record[layout.POSTCOPY_GOODPUT if is_postcopy else layout.GOODPUT]
+    scenario, is_postcopy = packed.scenario, result.action == decision.POSTCOPY
+    speed = scenario.postcopy_goodput_bytes_per_s if is_postcopy else scenario.goodput_bytes_per_s
     fixed = downtime.fixed_parts(case)
     before = {name: fixed.pop(name) for name in ("stop processors", "flush disks")}
-    known = before | {"final sync": record[layout.SYNC_S]}
-    after = {"device state": record[layout.DEVICE_BYTES] / speed} | fixed
+    known = before | {"final sync": scenario.sync_s}
+    after = {"device state": scenario.device_bytes / speed} | fixed
     rest = float(result.downtime_s) - sum(map(float, (known | after).values()))
     pages = {"mark absent pages" if is_postcopy else "last pages": max(0.0, rest)}
     return tuple((name, float(value)) for name, value in (known | pages | after).items() if value > 0.0)
@@ -200,22 +200,22 @@ def trial(packed: Packed, rule: Any) -> Result:
     Python as compiled.
     """
     result = Result.new()
-    state, own, work = decision.new_state(), Run.new(), np.zeros(run_state.WORK_SLOTS)
+    state, own, work = decision.new_state(), Run.new(), Work.new()
     own.spent_turns = run_state.MOST_TURNS - _TRIAL_TURNS
     rounds, line = History(0, 0).tables
     rule = jit.callback(rule) if isinstance(rule, jit.OwnRule) else rule
-    precopy.precopy_one(*packed, state, own, work, result, rounds, line, rule)
+    precopy.precopy_one(*packed.of_one(), state, own, work, result, rounds, line, rule)
     return result
 
 
 def _run(packed: Packed, rule: Any, history: History, spent_turns: float) -> Result:
     """Call pre-copy and post-copy one by one: a kernel that calls both would be compiled besides them."""
     result = Result.new()
-    state, own, work = decision.new_state(), Run.new(), np.zeros(run_state.WORK_SLOTS)
+    state, own, work = decision.new_state(), Run.new(), Work.new()
     own.spent_turns = spent_turns
     rounds, line = history.tables
-    precopy.precopy_one(*packed, state, own, work, result, rounds, line, rule)
+    precopy.precopy_one(*packed.of_one(), state, own, work, result, rounds, line, rule)
     history.last = LastLook(float(state.downtime_limit_s), float(state.bandwidth_bytes_per_s))
     if result.action == decision.POSTCOPY:
-        postcopy.postcopy_one(packed.record, own, work, result, line)
+        postcopy.postcopy_one(packed.scenario, own, work, result, line)
     return result

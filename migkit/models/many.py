@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 import numpy as np
 
 from migkit import jit
-from migkit.engine import batch, layout
-from migkit.engine.records import Result
+from migkit.engine import batch
+from migkit.engine.records import SETTLED, Result
 from migkit.errors import UsageError
 from migkit.models import admission, frames
 from migkit.models import goodput as paths
@@ -273,9 +273,7 @@ def _predict_group(
         case = _of_arrays(table, template, places, some)
         packed, goodput = paths.packed(case, some.size)
         results = np.zeros(some.size * Result.SIZE)
-        stride = packed.record.size // some.size
-        steps = batch.without_steps(packed.record, stride, packed.steps, packed.parameters, rule)
-        batch.migrate_many(packed.record, stride, steps, packed.parameters, results, rule)
+        batch.migrate_many(batch.without_steps(packed, rule), results, rule)
         table_of_results = results.reshape(some.size, -1)
         columns: Any = table_of_results.T.view(Result)
         refused = admission.refused(case)
@@ -329,7 +327,7 @@ def _store_bounds(
 
 def _store(results: Any, case: Scenario, rows: Any, out: dict[str, np.ndarray]) -> None:
     """Copy what the kernels wrote into the columns of the result."""
-    endless = results.action == layout.SETTLED
+    endless = results.action == SETTLED
     total_s = results.total_s
     exposure_s = results.exposure_s
     codes = np.zeros(int(max(VERDICTS)) + 1)

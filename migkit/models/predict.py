@@ -9,9 +9,8 @@ from typing import Final
 import numpy as np
 
 from migkit import jit
-from migkit.engine import layout
 from migkit.engine.packing import Packed
-from migkit.engine.records import Result
+from migkit.engine.records import SETTLED, Result
 from migkit.errors import UsageError
 from migkit.models import admission
 from migkit.models import goodput as paths
@@ -33,7 +32,7 @@ VERDICTS: Final = {
     decision.POSTCOPY: "converges",
     decision.ABORT: "aborted",
     decision.TIME_OUT: "timed_out",
-    layout.SETTLED: "does_not_converge",
+    SETTLED: "does_not_converge",
 }
 
 
@@ -118,12 +117,12 @@ def first_remedy(case: Scenario) -> str:
 
 def _check_conservation(packed: Packed, result: Result) -> None:
     """Raise unless pages marked are pages sent and left, and bytes are those of the pages."""
-    record = packed.record
+    scenario = packed.scenario
     sent = result.normal_pages + result.zero_pages
     full_bytes = (
-        result.normal_pages * record[layout.PAGE_WIRE_BYTES]
-        + result.zero_pages * record[layout.ZERO_WIRE_BYTES]
-        + (record[layout.DEVICE_BYTES] if result.action in (decision.SWITCHOVER, decision.POSTCOPY) else 0.0)
+        result.normal_pages * scenario.page_wire_bytes
+        + result.zero_pages * scenario.zero_wire_bytes
+        + (scenario.device_bytes if result.action in (decision.SWITCHOVER, decision.POSTCOPY) else 0.0)
     )
     wire_bytes = full_bytes - result.saved_bytes
     if not math.isclose(result.marked_pages, sent + result.left_pages, rel_tol=1e-6, abs_tol=1.0):
@@ -167,7 +166,7 @@ def _prediction(
     verdict = verdict_of(case, int(result.action))
     endless = verdict == "does_not_converge"
     bandwidth = min(goodput_bytes_per_s, case.policy.max_bandwidth_bytes_per_s)
-    natural_s = natural_downtime_s(case.guest, bandwidth, float(packed.record[layout.PAGE_WIRE_BYTES]))
+    natural_s = natural_downtime_s(case.guest, bandwidth, float(packed.scenario.page_wire_bytes))
     natural_s = _as_shown(natural_s, result, history.last.bandwidth_bytes_per_s)
     told = why(case, verdict, Facts(packed, bandwidth, natural_s, history.last), result, most)
     total_s = float(result.total_s)
@@ -211,7 +210,7 @@ def _as_shown(natural_s: float, result: Result, measured_bytes_per_s: float) -> 
     left_s = float(result.switchover_pages) * PAGE_BYTES / measured_bytes_per_s
     if result.action == decision.SWITCHOVER:
         return min(natural_s, left_s)
-    return max(natural_s, left_s) if result.action == layout.SETTLED else natural_s
+    return max(natural_s, left_s) if result.action == SETTLED else natural_s
 
 
 def _refused(refusal: str, limit: str) -> Prediction:

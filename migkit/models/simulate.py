@@ -14,10 +14,9 @@ from migkit.errors import UsageError
 from migkit.models import admission
 from migkit.models import goodput as paths
 from migkit.models.predict import verdict_of
-from migkit.policies import decision
 from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy
 from migkit.scenario.form.given import Given, scenario_of
-from migkit.simulator import precopy, rounds
+from migkit.simulator import precopy, records, rounds
 from migkit.units import GIB, PAGE_BYTES, format_duration, format_size
 
 if TYPE_CHECKING:
@@ -273,11 +272,8 @@ def _run(scenario: Scenario, rng: np.random.Generator, room: Any) -> _Simulated:
     memory = np.zeros(_pages(scenario), dtype=np.uint16)
     every_s, times, pending, dirty = room or _NO_FRAMES
     precopy.pages_one(
-        packed.record,
-        packed.steps,
-        packed.parameters,
-        decision.new_state(),
-        (decision.new_state(), decision.new_parameters()),
+        *packed.of_one(),
+        records.room(packed, memory.size),
         memory,
         rng,
         result,

@@ -2,9 +2,9 @@
 
 Accesses (reads and writes) come as a Poisson stream in the guest's running time. One that
 finds its page missing stops the guest for ``RTT + service + page time``; the page and the
-next PREFETCH_PAGES missing ones behind it are sent out of order, which the push waits for. No
+next ``prefetch_pages`` missing ones behind it are sent out of order, which the push waits for. No
 page is sent twice. Under a cap the push waits when the quota of its window is used up; demanded pages do not.
-Where they share the connection with the push, QUEUE_BYTES of it are ahead of them.
+Where they share the connection with the push, ``queue_bytes`` of it are ahead of them.
 
 Accesses to pages that are there change nothing and are not made. Random ones at rate ``a`` find one of ``m``
 missing pages of ``W`` at rate ``a m / W``, all with equal odds; a sweep comes to its next missing page, ``d``
@@ -15,139 +15,103 @@ that the work is bounded by the pages, whatever the rate.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from migkit.engine import layout
-from migkit.engine.layout import (
-    CLASS_BASE,
-    CLASS_SLOTS,
-    CLASSES,
-    DEVICE_BYTES,
-    DISCARD_RUN_S,
-    FAULT_SERVICE_S,
-    LOAD_S,
-    POSTCOPY_CAP,
-    POSTCOPY_GOODPUT,
-    POSTCOPY_ZERO_CPU_S,
-    PREFETCH_PAGES,
-    QUEUE_BYTES,
-    REGISTER_PER_PAGE_S,
-    RESUME_S,
-    RTT_S,
-    WINDOW_EXTRA_S,
-    WINDOW_S,
-)
-from migkit.engine.records import Result
+from migkit.engine.postcopy import device_s
+from migkit.engine.records import PackedScenario, Result
 from migkit.jit import jit, lean
 from migkit.simulator import guest as guest_pages
 from migkit.simulator import sender, steps, weave
-from migkit.simulator.guest import CURSOR, HEAD, OWN, PENDING, WRITTEN_PAGES, is_sweep, region
-from migkit.simulator.sender import BYTES, LEFT, SLACK_S, STOPPED_S, SYNCS, WINDOW_BYTES, WINDOW_START, T
+from migkit.simulator.guest import PENDING, is_sweep, region
+from migkit.simulator.records import Guest, Room, Sending, Writer
+from migkit.simulator.sender import SLACK_S
 
 __all__ = ["push"]
-
-# Slots of a class's accesses
-MISSING: Final = 0  # pages of its region
-DUE: Final = 1  # accesses before it comes to a missing page: for random ones, as if all pages were missing
-TARGET: Final = 2  # sweep: the missing page ahead
-SLOTS: Final = 3
 
 
 @jit
 def push(
-    record: np.ndarray,
+    scenario: PackedScenario,
     sums: np.ndarray,
     pages: np.ndarray,
     order: np.ndarray,
-    send: np.ndarray,
-    guest: np.ndarray,
+    room: Room,
     result: Result,
     line: Any,
     rng: np.random.Generator,
 ) -> None:
     """Resume the guest at the destination and bring what is pending."""
-    send[SYNCS] = 0.0  # from now on pages are sent in full
-    send[T] += record[LOAD_S] + record[RESUME_S] + record[REGISTER_PER_PAGE_S] * send[LEFT]
-    send[T] += record[DISCARD_RUN_S] * _runs(pages, order) + record[DEVICE_BYTES] / record[POSTCOPY_GOODPUT]
-    send[BYTES] += record[DEVICE_BYTES]
-    result.downtime_s = send[T] - send[STOPPED_S]
+    send, guest = room.send, room.guest
+    send.syncs = 0.0  # from now on pages are sent in full
+    send.now_s += scenario.load_s + scenario.resume_s + scenario.register_per_page_s * send.left_pages
+    send.now_s += scenario.discard_run_s * _runs(pages, order) + device_s(scenario)
+    send.sent_bytes += scenario.device_bytes
+    result.downtime_s = send.now_s - send.stopped_s
     sender.point(send, line)
-    start_s = guest_s = send[WINDOW_START] = send[T]
-    send[WINDOW_BYTES] = 0.0
+    start_s = guest_s = send.window_start_s = send.now_s
+    send.window_bytes = 0.0
     place = weave.addresses(order)
-    access = np.zeros(SLOTS * (int(record[CLASSES]) + 1))
-    _begin(record, pages, guest, access, rng)
+    _begin(scenario, pages, guest, rng)
     blocked_s = 0.0
-    while send[LEFT] > 0.0:
-        until_s = send[T]
+    while send.left_pages > 0.0:
+        until_s = send.now_s
         if guest_s >= until_s:
-            if not _held_back(record, send):
-                _push_next(record, sums, pages, order, send, guest, access, rng)
-                if send[LEFT] % 256.0 == 0.0:
+            if not _held_back(scenario, send):
+                _push_next(scenario, sums, pages, order, room, rng)
+                if send.left_pages % 256.0 == 0.0:
                     sender.point(send, line)
                 continue
-            until_s = send[WINDOW_START] + record[WINDOW_S] + record[WINDOW_EXTRA_S]
+            until_s = send.window_start_s + scenario.window_s + scenario.window_extra_s
         page = -1
         if guest_s < until_s:
-            guest_s, page = _run(record, sums, pages, guest, access, guest_s, until_s, rng)
-        send[T] = max(send[T], min(until_s, guest_s))
+            guest_s, page = _run(scenario, sums, pages, guest, guest_s, until_s, rng)
+        send.now_s = max(send.now_s, min(until_s, guest_s))
         if page >= 0:
-            wait_s = record[RTT_S] + record[FAULT_SERVICE_S]
-            wait_s += _fetch(record, sums, pages, order, place, send, guest, access, page, rng)
+            wait_s = scenario.rtt_s + scenario.fault_service_s
+            wait_s += _fetch(scenario, sums, pages, order, place, room, page, rng)
             result.faults += 1.0
             blocked_s += wait_s
             guest_s += wait_s
-    result.exposure_s = send[T] - start_s
-    result.blocktime_s = min(blocked_s, send[T] - start_s)
+    result.exposure_s = send.now_s - start_s
+    result.blocktime_s = min(blocked_s, send.now_s - start_s)
 
 
 @lean
-def _begin(
-    record: np.ndarray, pages: np.ndarray, guest: np.ndarray, access: np.ndarray, rng: np.random.Generator
-) -> None:
+def _begin(scenario: PackedScenario, pages: np.ndarray, guest: Guest, rng: np.random.Generator) -> None:
     """Count what is missing, and draw when each class comes to the first of it."""
-    for c in range(int(record[CLASSES])):
-        first, size = region(record, guest, c)
+    for c in range(int(scenario.class_count)):
+        one = guest.writers[c]
+        first, size = region(one)
         for i in range(first, first + size):
-            access[SLOTS * c + MISSING] += pages[i] & PENDING
-        _draw(record, pages, guest, access, c, int(guest[HEAD + c * OWN + CURSOR]), rng)
+            one.missing_pages += pages[i] & PENDING
+        _draw(pages, one, int(one.cursor_pages), rng)
 
 
 @lean
-def _draw(
-    record: np.ndarray,
-    pages: np.ndarray,
-    guest: np.ndarray,
-    access: np.ndarray,
-    c: int,
-    at: int,
-    rng: np.random.Generator,
-) -> None:
+def _draw(pages: np.ndarray, one: Writer, at: int, rng: np.random.Generator) -> None:
     """Draw how many more accesses of a class come before one to a missing page; a sweep's from page ``at`` on."""
-    slot = SLOTS * c
-    if access[slot + MISSING] <= 0.0:
+    if one.missing_pages <= 0.0:
         return
-    if not is_sweep(record, c):
-        access[slot + DUE] = -math.log(1.0 - rng.random())
+    if not is_sweep(one):
+        one.accesses_due = -math.log(1.0 - rng.random())
         return
-    first, size = region(record, guest, c)
+    first, size = region(one)
     number = 1.0
     while not pages[first + at] & PENDING:
         at = at + 1 if at + 1 < size else 0
         number += 1.0
-    access[slot + DUE] += rng.standard_gamma(number)
-    access[slot + TARGET] = at
+    one.accesses_due += rng.standard_gamma(number)
+    one.missing_page = at
 
 
 @lean
 def _run(
-    record: np.ndarray,
+    scenario: PackedScenario,
     sums: np.ndarray,
     pages: np.ndarray,
-    guest: np.ndarray,
-    access: np.ndarray,
+    guest: Guest,
     from_s: float,
     until_s: float,
     rng: np.random.Generator,
@@ -155,22 +119,25 @@ def _run(
     """Let the guest run until it faults; return when and on which page, or ``until_s`` and -1."""
     end_s = until_s
     faulting = -1
-    for c in range(int(record[CLASSES])):
-        if access[SLOTS * c + MISSING] > 0.0:
-            _look_ahead(record, pages, guest, access, c, rng)
-            due_s = _due_s(record, sums, access, c, from_s, end_s)
+    for c in range(int(scenario.class_count)):
+        one = guest.writers[c]
+        if one.missing_pages > 0.0:
+            _look_ahead(pages, one, rng)
+            due_s = _due_s(sums, one, from_s, end_s)
             if due_s < end_s:
                 end_s, faulting = due_s, c
-    for c in range(int(record[CLASSES])):
-        if access[SLOTS * c + MISSING] > 0.0:
-            access[SLOTS * c + DUE] -= _accesses(record, sums, access, c, from_s, end_s)
+    for c in range(int(scenario.class_count)):
+        one = guest.writers[c]
+        if one.missing_pages > 0.0:
+            one.accesses_due -= _accesses(sums, one, from_s, end_s)
     if faulting < 0:
         return until_s, -1
-    access[SLOTS * faulting + DUE] = 0.0
-    first, size = region(record, guest, faulting)
-    if is_sweep(record, faulting):
-        return end_s, first + int(access[SLOTS * faulting + TARGET])
-    _draw(record, pages, guest, access, faulting, 0, rng)
+    one = guest.writers[faulting]
+    one.accesses_due = 0.0
+    first, size = region(one)
+    if is_sweep(one):
+        return end_s, first + int(one.missing_page)
+    _draw(pages, one, 0, rng)
     page = first + int(rng.random() * size)
     while not pages[page] & PENDING:
         page = first + int(rng.random() * size)
@@ -178,42 +145,39 @@ def _run(
 
 
 @lean
-def _look_ahead(
-    record: np.ndarray, pages: np.ndarray, guest: np.ndarray, access: np.ndarray, c: int, rng: np.random.Generator
-) -> None:
+def _look_ahead(pages: np.ndarray, one: Writer, rng: np.random.Generator) -> None:
     """Let a sweep make for the next missing page if the one that it made for has come."""
-    if is_sweep(record, c):
-        first, size = region(record, guest, c)
-        at = int(access[SLOTS * c + TARGET])
+    if is_sweep(one):
+        first, size = region(one)
+        at = int(one.missing_page)
         if not pages[first + at] & PENDING:
-            _draw(record, pages, guest, access, c, at + 1 if at + 1 < size else 0, rng)
+            _draw(pages, one, at + 1 if at + 1 < size else 0, rng)
 
 
 @lean
-def _rate(record: np.ndarray, access: np.ndarray, c: int) -> float:
+def _rate(one: Writer) -> float:
     """Return how many accesses of a class a second count at intensity 1."""
-    base = CLASS_BASE + c * CLASS_SLOTS
-    rate = record[base + layout.WRITES_PER_S] + record[base + layout.READS_PER_S]
-    return float(rate if is_sweep(record, c) else rate * access[SLOTS * c + MISSING] / record[base + layout.PAGES])
+    rate = one.writes_per_s + one.reads_per_s
+    return float(rate if is_sweep(one) else rate * one.missing_pages / one.pages)
 
 
 @lean
-def _accesses(record: np.ndarray, sums: np.ndarray, access: np.ndarray, c: int, from_s: float, to_s: float) -> float:
+def _accesses(sums: np.ndarray, one: Writer, from_s: float, to_s: float) -> float:
     """Return how many accesses of a class that count fall into a span."""
     active = to_s - from_s
-    if record[CLASS_BASE + c * CLASS_SLOTS + layout.PHASE_COUNT] > 0.0:
-        active = steps.active_s(record, sums, c, to_s) - steps.active_s(record, sums, c, from_s)
-    return _rate(record, access, c) * active
+    if one.phase_count > 0.0:
+        active = steps.active_s(sums, one, to_s) - steps.active_s(sums, one, from_s)
+    return _rate(one) * active
 
 
 @lean
-def _due_s(record: np.ndarray, sums: np.ndarray, access: np.ndarray, c: int, from_s: float, end_s: float) -> float:
+def _due_s(sums: np.ndarray, one: Writer, from_s: float, end_s: float) -> float:
     """Return when a class comes to a missing page; infinite if not before ``end_s``."""
-    due = access[SLOTS * c + DUE]
-    if _accesses(record, sums, access, c, from_s, end_s) <= due:
+    due = one.accesses_due
+    if _accesses(sums, one, from_s, end_s) <= due:
         return np.inf
-    active = steps.active_s(record, sums, c, from_s) + due / _rate(record, access, c)
-    return max(from_s, steps.when_active_s(record, sums, c, active))
+    active = steps.active_s(sums, one, from_s) + due / _rate(one)
+    return max(from_s, steps.when_active_s(sums, one, active))
 
 
 @lean
@@ -230,75 +194,70 @@ def _runs(pages: np.ndarray, order: np.ndarray) -> int:
 
 
 @lean
-def _held_back(record: np.ndarray, send: np.ndarray) -> bool:
+def _held_back(scenario: PackedScenario, send: Sending) -> bool:
     """Begin a new window when its time has come; say whether the quota of the present one is used up."""
-    window_s = record[WINDOW_S] + record[WINDOW_EXTRA_S]
-    windows = np.floor((send[T] - send[WINDOW_START] + SLACK_S) / window_s)
+    window_s = scenario.window_s + scenario.window_extra_s
+    windows = np.floor((send.now_s - send.window_start_s + SLACK_S) / window_s)
     if windows > 0.0:
-        send[WINDOW_START] += windows * window_s
-        send[WINDOW_BYTES] = 0.0
-    used = send[WINDOW_BYTES] > 0.0 and send[WINDOW_BYTES] >= record[POSTCOPY_CAP] * record[WINDOW_S]
-    return bool(used and send[WINDOW_START] + window_s > send[T])
+        send.window_start_s += windows * window_s
+        send.window_bytes = 0.0
+    used = send.window_bytes > 0.0 and send.window_bytes >= scenario.postcopy_cap_bytes_per_s * scenario.window_s
+    return bool(used and send.window_start_s + window_s > send.now_s)
 
 
 @lean
 def _send_page(
-    record: np.ndarray,
+    scenario: PackedScenario,
     sums: np.ndarray,
     pages: np.ndarray,
-    send: np.ndarray,
-    guest: np.ndarray,
-    access: np.ndarray,
+    room: Room,
     page: int,
     rng: np.random.Generator,
 ) -> None:
-    if page < guest[WRITTEN_PAGES]:
-        access[SLOTS * guest_pages.class_of(record, page) + MISSING] -= 1.0
-    cap, zero_cpu_s = record[POSTCOPY_GOODPUT], record[POSTCOPY_ZERO_CPU_S]
-    sender.send_page(record, sums, pages, send, guest, page, cap, zero_cpu_s, rng)
+    if page < room.guest.region_pages:
+        guest_pages.class_of(scenario, room.guest, page).missing_pages -= 1.0
+    cap, zero_cpu_s = scenario.postcopy_goodput_bytes_per_s, scenario.postcopy_zero_cpu_s
+    sender.send_page(scenario, sums, pages, room, page, cap, zero_cpu_s, rng)
 
 
 @lean
 def _push_next(
-    record: np.ndarray,
+    scenario: PackedScenario,
     sums: np.ndarray,
     pages: np.ndarray,
     order: np.ndarray,
-    send: np.ndarray,
-    guest: np.ndarray,
-    access: np.ndarray,
+    room: Room,
     rng: np.random.Generator,
 ) -> None:
-    page = sender.next_page(pages, order, send)
-    _send_page(record, sums, pages, send, guest, access, page, rng)
-    sender.step(pages, send)
+    page = sender.next_page(pages, order, room.send)
+    _send_page(scenario, sums, pages, room, page, rng)
+    sender.step(pages, room.send)
 
 
 @lean
 def _fetch(
-    record: np.ndarray,
+    scenario: PackedScenario,
     sums: np.ndarray,
     pages: np.ndarray,
     order: np.ndarray,
     place: np.ndarray,
-    send: np.ndarray,
-    guest: np.ndarray,
-    access: np.ndarray,
+    room: Room,
     page: int,
     rng: np.random.Generator,
 ) -> float:
     """Send a demanded page behind what is on its way, then its neighbours; return how long the first took [s]."""
-    before_s = send[T]
-    queue_end = send[BYTES] + record[QUEUE_BYTES]
-    while pages[page] & PENDING and send[BYTES] < queue_end and not _held_back(record, send):
-        _push_next(record, sums, pages, order, send, guest, access, rng)
+    send = room.send
+    before_s = send.now_s
+    queue_end = send.sent_bytes + scenario.queue_bytes
+    while pages[page] & PENDING and send.sent_bytes < queue_end and not _held_back(scenario, send):
+        _push_next(scenario, sums, pages, order, room, rng)
     if pages[page] & PENDING:
-        _send_page(record, sums, pages, send, guest, access, page, rng)
-    took_s = send[T] - before_s
-    more = int(min(record[PREFETCH_PAGES], pages.size))
+        _send_page(scenario, sums, pages, room, page, rng)
+    took_s = send.now_s - before_s
+    more = int(min(scenario.prefetch_pages, pages.size))
     address = weave.page_at(place, page)
     for i in range(address + 1, min(address + 1 + more, pages.size)):
         near = weave.page_at(order, i)
         if pages[near] & PENDING:
-            _send_page(record, sums, pages, send, guest, access, near, rng)
+            _send_page(scenario, sums, pages, room, near, rng)
     return float(took_s)

@@ -17,48 +17,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from migkit.engine import layout
-from migkit.engine.layout import PAGE_WIRE_BYTES, ZERO_WIRE_BYTES
+from migkit.engine.records import SETTLED, PackedScenario
 from migkit.engine.run_state import OWN_ROUNDS, ROUNDS_TO_SETTLE
 from migkit.jit import assign, jit, lean
 from migkit.policies import decision
 from migkit.policies.record import Parameters, State
 from migkit.simulator import steps
-from migkit.simulator.guest import DEGRADED_S, LOST_S, MARK_S, WORK
-from migkit.simulator.sender import (
-    BYTES,
-    CHANGE,
-    CHECK,
-    DIFFERENCES,
-    LEFT,
-    MARKED,
-    NORMAL,
-    SAVED,
-    SEND_SLOTS,
-    SYNC_BYTES,
-    SYNCS,
-    WINDOW_START,
-    ZERO,
-    T,
-)
+from migkit.simulator.records import Room, Watch
 
-__all__ = ["WATCH_SLOTS", "after_sync", "gave_up"]
-
-# Slots of what is watched
-BEST: Final = 0  # pages left by the sync that left the least so far ...
-BEST_T: Final = 1  # ... and the counts as of then
-BEST_ITERATION: Final = 2
-BEST_COUNTS: Final = 3  # of the sender, COUNTS of them
-BEST_LOST: Final = 10
-BEST_DEGRADED: Final = 11
-GAPS: Final = 12  # sum of what was left since beyond what the policy waits for [pages] ...
-SQUARES: Final = 13  # ... and of its squares
-MEMORY: Final = 14  # a sum over what the policy remembers
-THROTTLE: Final = 15
-SAME_THROTTLE: Final = 16  # syncs in a row
-SKIPPED: Final = 17  # rounds
-JUMPED: Final = 18  # pages sent by these
-WATCH_SLOTS: Final = 20
+__all__ = ["after_sync", "gave_up"]
 
 # Why a run was given up; 0: it came to an end
 ALIKE: Final = 1  # rounds are alike, and the policy waits for nothing
@@ -76,24 +43,24 @@ MOST_S: Final = 1e13  # later, moments 10 ms apart are one
 SIGMAS: Final = 5.0
 FEW_ROUNDS: Final = 4.0  # not worth a jump
 CYCLES: Final = 2.0
-COUNTS: Final = (NORMAL, ZERO, DIFFERENCES, SAVED)  # that grow from round to round
 ADJUSTED_S: Final = 10.0  # for which dirty-limit's throttle must not have changed
 SAME: Final = 1e-9
 
 
 @lean
-def gave_up(action: int, state: State, send: np.ndarray, guest: np.ndarray, watch: np.ndarray, pages: int) -> float:
+def gave_up(action: int, room: Room, pages: int) -> float:
     """Return why a run that goes on is given up; 0: it is not."""
-    if action == layout.SETTLED:
+    if action == SETTLED:
         return float(ALIKE)
     if action not in (decision.CONTINUE, decision.SYNC):
         return 0.0
-    if state.iteration - watch[SKIPPED] > MOST_SYNCS:
+    send, watch = room.send, room.watch
+    if room.state.iteration - watch.skipped_rounds > MOST_SYNCS:
         return float(BY_SYNCS)
-    sent = send[NORMAL] + send[ZERO] - watch[JUMPED]
-    if guest[WORK] + SEND_WORK * sent > most_work(float(pages)):
+    sent = send.normal_pages + send.zero_pages - watch.jumped_pages
+    if room.guest.work + SEND_WORK * sent > most_work(float(pages)):
         return float(BY_WORK)
-    return float(BY_TIME) if send[T] > MOST_S else 0.0
+    return float(BY_TIME) if send.now_s > MOST_S else 0.0
 
 
 @lean
@@ -104,75 +71,71 @@ def most_work(pages: float) -> float:
 
 @jit
 def after_sync(
-    record: np.ndarray,
+    scenario: PackedScenario,
     sums: np.ndarray,
     parameters: Parameters,
-    state: State,
-    spare: tuple[State, Parameters],
-    send: np.ndarray,
-    guest: np.ndarray,
-    watch: np.ndarray,
+    room: Room,
     rule: Any,
 ) -> int:
     """Watch what a sync left; where rounds are alike, jump over them or return SETTLED, otherwise CONTINUE."""
+    state, send, watch = room.state, room.send, room.watch
     memory = decision.remembered(state)
-    alike = memory == watch[MEMORY]
-    watch[MEMORY] = memory
-    watch[SAME_THROTTLE] = watch[SAME_THROTTLE] + 1.0 if state.throttle == watch[THROTTLE] else 0.0
-    watch[THROTTLE] = state.throttle
-    if send[LEFT] < watch[BEST] * (1.0 - 1e-3) or watch[BEST_ITERATION] == 0.0:
-        _remember(state, send, guest, watch)
+    alike = memory == watch.remembered
+    watch.remembered = memory
+    watch.same_throttle = watch.same_throttle + 1.0 if state.throttle == watch.throttle else 0.0
+    watch.throttle = state.throttle
+    if send.left_pages < watch.best_left_pages * (1.0 - 1e-3) or watch.best_iteration == 0.0:
+        _remember(room)
         return decision.CONTINUE
-    gap = send[LEFT] - state.wake_remaining_bytes / decision.PAGE_BYTES
-    watch[GAPS] += gap
-    watch[SQUARES] += gap * gap
+    gap = send.left_pages - state.wake_remaining_bytes / decision.PAGE_BYTES
+    watch.gap_pages += gap
+    watch.squared_gaps += gap * gap
     least = OWN_ROUNDS if parameters.policy == decision.REGISTERED else ROUNDS_TO_SETTLE
-    seen = state.iteration - watch[BEST_ITERATION]
+    seen = state.iteration - watch.best_iteration
     if seen <= least or not alike or not _is_out_of_reach(watch, seen):
         return decision.CONTINUE
-    seen_s = send[T] - watch[BEST_T]
+    seen_s = send.now_s - watch.best.now_s
     if not _throttle_is_at_its_end(parameters, state, watch, seen, seen_s):
         return decision.CONTINUE
-    if seen_s <= CYCLES * steps.longest_cycle_s(record, sums) or send[CHANGE] < np.inf:
+    if seen_s <= CYCLES * steps.longest_cycle_s(scenario, sums, room.guest) or send.change_s < np.inf:
         return decision.CONTINUE
-    until_s = _appointment_s(parameters, state, spare, rule)
+    until_s = _appointment_s(parameters, state, room.spare, rule)
     if until_s == np.inf:
-        return layout.SETTLED
-    number = math.floor((until_s - send[T]) * seen / seen_s) - 1.0
+        return SETTLED
+    number = math.floor((until_s - send.now_s) * seen / seen_s) - 1.0
     if number > FEW_ROUNDS:
-        _jump(record, state, send, guest, watch, number, number / seen)
+        _jump(scenario, room, number, number / seen)
     return decision.CONTINUE
 
 
 @lean
-def _remember(state: State, send: np.ndarray, guest: np.ndarray, watch: np.ndarray) -> None:
+def _remember(room: Room) -> None:
     """Begin to watch anew from the present sync on."""
-    watch[BEST] = send[LEFT]
-    watch[BEST_T] = send[T]
-    watch[BEST_ITERATION] = state.iteration
-    for i in range(len(COUNTS)):
-        watch[BEST_COUNTS + i] = send[COUNTS[i]]
-    watch[BEST_LOST], watch[BEST_DEGRADED] = guest[LOST_S], guest[DEGRADED_S]
-    watch[GAPS] = watch[SQUARES] = 0.0
+    send, watch, best = room.send, room.watch, room.watch.best
+    watch.best_left_pages = send.left_pages
+    watch.best_iteration = room.state.iteration
+    best.now_s = send.now_s
+    best.normal_pages, best.zero_pages = send.normal_pages, send.zero_pages
+    best.difference_pages, best.saved_bytes = send.difference_pages, send.saved_bytes
+    best.lost_s, best.degraded_s = room.guest.lost_s, room.guest.degraded_s
+    watch.gap_pages = watch.squared_gaps = 0.0
 
 
 @lean
-def _is_out_of_reach(watch: np.ndarray, seen: float) -> bool:
+def _is_out_of_reach(watch: Watch, seen: float) -> bool:
     """Return whether what syncs leave stays clear of what the policy waits for."""
-    mean = watch[GAPS] / seen
-    spread = math.sqrt(max(0.0, watch[SQUARES] / seen - mean * mean))
+    mean = watch.gap_pages / seen
+    spread = math.sqrt(max(0.0, watch.squared_gaps / seen - mean * mean))
     return bool(mean > SIGMAS * spread)
 
 
 @lean
-def _throttle_is_at_its_end(
-    parameters: Parameters, state: State, watch: np.ndarray, seen: float, seen_s: float
-) -> bool:
+def _throttle_is_at_its_end(parameters: Parameters, state: State, watch: Watch, seen: float, seen_s: float) -> bool:
     """Return whether the throttle changes no more: at its most, or for dirty-limit as it was for long."""
     if parameters.throttle_rule == decision.NO_THROTTLE:
         return True
     if parameters.throttle_rule == decision.DIRTY_LIMIT:
-        return bool(watch[SAME_THROTTLE] >= seen and seen_s > ADJUSTED_S)
+        return bool(watch.same_throttle >= seen and seen_s > ADJUSTED_S)
     return bool(state.throttle >= parameters.throttle_max - SAME)
 
 
@@ -190,35 +153,33 @@ def _appointment_s(parameters: Parameters, state: State, spare: tuple[State, Par
 
 
 @jit
-def _jump(
-    record: np.ndarray,
-    state: State,
-    send: np.ndarray,
-    guest: np.ndarray,
-    watch: np.ndarray,
-    number: float,
-    times: float,
-) -> None:
+def _jump(scenario: PackedScenario, room: Room, number: float, times: float) -> None:
     """Let a number of rounds pass, which is ``times`` those that were watched."""
-    later_s = (send[T] - watch[BEST_T]) * times
-    more = np.zeros(len(COUNTS))
-    for i in range(len(COUNTS)):
-        more[i] = np.round((send[COUNTS[i]] - watch[BEST_COUNTS + i]) * times)
-        send[COUNTS[i]] += more[i]
-    send[BYTES] += more[0] * record[PAGE_WIRE_BYTES] + more[1] * record[ZERO_WIRE_BYTES] - more[3]
-    send[MARKED] += more[0] + more[1]  # as many as are sent
-    watch[JUMPED] += more[0] + more[1]
-    guest[LOST_S] += (guest[LOST_S] - watch[BEST_LOST]) * times
-    guest[DEGRADED_S] += (guest[DEGRADED_S] - watch[BEST_DEGRADED]) * times
-    for slot in (T, WINDOW_START, CHECK):
-        send[slot] += later_s
-    send[SYNC_BYTES] = send[BYTES]
-    send[SYNCS] += number
-    for slot in range(SEND_SLOTS, send.size, 2):
-        send[slot + 1] += number
-    guest[MARK_S] += later_s
-    state.now_s = send[T]
+    state, send, guest, watch = room.state, room.send, room.guest, room.watch
+    best = watch.best
+    later_s = (send.now_s - best.now_s) * times
+    normal_pages = np.round((send.normal_pages - best.normal_pages) * times)
+    zero_pages = np.round((send.zero_pages - best.zero_pages) * times)
+    saved_bytes = np.round((send.saved_bytes - best.saved_bytes) * times)
+    send.normal_pages += normal_pages
+    send.zero_pages += zero_pages
+    send.difference_pages += np.round((send.difference_pages - best.difference_pages) * times)
+    send.saved_bytes += saved_bytes
+    send.sent_bytes += normal_pages * scenario.page_wire_bytes + zero_pages * scenario.zero_wire_bytes - saved_bytes
+    send.marked_pages += normal_pages + zero_pages  # as many as are sent
+    watch.jumped_pages += normal_pages + zero_pages
+    guest.lost_s += (guest.lost_s - best.lost_s) * times
+    guest.degraded_s += (guest.degraded_s - best.degraded_s) * times
+    send.now_s += later_s
+    send.window_start_s += later_s
+    send.check_s += later_s
+    send.synced_bytes = send.sent_bytes
+    send.syncs += number
+    for k in range(len(room.cache)):
+        room.cache[k].sync += number
+    guest.until_s += later_s
+    state.now_s = send.now_s
     state.round_start_s += later_s
     state.iteration += number
-    watch[SKIPPED] += number
-    _remember(state, send, guest, watch)
+    watch.skipped_rounds += number
+    _remember(room)

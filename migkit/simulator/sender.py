@@ -7,52 +7,16 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.engine import differences, sender
-from migkit.engine.layout import (
-    DEVICE_BYTES,
-    GOODPUT,
-    LEAD_S,
-    PAGE_CPU_S,
-    PAGE_WIRE_BYTES,
-    POLL_S,
-    SETUP_S,
-    WINDOW_EXTRA_S,
-    WINDOW_S,
-    XBZRLE_CPU_S,
-    ZERO_CPU_S,
-    ZERO_WIRE_BYTES,
-)
-from migkit.jit import lean
+from migkit.engine.records import PackedScenario
+from migkit.jit import clear, lean
 from migkit.policies import decision
 from migkit.policies.record import State
 from migkit.simulator import guest as guest_pages
 from migkit.simulator import steps, weave
-from migkit.simulator.guest import BLANK, DIRTY, JUST_SENT, MARK_S, ONE_WRITE, PENDING, SLICE_S
+from migkit.simulator.guest import BLANK, DIRTY, JUST_SENT, ONE_WRITE, PENDING, SLICE_S
+from migkit.simulator.records import Room, Sending
 
-__all__ = ["SEND_SLOTS", "begin", "end_window", "next_page", "point", "send_all", "send_page", "send_window", "step"]
-
-# Slots of the sender's scalars
-T: Final = 0  # now [s]
-LEFT: Final = 1  # pending pages
-POINTER: Final = 2  # the address at which the scan goes on [pages]
-BYTES: Final = 3  # on the wire so far
-NORMAL: Final = 4  # pages sent in full so far
-ZERO: Final = 5  # zero pages sent so far
-WINDOW_START: Final = 6
-WINDOW_BYTES: Final = 7
-CHECK: Final = 8  # when the sender looks at the rule next, if the quota does not bind
-SPEED: Final = 9  # of the path at present [B/s]
-CHANGE: Final = 10  # when that ends [s]
-SYNC_BYTES: Final = 11  # sent by the last sync
-MARKED: Final = 12  # by all syncs
-ROW: Final = 13
-POINT: Final = 14
-FRAME: Final = 15
-STOPPED_S: Final = 16  # when the guest stopped
-FINAL: Final = 17  # pages pending after the last sync
-SYNCS: Final = 18  # so far; differences are sent from the second one on, 0: not any more
-DIFFERENCES: Final = 19  # sent so far
-SAVED: Final = 20  # what they were shorter than full pages [B]
-SEND_SLOTS: Final = 24  # then, for each slot of the cache, its page + 1 and the sync after which that was sent last
+__all__ = ["begin", "end_window", "next_page", "point", "send_all", "send_page", "send_window", "step"]
 
 FIRST_REMEMBERED: Final = 2.0  # the sync after which pages are remembered
 LIFETIME_SYNCS: Final = 2.0  # for which a page keeps its slot (QEMU page_cache.c)
@@ -64,118 +28,119 @@ SLACK_BYTES: Final = 1e-3
 
 
 @lean
-def begin(record: np.ndarray, sums: np.ndarray, send: np.ndarray, pages: int) -> None:
+def begin(scenario: PackedScenario, sums: np.ndarray, send: Sending, pages: int) -> None:
     """Set the sender before the first sync."""
-    send[:] = 0.0
-    send[LEFT] = pages
-    send[T] = record[SETUP_S] + record[LEAD_S]
-    send[WINDOW_START] = record[LEAD_S]
-    follow_link(record, sums, send)
-    new_check(record, send)
+    clear(send)
+    send.left_pages = pages
+    send.now_s = scenario.setup_s + scenario.lead_s
+    send.window_start_s = scenario.lead_s
+    follow_link(scenario, sums, send)
+    new_check(scenario, send)
 
 
 @lean
-def follow_link(record: np.ndarray, sums: np.ndarray, send: np.ndarray) -> None:
+def follow_link(scenario: PackedScenario, sums: np.ndarray, send: Sending) -> None:
     """Set the path's speed now, and when it changes next."""
-    share, send[CHANGE] = steps.share_of_link(record, sums, send[T])
-    send[SPEED] = record[GOODPUT]
-    if send[CHANGE] < np.inf:
-        send[SPEED] = max(LOWEST, record[GOODPUT] * share) if share > 0.0 else LOWEST
+    share, send.change_s = steps.share_of_link(scenario, sums, send.now_s)
+    send.path_bytes_per_s = scenario.goodput_bytes_per_s
+    if send.change_s < np.inf:
+        send.path_bytes_per_s = max(LOWEST, scenario.goodput_bytes_per_s * share) if share > 0.0 else LOWEST
 
 
 @lean
-def new_check(record: np.ndarray, send: np.ndarray) -> None:
-    """Look at the rule again after POLL_S."""
-    send[CHECK] = send[T] + record[POLL_S]
+def new_check(scenario: PackedScenario, send: Sending) -> None:
+    """Look at the rule again after ``poll_s``."""
+    send.check_s = send.now_s + scenario.poll_s
 
 
 @lean
-def next_page(pages: np.ndarray, order: np.ndarray, send: np.ndarray) -> int:
+def next_page(pages: np.ndarray, order: np.ndarray, send: Sending) -> int:
     """Move the scan pointer on to the next pending page, around the end if need be, and return that page."""
-    at = int(send[POINTER])
+    at = int(send.pointer)
     for i in range(at, at + pages.size):
         address = i if i < pages.size else i - pages.size
         page = weave.page_at(order, address)
         if pages[page] & PENDING:
-            send[POINTER] = address
+            send.pointer = address
             return page
     return -1
 
 
 @lean
-def step(pages: np.ndarray, send: np.ndarray) -> None:
+def step(pages: np.ndarray, send: Sending) -> None:
     """Move the scan pointer behind the page that it has come to."""
-    send[POINTER] = (send[POINTER] + 1.0) % pages.size
+    send.pointer = (send.pointer + 1.0) % pages.size
 
 
 @lean
 def send_page(
-    record: np.ndarray,
+    scenario: PackedScenario,
     sums: np.ndarray,
     pages: np.ndarray,
-    send: np.ndarray,
-    guest: np.ndarray,
+    room: Room,
     page: int,
     cap: float,
     zero_cpu_s: float,
     rng: np.random.Generator,
 ) -> None:
     """Put one page on the wire; a change of the path's speed in mid-page counts."""
-    guest_pages.catch_up(record, pages, guest, page, rng)
+    send, guest = room.send, room.guest
+    guest_pages.catch_up(scenario, pages, room.counted, guest, page, rng)
     blank = pages[page] & BLANK
-    wire_bytes = record[ZERO_WIRE_BYTES] if blank else record[PAGE_WIRE_BYTES]
-    cpu_s = zero_cpu_s if blank else record[PAGE_CPU_S]
-    if send[SYNCS] >= FIRST_REMEMBERED and not blank and is_remembered(send, page):
-        wire_bytes = differences.hit_bytes(record, guest_pages.class_of(record, page), pages[page] // ONE_WRITE)
-        cpu_s += record[XBZRLE_CPU_S]
-        send[DIFFERENCES] += 1.0
-        send[SAVED] += record[PAGE_WIRE_BYTES] - wire_bytes
+    wire_bytes = scenario.zero_wire_bytes if blank else scenario.page_wire_bytes
+    cpu_s = zero_cpu_s if blank else scenario.page_cpu_s
+    if send.syncs >= FIRST_REMEMBERED and not blank and is_remembered(room.cache, page, send.syncs):
+        one = guest_pages.class_of(scenario, guest, page)
+        wire_bytes = differences.hit_bytes(scenario, one, pages[page] // ONE_WRITE)
+        cpu_s += scenario.xbzrle_cpu_s
+        send.difference_pages += 1.0
+        send.saved_bytes += scenario.page_wire_bytes - wire_bytes
     pages[page] &= JUST_SENT
-    send[LEFT] -= 1.0
-    send[BYTES] += wire_bytes
-    send[WINDOW_BYTES] += wire_bytes
-    send[ZERO if blank else NORMAL] += 1.0
-    spend(record, sums, send, wire_bytes, cpu_s, cap)
+    send.left_pages -= 1.0
+    send.sent_bytes += wire_bytes
+    send.window_bytes += wire_bytes
+    if blank:
+        send.zero_pages += 1.0
+    else:
+        send.normal_pages += 1.0
+    spend(scenario, sums, send, wire_bytes, cpu_s, cap)
 
 
 @lean
-def is_remembered(send: np.ndarray, page: int) -> bool:
+def is_remembered(cache: Any, page: int, syncs: float) -> bool:
     """Return whether the cache holds what was sent of a page; if there is room, it does from now on."""
-    slots = (send.size - SEND_SLOTS) // 2
-    if slots == 0:
+    if len(cache) == 0:
         return False
-    at = SEND_SLOTS + 2 * (page % slots)
-    hit = send[at] == page + 1.0
-    if hit or send[at] == 0.0 or send[at + 1] + LIFETIME_SYNCS <= send[SYNCS]:
-        send[at] = page + 1.0
-        send[at + 1] = send[SYNCS]
+    at = cache[page % len(cache)]
+    hit = at.holder == page + 1.0
+    if hit or at.holder == 0.0 or at.sync + LIFETIME_SYNCS <= syncs:
+        at.holder = page + 1.0
+        at.sync = syncs
     return bool(hit)
 
 
 @lean
 def spend(
-    record: np.ndarray, sums: np.ndarray, send: np.ndarray, wire_bytes: float, cpu_s: float, cap: float
+    scenario: PackedScenario, sums: np.ndarray, send: Sending, wire_bytes: float, cpu_s: float, cap: float
 ) -> None:
     """Let the time pass that ``wire_bytes`` take on the path, or the processor with them."""
-    end_s = send[T] + cpu_s
-    while send[T] + wire_bytes / min(send[SPEED], cap) > send[CHANGE]:
-        wire_bytes -= (send[CHANGE] - send[T]) * min(send[SPEED], cap)
-        send[T] = send[CHANGE]
-        follow_link(record, sums, send)
-    send[T] = max(end_s, send[T] + wire_bytes / min(send[SPEED], cap))
-    if send[T] >= send[CHANGE]:
-        follow_link(record, sums, send)
+    end_s = send.now_s + cpu_s
+    while send.now_s + wire_bytes / min(send.path_bytes_per_s, cap) > send.change_s:
+        wire_bytes -= (send.change_s - send.now_s) * min(send.path_bytes_per_s, cap)
+        send.now_s = send.change_s
+        follow_link(scenario, sums, send)
+    send.now_s = max(end_s, send.now_s + wire_bytes / min(send.path_bytes_per_s, cap))
+    if send.now_s >= send.change_s:
+        follow_link(scenario, sums, send)
 
 
 @lean
 def send_window(
-    record: np.ndarray,
+    scenario: PackedScenario,
     sums: np.ndarray,
     pages: np.ndarray,
     order: np.ndarray,
-    send: np.ndarray,
-    state: State,
-    guest: np.ndarray,
+    room: Room,
     rng: np.random.Generator,
 ) -> int:
     """Send until the policy is to be asked; return the event.
@@ -184,91 +149,92 @@ def send_window(
     between is not resolved finer than that. A window sends a page at least, and so does a poll: however short
     they are, the migration gets on.
     """
-    if send[LEFT] <= 0.0:
-        end_window(record, send, state)
+    send, guest, state = room.send, room.guest, room.state
+    if send.left_pages <= 0.0:
+        end_window(scenario, send, state)
         return decision.EMPTY
-    guest_pages.write(record, sums, pages, guest, send[T], rng)
-    full_bytes = sender.quota(record, record[PAGE_WIRE_BYTES]) * record[PAGE_WIRE_BYTES]
-    zero_bytes = sender.quota(record, record[ZERO_WIRE_BYTES]) * record[ZERO_WIRE_BYTES]
+    guest_pages.write(scenario, sums, pages, room.counted, guest, send.now_s, rng)
+    full_bytes = sender.quota(scenario, scenario.page_wire_bytes) * scenario.page_wire_bytes
+    zero_bytes = sender.quota(scenario, scenario.zero_wire_bytes) * scenario.zero_wire_bytes
     sent = False
-    while send[LEFT] > 0.0:
+    while send.left_pages > 0.0:
         page = next_page(pages, order, send)
         quota_bytes = zero_bytes if pages[page] & BLANK else full_bytes
-        if send[WINDOW_BYTES] > 0.0 and send[WINDOW_BYTES] >= quota_bytes - SLACK_BYTES:
-            end_window(record, send, state)
+        if send.window_bytes > 0.0 and send.window_bytes >= quota_bytes - SLACK_BYTES:
+            end_window(scenario, send, state)
             return decision.WINDOW
-        if sent and send[T] >= send[CHECK] - SLACK_S:
-            if send[T] >= send[WINDOW_START] + record[WINDOW_S] - SLACK_S:
-                end_window(record, send, state)
+        if sent and send.now_s >= send.check_s - SLACK_S:
+            if send.now_s >= send.window_start_s + scenario.window_s - SLACK_S:
+                end_window(scenario, send, state)
             else:
-                new_check(record, send)
+                new_check(scenario, send)
             return decision.WINDOW
-        if send[T] >= guest[MARK_S] + SLICE_S:
-            guest_pages.write(record, sums, pages, guest, send[T], rng)
-        send_page(record, sums, pages, send, guest, page, np.inf, record[ZERO_CPU_S], rng)
+        if send.now_s >= guest.until_s + SLICE_S:
+            guest_pages.write(scenario, sums, pages, room.counted, guest, send.now_s, rng)
+        send_page(scenario, sums, pages, room, page, np.inf, scenario.zero_cpu_s, rng)
         step(pages, send)
         sent = True
     return decision.EMPTY
 
 
 @lean
-def end_window(record: np.ndarray, send: np.ndarray, state: State) -> None:
+def end_window(scenario: PackedScenario, send: Sending, state: State) -> None:
     """Wait for the end of the window and measure its bandwidth."""
-    end_s = max(send[T], send[WINDOW_START] + record[WINDOW_S] + record[WINDOW_EXTRA_S])
-    if end_s > send[WINDOW_START]:
-        state.bandwidth_bytes_per_s = send[WINDOW_BYTES] / (end_s - send[WINDOW_START])
-    send[T] = send[WINDOW_START] = end_s
-    send[WINDOW_BYTES] = 0.0
-    new_check(record, send)
+    end_s = max(send.now_s, send.window_start_s + scenario.window_s + scenario.window_extra_s)
+    if end_s > send.window_start_s:
+        state.bandwidth_bytes_per_s = send.window_bytes / (end_s - send.window_start_s)
+    send.now_s = send.window_start_s = end_s
+    send.window_bytes = 0.0
+    new_check(scenario, send)
 
 
 @lean
 def send_all(
-    record: np.ndarray,
+    scenario: PackedScenario,
     sums: np.ndarray,
     pages: np.ndarray,
     order: np.ndarray,
-    send: np.ndarray,
-    guest: np.ndarray,
+    room: Room,
     cap: float,
     rng: np.random.Generator,
 ) -> None:
     """Send everything that is pending, then the state of devices."""
-    first_byte, early_s = send[BYTES], send[T] - send[WINDOW_START]
-    while send[LEFT] > 0.0:
+    send = room.send
+    first_byte, early_s = send.sent_bytes, send.now_s - send.window_start_s
+    while send.left_pages > 0.0:
         page = next_page(pages, order, send)
-        send_page(record, sums, pages, send, guest, page, cap, record[ZERO_CPU_S], rng)
+        send_page(scenario, sums, pages, room, page, cap, scenario.zero_cpu_s, rng)
         step(pages, send)
-    send[T] -= sender.spared_s(record, cap, send[SPEED], send[BYTES] - first_byte, early_s)
-    spend(record, sums, send, record[DEVICE_BYTES], 0.0, np.inf)
-    send[BYTES] += record[DEVICE_BYTES]
+    send.now_s -= sender.spared_s(scenario, cap, send.path_bytes_per_s, send.sent_bytes - first_byte, early_s)
+    spend(scenario, sums, send, scenario.device_bytes, 0.0, np.inf)
+    send.sent_bytes += scenario.device_bytes
 
 
 @lean
-def point(send: np.ndarray, line: Any) -> None:
+def point(send: Sending, line: Any) -> None:
     """Write the present state as a row of the time line."""
-    if send[POINT] >= len(line):
+    if send.points >= len(line):
         return
-    at = line[int(send[POINT])]
-    at.t_s, at.remaining_bytes, at.sent_bytes = send[T], send[LEFT] * PAGE, send[BYTES]
-    send[POINT] += 1.0
+    at = line[int(send.points)]
+    at.t_s, at.remaining_bytes, at.sent_bytes = send.now_s, send.left_pages * PAGE, send.sent_bytes
+    send.points += 1.0
 
 
 @lean
 def frame(
     pages: np.ndarray,
     order: np.ndarray,
-    send: np.ndarray,
+    send: Sending,
     times: np.ndarray,
     pending: np.ndarray,
     dirty: np.ndarray,
 ) -> None:
     """Write the bitmaps as a frame: for each of the frame's bins the shares of pages pending and dirty."""
-    number = int(send[FRAME])
+    number = int(send.frames)
     if number >= times.size:
         return
     bins = pending.size // times.size
-    times[number] = send[T]
+    times[number] = send.now_s
     for b in range(bins):
         first = pages.size * b // bins
         end = max(first + 1, pages.size * (b + 1) // bins)
@@ -280,4 +246,4 @@ def frame(
             written += (pages[page] & DIRTY) != 0
         pending[number * bins + b] = waiting / (end - first)
         dirty[number * bins + b] = written / (end - first)
-    send[FRAME] += 1.0
+    send.frames += 1.0

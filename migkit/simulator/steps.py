@@ -11,9 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from migkit.engine import layout
-from migkit.engine.layout import CLASS_BASE, CLASS_SLOTS, CLASSES, STEP_COUNT, STEP_FIRST
+from migkit.engine.records import PackedScenario
 from migkit.jit import jit, lean
+from migkit.simulator.records import Guest, Writer
 
 __all__ = ["active_s", "cumulate", "longest_cycle_s", "share_of_link", "when_active_s"]
 
@@ -21,16 +21,16 @@ SLACK_S: Final = 1e-9  # two moments nearer than this are one
 
 
 @jit
-def cumulate(record: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """Return the steps as sums, pair for pair, and forget in ``record`` the phases that change nothing.
+def cumulate(scenario: PackedScenario, steps: np.ndarray, guest: Guest) -> np.ndarray:
+    """Return the steps as sums, pair for pair, and forget the phases that change nothing.
 
     Of a phase: its end in the cycle and the integral of the intensity up to there [s]. Of a step of the link:
     the end of the steps that have its share, and the share; a share of 1 up to the end never ends.
     """
     sums = np.zeros(steps.size)
-    for c in range(int(record[CLASSES])):
-        base = CLASS_BASE + c * CLASS_SLOTS
-        first, count = int(record[base + layout.PHASE_FIRST]), int(record[base + layout.PHASE_COUNT])
+    for c in range(int(scenario.class_count)):
+        one = guest.writers[c]
+        first, count = int(one.first_phase), int(one.phase_count)
         end_s = 0.0
         active = 0.0
         constant = True
@@ -40,8 +40,8 @@ def cumulate(record: np.ndarray, steps: np.ndarray) -> np.ndarray:
             sums[2 * i], sums[2 * i + 1] = end_s, active
             constant = constant and steps[2 * i + 1] == 1.0
         if constant:
-            record[base + layout.PHASE_COUNT] = 0.0
-    first, last = int(record[STEP_FIRST]), int(record[STEP_FIRST] + record[STEP_COUNT]) - 1
+            one.phase_count = 0.0
+    first, last = int(scenario.first_step), int(scenario.first_step + scenario.step_count) - 1
     end_s = 0.0
     for i in range(first, last + 1):
         end_s += steps[2 * i]
@@ -55,35 +55,33 @@ def cumulate(record: np.ndarray, steps: np.ndarray) -> np.ndarray:
 
 
 @lean
-def active_s(record: np.ndarray, sums: np.ndarray, c: int, at_s: float) -> float:
+def active_s(sums: np.ndarray, one: Writer, at_s: float) -> float:
     """Return the integral of a class's intensity up to ``at_s``, from some moment on that is always the same [s]."""
-    base = CLASS_BASE + c * CLASS_SLOTS
-    count = int(record[base + layout.PHASE_COUNT])
+    count = int(one.phase_count)
     if count == 0:
         return at_s
-    first = int(record[base + layout.PHASE_FIRST])
+    first = int(one.first_phase)
     cycle_s, cycle = sums[2 * (first + count) - 2], sums[2 * (first + count) - 1]
-    at_s += record[base + layout.PHASE_OFFSET_S]
+    at_s += one.phase_offset_s
     whole = math.floor(at_s / cycle_s)
     rest_s = min(max(at_s - whole * cycle_s, 0.0), cycle_s)
     return float(whole * cycle + _between(sums, first, count, 0, 1, rest_s))
 
 
 @lean
-def when_active_s(record: np.ndarray, sums: np.ndarray, c: int, active: float) -> float:
+def when_active_s(sums: np.ndarray, one: Writer, active: float) -> float:
     """Return the first moment at which :func:`active_s` has come to ``active``; infinite for a class at rest."""
-    base = CLASS_BASE + c * CLASS_SLOTS
-    count = int(record[base + layout.PHASE_COUNT])
+    count = int(one.phase_count)
     if count == 0:
         return active
-    first = int(record[base + layout.PHASE_FIRST])
+    first = int(one.first_phase)
     cycle_s, cycle = sums[2 * (first + count) - 2], sums[2 * (first + count) - 1]
     if cycle <= 0.0:
         return np.inf
     whole = math.floor(active / cycle)
     rest = min(max(active - whole * cycle, 0.0), cycle)
     at_s = whole * cycle_s + _between(sums, first, count, 1, 0, rest)
-    return float(at_s - record[base + layout.PHASE_OFFSET_S])
+    return float(at_s - one.phase_offset_s)
 
 
 @lean
@@ -113,9 +111,9 @@ def _first_beyond(sums: np.ndarray, first: int, count: int, key: int, at: float)
 
 
 @lean
-def share_of_link(record: np.ndarray, sums: np.ndarray, at_s: float) -> tuple[float, float]:
+def share_of_link(scenario: PackedScenario, sums: np.ndarray, at_s: float) -> tuple[float, float]:
     """Return which share of its goodput the path gives at a moment, and when that ends [s]."""
-    first, count = int(record[STEP_FIRST]), int(record[STEP_COUNT])
+    first, count = int(scenario.first_step), int(scenario.step_count)
     if count == 0:
         return 1.0, np.inf
     i = _first_beyond(sums, first, count, 0, at_s + SLACK_S)
@@ -129,12 +127,12 @@ def share_of_link(record: np.ndarray, sums: np.ndarray, at_s: float) -> tuple[fl
 
 
 @lean
-def longest_cycle_s(record: np.ndarray, sums: np.ndarray) -> float:
+def longest_cycle_s(scenario: PackedScenario, sums: np.ndarray, guest: Guest) -> float:
     """Return the longest cycle of phases of a class [s]."""
     longest_s = 0.0
-    for c in range(int(record[CLASSES])):
-        base = CLASS_BASE + c * CLASS_SLOTS
-        count = int(record[base + layout.PHASE_COUNT])
+    for c in range(int(scenario.class_count)):
+        one = guest.writers[c]
+        count = int(one.phase_count)
         if count > 0:
-            longest_s = max(longest_s, sums[2 * (int(record[base + layout.PHASE_FIRST]) + count) - 2])
+            longest_s = max(longest_s, sums[2 * (int(one.first_phase) + count) - 2])
     return longest_s

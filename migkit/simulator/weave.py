@@ -9,20 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from migkit.engine import layout
-from migkit.engine.layout import (
-    CLASS_BASE,
-    CLASS_SLOTS,
-    CLASSES,
-    GRAIN_PAGES,
-    LEAD_PAGES,
-    NORMAL_PAGES,
-    WOVEN,
-    ZERO_FIRST_PAGES,
-    ZERO_LAST_PAGES,
-    ZERO_PAGES,
-)
+from migkit.engine.records import PackedScenario
 from migkit.jit import inlined, jit
+from migkit.simulator.records import Guest
 
 __all__ = ["addresses", "order", "page_at"]
 
@@ -34,29 +23,29 @@ def page_at(order: np.ndarray, address: int) -> int:
 
 
 @jit
-def order(record: np.ndarray, pages: int, rng: np.random.Generator) -> np.ndarray:
+def order(scenario: PackedScenario, guest: Guest, pages: int, rng: np.random.Generator) -> np.ndarray:
     """Return the page at each address; nothing when pages lie in the order of their numbers."""
-    if record[WOVEN] == np.inf:
+    if scenario.first_woven == np.inf:
         return np.zeros(0, np.int64)
-    classes, woven = int(record[CLASSES]), int(record[WOVEN])
+    classes, woven = int(scenario.class_count), int(scenario.first_woven)
     ends = np.zeros(classes + 4, np.int64)  # of the classes, of pages written once, of zero pages in three parts
     for k in range(classes + 4):
         if k < classes:
-            size = record[CLASS_BASE + k * CLASS_SLOTS + layout.PAGES]
+            size = guest.writers[k].pages
         elif k == classes:
-            size = record[NORMAL_PAGES]
+            size = scenario.normal_pages
         elif k == classes + 1:
-            size = record[ZERO_PAGES] - record[ZERO_FIRST_PAGES] - record[ZERO_LAST_PAGES]
+            size = scenario.zero_pages - scenario.zero_first_pages - scenario.zero_last_pages
         else:
-            size = record[ZERO_FIRST_PAGES] if k == classes + 2 else record[ZERO_LAST_PAGES]
+            size = scenario.zero_first_pages if k == classes + 2 else scenario.zero_last_pages
         ends[k] = int(size) + (ends[k - 1] if k > 0 else 0)
     placed = np.arange(pages)
     sweeps = ends[woven - 1] if woven > 0 else 0
     mixed = placed[sweeps : ends[classes + 1]].copy()
     _mix(
-        mixed, np.append(sweeps, ends[woven : classes + 1]), ends[woven : classes + 2], int(record[GRAIN_PAGES]), rng
+        mixed, np.append(sweeps, ends[woven : classes + 1]), ends[woven : classes + 2], int(scenario.grain_pages), rng
     )
-    lead, first = int(min(record[LEAD_PAGES], mixed.size)), int(record[ZERO_FIRST_PAGES])
+    lead, first = int(min(scenario.lead_pages, mixed.size)), int(scenario.zero_first_pages)
     placed[:lead] = mixed[:lead]
     placed[lead : lead + first] = np.arange(ends[classes + 1], ends[classes + 2])
     placed[lead + first : lead + first + sweeps] = np.arange(sweeps)

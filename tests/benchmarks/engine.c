@@ -1,7 +1,7 @@
-/* The expected-value engine of migkit/kernels/precopy.py under QEMU's rule, for pre-copy of random classes without phases
+/* The expected-value engine of migkit/engine/precopy.py under QEMU's rule, for pre-copy of random classes without phases
  * over a path of one speed: the same algorithm over the same records, written for speed in C. It gives up where the
- * engine jumps over rounds that are alike. The benchmark passes the slots of the records (migkit/kernels/layout.py)
- * as macros, those of the policy's (migkit/kernels/policies/record.py) with P_ before them. */
+ * engine jumps over rounds that are alike. The benchmark passes where the fields of records stand, as macros
+ * RECORD_field, and the names of migkit/policies/record.py with P_ before them. */
 #include <math.h>
 #include <string.h>
 
@@ -25,11 +25,11 @@ static inline double flushed(double pages, double flush)
 
 static inline double quota(const double *r, double wire)
 {
-    double pages = r[CAP] * r[WINDOW_S] / wire;
-    return isinf(pages) ? pages : 0.5 * (flushed(pages, r[FLUSH_PAGES]) + flushed(pages, r[FLUSH_PAGES_TOO]));
+    double pages = r[PackedScenario_cap_bytes_per_s] * r[PackedScenario_window_s] / wire;
+    return isinf(pages) ? pages : 0.5 * (flushed(pages, r[PackedScenario_flush_pages]) + flushed(pages, r[PackedScenario_flush_pages_too]));
 }
 
-/* QEMU's rule within migkit/kernels/policy.py: readings and orders stand in the state record. */
+/* QEMU's rule within migkit/policies/decision.py: readings and orders stand in the state record. */
 static inline int decide(double *state, const double *p)
 {
     if (state[State_now_s] >= p[Parameters_time_limit_s]) return P_TIME_OUT;
@@ -59,9 +59,9 @@ static inline int ask(double *state, const double *p, int event, double now, dou
 
 static inline void price(const double *r, Run *run, const double *quotas, double window_s)
 {
-    run->wire = r[run->zero ? ZERO_WIRE_BYTES : PAGE_WIRE_BYTES];
+    run->wire = r[run->zero ? PackedScenario_zero_wire_bytes : PackedScenario_page_wire_bytes];
     run->quota = quotas[run->zero];
-    run->page_s = most(run->wire / r[GOODPUT], r[run->zero ? ZERO_CPU_S : PAGE_CPU_S]);
+    run->page_s = most(run->wire / r[PackedScenario_goodput_bytes_per_s], r[run->zero ? PackedScenario_zero_cpu_s : PackedScenario_page_cpu_s]);
     run->full_bandwidth = run->quota * run->wire / window_s;
 }
 
@@ -99,21 +99,21 @@ static void turn(Ring *ring, int classes, double passed)
     }
 }
 
-static double mark(const double *r, Ring *ring, Run *run, int classes, double passed, double span_s)
+static double mark(const double *classes, int count, Ring *ring, Run *run, double passed, double span_s)
 {
     double newly[MAX_CLASSES], left = 0, ahead = 0;
-    turn(ring, classes, passed);
-    for (int c = 0; c < classes; c++) {
-        const double *class = r + CLASS_BASE + c * CLASS_SLOTS;
-        double writes = class[WRITES_PER_S] * span_s;
-        newly[c] = writes > 0 ? -expm1(-writes / class[PAGES]) : 0;
+    turn(ring, count, passed);
+    for (int c = 0; c < count; c++) {
+        const double *class = classes + c * PackedClass_SIZE;
+        double writes = class[PackedClass_writes_per_s] * span_s;
+        newly[c] = writes > 0 ? -expm1(-writes / class[PackedClass_pages]) : 0;
     }
     for (int i = 0; i < ring->count; i++) {
         Piece *p = &ring->pieces[(ring->head + i) % PIECES];
         int c = p->segment;
-        if (c < classes)
+        if (c < count)
             p->share += (1 - p->share) * newly[c];
-        else if (c > classes)
+        else if (c > count)
             ahead = left;
         left += p->pages * p->share;
     }
@@ -121,36 +121,37 @@ static double mark(const double *r, Ring *ring, Run *run, int classes, double pa
     return left;
 }
 
-static void one(const double *r, const double *p, double *out)
+static void one(const double *r, const double *classes, const double *p, double *out)
 {
     Ring ring;
     double state[State_SIZE] = {0}, best = INFINITY, best_at = 0, kept[6], synced_bytes = 0;
-    int classes = (int)r[CLASSES], action, event;
+    int count = (int)r[PackedScenario_class_count], action, event;
     double left = 0, bytes = 0, sent[2] = {0, 0}, window_bytes = 0, bandwidth = 0;
     ring.head = ring.count = 0;
-    for (int c = 0; c < classes + 2; c++) {
-        double size = c < classes ? r[CLASS_BASE + c * CLASS_SLOTS + PAGES] : r[c == classes ? NORMAL_PAGES : ZERO_PAGES];
+    for (int c = 0; c < count + 2; c++) {
+        double size = c < count ? classes[c * PackedClass_SIZE + PackedClass_pages]
+                                : r[c == count ? PackedScenario_normal_pages : PackedScenario_zero_pages];
         if (size > 0) { ring.pieces[ring.count++] = (Piece){c, size, 1, 0}; left += size; }
     }
-    double quotas[2] = {quota(r, r[PAGE_WIRE_BYTES]), quota(r, r[ZERO_WIRE_BYTES])};
-    double window_s = r[WINDOW_S] + r[WINDOW_EXTRA_S], passed = 0, room = quotas[0];
-    double now = r[SETUP_S] + r[LEAD_S], start = r[LEAD_S], check, mark_s = now, marked_all = left, stopped = now;
-    Run run = {left - r[ZERO_PAGES], r[ZERO_PAGES]};
+    double quotas[2] = {quota(r, r[PackedScenario_page_wire_bytes]), quota(r, r[PackedScenario_zero_wire_bytes])};
+    double window_s = r[PackedScenario_window_s] + r[PackedScenario_window_extra_s], passed = 0, room = quotas[0];
+    double now = r[PackedScenario_setup_s] + r[PackedScenario_lead_s], start = r[PackedScenario_lead_s], check, mark_s = now, marked_all = left, stopped = now;
+    Run run = {left - r[PackedScenario_zero_pages], r[PackedScenario_zero_pages]};
     price(r, &run, quotas, window_s);
     event = P_SYNCED;
     for (int stopping = 0;;) {
         if (event == P_SYNCED || stopping) {
             double before = left, synced_s = now;
             if (state[State_iteration] > 0) {
-                left = mark(r, &ring, &run, classes, passed, now - mark_s);
+                left = mark(classes, count, &ring, &run, passed, now - mark_s);
                 marked_all += left - before;
                 state[State_dirtied_pages] = left - before;
             }
             passed = 0;
             mark_s = now;
             state[State_iteration]++;
-            now += r[SYNC_S];
-            check = now + r[POLL_S];
+            now += r[PackedScenario_sync_s];
+            check = now + r[PackedScenario_poll_s];
             if (stopping) break;
             action = ask(state, p, event, now, left, bytes, sent[0] + sent[1], synced_bytes);
             state[State_round_start_s] = synced_s;
@@ -171,7 +172,7 @@ static void one(const double *r, const double *p, double *out)
         }
         if (action == P_SWITCHOVER) {
             out[Result_switchover_pages] = left;
-            now += r[QUIESCE_S];
+            now += r[PackedScenario_quiesce_s];
             stopped = now;
             stopping = 1;
             continue;
@@ -190,7 +191,7 @@ static void one(const double *r, const double *p, double *out)
             if (by_time < pages) {
                 pages = by_time;
                 sent_s = now + pages * run.page_s;
-                number = sent_s >= most(check, start + r[WINDOW_S]) - SLACK_S;
+                number = sent_s >= most(check, start + r[PackedScenario_window_s]) - SLACK_S;
             } else if (run.ahead > room) {
                 number = 1;
                 if (window_bytes == 0 && fabs(run.full_bandwidth - bandwidth) <= 1e-9 * bandwidth) {
@@ -220,7 +221,7 @@ static void one(const double *r, const double *p, double *out)
                 room = run.quota;
                 window_bytes = 0;
             }
-            check = now + r[POLL_S];
+            check = now + r[PackedScenario_poll_s];
             if (left < wake_pages || now >= wake_s || !(fabs(bandwidth - before) <= 1e-9 * before)) {
                 event = P_WINDOW;
                 break;
@@ -239,7 +240,7 @@ static void one(const double *r, const double *p, double *out)
         run.ahead = 0;
         if (left <= NOTHING) left = 0;
     }
-    now += r[LOAD_S] + r[RESUME_S];
+    now += r[PackedScenario_load_s] + r[PackedScenario_resume_s];
     out[Result_action] = action;
     out[Result_total_s] = now;
     out[Result_downtime_s] = now - stopped;
@@ -250,10 +251,13 @@ static void one(const double *r, const double *p, double *out)
     out[Result_marked_pages] = marked_all;
 }
 
-void many(const double *records, long stride, long number, const double *parameters, double *results)
+/* Scenarios of as many classes each, one behind the other. */
+void many(const double *scenarios, const double *classes, long number, const double *parameters, double *results)
 {
+    long count = (long)scenarios[PackedScenario_class_count];
     for (long k = 0; k < number; k++) {
         memset(results + k * Result_SIZE, 0, Result_SIZE * sizeof(double));
-        one(records + k * stride, parameters + k * Parameters_SIZE, results + k * Result_SIZE);
+        one(scenarios + k * PackedScenario_SIZE, classes + k * count * PackedClass_SIZE,
+            parameters + k * Parameters_SIZE, results + k * Result_SIZE);
     }
 }

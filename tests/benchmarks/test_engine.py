@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from migkit import DirtyClass, Guest, Host, Policy, Scenario, jit
-from migkit.engine import batch, layout
-from migkit.engine.records import Result
+from migkit.engine import batch
+from migkit.engine.packing import Packed
+from migkit.engine.records import SETTLED, PackedClass, PackedScenario, Result
 from migkit.models import goodput
 from migkit.policies import decision, record
 from tests.benchmarks.turns import judge, quickest_s
@@ -29,9 +30,8 @@ MOST = 1.25  # times the C loop
 def many_in_c(tmp_path_factory):
     require(shutil.which("gcc"), "no gcc; apt-get install gcc")
     library = tmp_path_factory.mktemp("engine") / "engine.so"
-    slots = {name: value for name, value in vars(layout).items() if name.isupper()}
-    slots |= {f"P_{name}": value for name, value in vars(record).items() if name.isupper()}
-    for kind in (record.State, record.Parameters, Result):
+    slots = {f"P_{name}": value for name, value in vars(record).items() if name.isupper()} | {"SETTLED": SETTLED}
+    for kind in (record.State, record.Parameters, PackedScenario, PackedClass, Result):
         slots |= {f"{kind.__name__}_{field.name}": field.start for field in kind.FIELDS}
         slots[f"{kind.__name__}_SIZE"] = kind.SIZE
     macros = [f"-D{name}={int(value)}" for name, value in slots.items()]
@@ -54,7 +54,7 @@ def many_in_c(tmp_path_factory):
     )
     function = ctypes.CDLL(str(library)).many
     array = np.ctypeslib.ndpointer(np.float64, flags="C")
-    function.argtypes = [array, ctypes.c_long, ctypes.c_long, array, array]
+    function.argtypes = [array, array, ctypes.c_long, array, array]
     function.restype = None
     return function
 
@@ -72,25 +72,28 @@ def converging_guests():
     )
     scenario = Scenario(guest=guest, host=Host(platform="qemu-tcg"), policy=Policy(max_bandwidth_bytes_per_s=125e6))
     packed, _ = goodput.packed(scenario)
-    records = np.tile(packed.record, NUMBER)
-    records[layout.CAP :: packed.record.size] *= np.random.default_rng(0).uniform(0.9, 1.3, NUMBER)
-    return records, packed.record.size, packed.steps, np.tile(packed.parameters, NUMBER)
+    scenarios = PackedScenario.new(NUMBER)
+    scenarios[:] = packed.scenario[:, np.newaxis]
+    scenarios.cap_bytes_per_s *= np.random.default_rng(0).uniform(0.9, 1.3, NUMBER)
+    classes, parameters = (np.tile(one, NUMBER) for one in (packed.classes, packed.parameters))
+    return Packed(np.array(scenarios.T).reshape(-1), classes, packed.steps, parameters)
 
 
 def test_such_guests_are_plain():
-    assert batch.without_steps(*converging_guests(), None) is None
+    assert batch.without_steps(converging_guests(), None).steps is None
 
 
 def test_the_engine_keeps_up_with_c(many_in_c, record_property):
     jit.compile_kernels()
-    records, stride, _, parameters = converging_guests()
+    guests = batch.without_steps(converging_guests(), None)
+    scenarios, classes, _, parameters = (np.asarray(one) for one in guests)
     ours, theirs = np.zeros(NUMBER * Result.SIZE), np.zeros(NUMBER * Result.SIZE)
-    batch.migrate_many(records[:stride], stride, None, parameters[: decision.Parameters.SIZE], ours, None)
+    batch.migrate_many(guests, ours, None)
     ours_s = theirs_s = np.inf
     for _ in range(ROUNDS):  # a neighbour on the machine may be busy for longer than one round
         quickest = quickest_s(
-            lambda: batch.migrate_many(records, stride, None, parameters, ours, None),
-            lambda: many_in_c(records, stride, NUMBER, parameters, theirs),
+            lambda: batch.migrate_many(guests, ours, None),
+            lambda: many_in_c(scenarios, classes, NUMBER, parameters, theirs),
             TURNS,
         )
         ours_s, theirs_s = min(ours_s, quickest[0]), min(theirs_s, quickest[1])

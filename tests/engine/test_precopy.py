@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, jit
-from migkit.engine import batch, layout
+from migkit.engine import batch
 from migkit.engine.packing import Packed
-from migkit.engine.records import Result
+from migkit.engine.records import SETTLED, PackedScenario, Result
 from migkit.models import goodput, history
 from migkit.models.predict import predict
 from migkit.policies import decision
@@ -92,7 +92,7 @@ def test_an_outage_delays_by_its_length():
 
 def test_a_write_rate_beyond_the_link_does_not_converge():
     guest = Guest(memory_bytes=256 * MIB, dirty=(DirtyClass(region_bytes=128 * MIB, writes_per_s=1e5),))
-    assert run(guest=guest, policy=Policy(max_bandwidth_bytes_per_s=5e7)).action == layout.SETTLED
+    assert run(guest=guest, policy=Policy(max_bandwidth_bytes_per_s=5e7)).action == SETTLED
 
 
 def test_rounds_that_are_alike_are_jumped_over_and_still_counted():
@@ -130,9 +130,9 @@ def test_a_throttle_bites_only_beyond_the_capacity():
     assert paced.lost_s == 0.0
 
 
-def random_records(number):
+def random_scenarios(number):
     rng = np.random.default_rng(3)
-    records, steps, parameters, stride = [], [], [], 0
+    every = []
     for _ in range(number):
         dirty = tuple(
             DirtyClass(
@@ -145,40 +145,46 @@ def random_records(number):
         guest = Guest(memory_bytes=256 * MIB, zero_bytes=int(rng.integers(0, 100)) * MIB, dirty=dirty)
         rule = Policy(max_bandwidth_bytes_per_s=float(rng.uniform(2e7, 4e8)), time_limit_s=20.0)
         name = str(rng.choice(["precopy", "stopcopy", "postcopy", "hybrid"]))
-        packed, _ = goodput.packed(Scenario(guest=guest, policy=rule, strategy=Strategy(name=name)))
-        stride = packed.record.size
-        records.append(packed.record)
-        parameters.append(packed.parameters)
-        steps = packed.steps
-    return np.concatenate(records), stride, steps, np.concatenate(parameters)
+        every.append(goodput.packed(Scenario(guest=guest, policy=rule, strategy=Strategy(name=name)))[0])
+    return every
 
 
-def one_by_one(records, stride, steps, parameters):
-    results = np.zeros(records.size // stride * Result.SIZE)
-    for k in range(records.size // stride):
-        record = records[k * stride : (k + 1) * stride]
-        own = parameters.reshape(-1, decision.Parameters.SIZE)[k].view(decision.Parameters)
-        result = history.run(Packed(record, steps, own), None, history.History(0, 0))
-        results[k * Result.SIZE : (k + 1) * Result.SIZE] = result
-    return results
+def together(every):
+    """Return scenarios one behind the other."""
+    scenarios, classes, steps, parameters = zip(*every, strict=True)
+    return Packed(np.concatenate(scenarios), np.concatenate(classes), steps[0], np.concatenate(parameters))
 
 
 def test_plain_scenarios_need_no_steps():
     """Compiled without what they do not need, they come out the same to the last bit."""
     jit.compile_kernels()
-    records, stride, steps, parameters = random_records(60)
-    assert batch.without_steps(records, stride, steps, parameters, None) is steps
-    parameters.view(decision.Parameters.dtype_of())["strategy"] = decision.PRECOPY
-    assert batch.without_steps(records, stride, steps, parameters, None) is None
+    packed = together(random_scenarios(60))
+    assert batch.without_steps(packed, None).steps is packed.steps
+    packed.parameters.view(decision.Parameters.dtype_of())["strategy"] = decision.PRECOPY
+    plain = batch.without_steps(packed, None)
+    assert plain.steps is None
     results = np.zeros((2, 60 * Result.SIZE))
-    batch.migrate_many(records, stride, steps, parameters, results[0], None)
-    batch.migrate_many(records, stride, None, parameters, results[1], None)
+    batch.migrate_many(packed, results[0], None)
+    batch.migrate_many(plain, results[1], None)
     np.testing.assert_array_equal(results[0], results[1])
 
 
 def test_many_equal_one_by_one_to_the_last_bit():
     jit.compile_kernels()
-    records, stride, steps, parameters = random_records(60)
-    results = np.zeros(60 * Result.SIZE)
-    batch.migrate_many(records, stride, steps, parameters, results, None)
-    np.testing.assert_array_equal(results, one_by_one(records, stride, steps, parameters))
+    every = random_scenarios(60)
+    results = np.zeros((60, Result.SIZE))
+    batch.migrate_many(together(every), results.reshape(-1), None)
+    one_by_one = [history.run(packed, None, history.History(0, 0)) for packed in every]
+    np.testing.assert_array_equal(results, one_by_one)
+
+
+def test_idle_classes_and_no_classes_are_many_too():
+    """Scenarios are told apart by their number, whatever that of their classes."""
+    jit.compile_kernels()
+    packed, _ = goodput.packed(Scenario(guest=Guest(memory_bytes=64 * MIB)))
+    every = together([packed, packed, packed])
+    assert every.classes.size == 0
+    assert every.scenario.size == 3 * PackedScenario.SIZE
+    results = np.zeros((3, Result.SIZE))
+    batch.migrate_many(batch.without_steps(every, None), results.reshape(-1), None)
+    np.testing.assert_array_equal(results, [history.run(packed, None, history.History(0, 0))] * 3)

@@ -6,7 +6,7 @@ import pytest
 from migkit import DirtyClass, Guest, Host, Policy, Scenario, predict, simulate
 from migkit.engine import guest as guest_engine
 from migkit.engine import run_state
-from migkit.engine.records import Run
+from migkit.engine.records import PackedClass, Run, Work
 from migkit.models import goodput
 
 MIB = 2**20
@@ -15,8 +15,8 @@ PAGES = 1000
 
 def pieces(run, work):
     """Return the pieces in the order in which they are sent: first page, pages, pending share."""
-    ring = [((int(run.head) + i) & run_state.LAST_PIECE) * run_state.PIECE_SLOTS for i in range(int(run.pieces))]
-    return [(round(work[at + 3]), round(work[at + 1]), work[at + 2]) for at in ring if work[at] == 0]
+    ring = [work.pieces[(int(run.head) + i) & run_state.LAST_PIECE] for i in range(int(run.pieces))]
+    return [(round(one.first_page), round(one.pages), one.share) for one in ring if one.segment == 0]
 
 
 @pytest.mark.parametrize("grain", [1, 16])
@@ -24,11 +24,12 @@ def test_arcs_are_those_of_a_bitmap_whatever_is_sent_in_between(grain):
     region = DirtyClass(region_bytes=PAGES * 4096, writes_per_s=1.0, kind="sweep")
     guest = Guest(memory_bytes=PAGES * 4096, dirty=(region,), tracking_bytes=grain * 4096)
     packed = goodput.packed(Scenario(guest=guest))[0]
-    run, work = Run.new(), np.zeros(run_state.WORK_SLOTS)
+    run, work = Run.new(), Work.new()
+    work.segments[0][: PackedClass.SIZE] = packed.classes
     run.pieces = run.is_plain = 1.0
     run.most_pieces = run_state.FEW_PIECES
     run.left_pages = PAGES
-    work[: run_state.PIECE_SLOTS] = 0.0, PAGES, 1.0, 0.0
+    work.pieces[0].pages, work.pieces[0].share = PAGES, 1.0
     bitmap, position = np.ones(PAGES), 0
     rng = np.random.default_rng(grain)
     for _ in range(300):
@@ -42,7 +43,7 @@ def test_arcs_are_those_of_a_bitmap_whatever_is_sent_in_between(grain):
             bitmap[page // grain * grain : page // grain * grain + grain] = 1.0
         position = (position + writes) % PAGES
         run.now_s += writes
-        guest_engine.mark(packed.record, packed.steps, run, work)
+        guest_engine.mark(packed.scenario, packed.steps, run, work)
         shares = np.full(PAGES, np.nan)
         for first, pages, share in pieces(run, work):
             shares[first : first + pages] = share

@@ -17,11 +17,10 @@ import sys
 import numpy as np
 from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy
 from migkit import jit as _jit
-from migkit.engine import layout
 from migkit.simulator import precopy as pages
+from migkit.simulator import records
 from migkit.engine.packing import pack
 from migkit.engine.records import Result, RoundRow, TimePoint
-from migkit.policies import decision
 
 if sys.argv[1] == "compiled":
     _jit.compile_kernels()
@@ -46,10 +45,10 @@ for name in ("qemu-7", "kubevirt-ramp", "vmware-like"):
         result, rounds, line = Result.new(), np.zeros(400), np.zeros(300)
         frames = np.zeros(5), np.zeros(40), np.zeros(40)
         memory = np.zeros(guest.memory_pages, dtype=np.uint16)
-        state, spare = decision.new_state(), (decision.new_state(), decision.new_parameters())
         tables = _jit.rows(RoundRow, rounds), _jit.rows(TimePoint, line)
         rng = np.random.default_rng(4)
-        pages.pages_one(*packed, state, spare, memory, rng, result, *tables, 0.2, *frames, None)
+        room = records.room(packed, memory.size)
+        pages.pages_one(*packed.of_one(), room, memory, rng, result, *tables, 0.2, *frames, None)
         for array in (result, rounds, line, *frames):
             print([x.hex() for x in array.tolist()])
         print(memory.sum(), rng.random().hex())

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from migkit.engine import layout
 from migkit.engine.packing import Packed
 from migkit.models import goodput as paths
 from migkit.scenario import Scenario
@@ -42,11 +41,11 @@ def bounds(case: Scenario, packed: Packed) -> dict[str, Any]:
     cores = np.minimum(host.source_free_cores, host.destination_free_cores)
     working = np.minimum(streams, cores)
     stream = working * host.goodput_bytes_per_s
-    page_cpu_s = packed.record[layout.PAGE_CPU_S]
+    page_cpu_s = packed.scenario.page_cpu_s
     processor: Any = math.inf
     if np.any(page_cpu_s > 0):
         with np.errstate(divide="ignore"):
-            processor = packed.record[layout.PAGE_WIRE_BYTES] / page_cpu_s
+            processor = packed.scenario.page_wire_bytes / page_cpu_s
     return {
         "cap": case.policy.max_bandwidth_bytes_per_s,
         "link": paths.share(case),

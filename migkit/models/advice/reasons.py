@@ -9,9 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from migkit.engine import layout
 from migkit.engine.packing import Packed
-from migkit.engine.records import Result
+from migkit.engine.records import SETTLED, Result
 from migkit.models.advice.limits import LIMITS, beyond, bounds, limited_by, words
 from migkit.models.advice.remedies import PERMITS, Remedy, advise, idle
 from migkit.models.dirty import unique_dirty_pages
@@ -35,7 +34,7 @@ _BY_ACTION: Final = {
     decision.POSTCOPY: "postcopy",
     decision.ABORT: "policy_gave_up",
     decision.TIME_OUT: "time_limit",
-    layout.SETTLED: "settled",
+    SETTLED: "settled",
 }
 
 
@@ -93,7 +92,7 @@ def why(case: Scenario, verdict: str, facts: Facts, result: Result, most: int | 
     facts
         Of the path, of the guest, and of the rule's last look.
     result
-        Of the engine (:mod:`migkit.engine.layout`).
+        Of the engine (:class:`migkit.engine.records.Result`).
     most
         How many remedies to search for; each takes a few predictions. None: all.
     """
@@ -184,7 +183,7 @@ def _advice(case: Scenario, verdict: str, facts: Facts) -> Iterator[Remedy]:
     """
     limit_s = _limit_s(case, facts.last)
     page_bytes = PAGE_BYTES + case.host.page_header_bytes
-    smaller = float(facts.packed.record[layout.PAGE_WIRE_BYTES]) / page_bytes
+    smaller = float(facts.packed.scenario.page_wire_bytes) / page_bytes
     needed = 0.0
     if limit_s > 0.0:
         needed = unique_dirty_pages(case.guest, limit_s * smaller) * page_bytes / limit_s * _MARGIN

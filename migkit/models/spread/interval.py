@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from migkit import jit
-from migkit.engine import batch, layout
-from migkit.engine.records import Result
+from migkit.engine import batch
+from migkit.engine.records import SETTLED, Result
 from migkit.models import goodput as paths
 from migkit.models.result import Interval
 from migkit.models.spread import draws, residuals
@@ -171,16 +171,14 @@ def _bounds(case: Scenario, results: np.ndarray, number: int, rule: Any, level: 
     wide = draws.drawn(case, number, rows, seed)
     packed, _ = paths.packed(wide, number * rows)
     out = np.zeros(number * rows * Result.SIZE)
-    stride = packed.record.size // (number * rows)
-    steps = batch.without_steps(packed.record, stride, packed.steps, packed.parameters, rule)
-    batch.migrate_many(packed.record, stride, steps, packed.parameters, out, rule)
+    batch.migrate_many(batch.without_steps(packed, rule), out, rule)
     runs = _columns(out.reshape(number * rows, -1))
     ends = np.isin(runs.action, (decision.SWITCHOVER, decision.POSTCOPY)).reshape(rows, number)
     stored = paths.storage_sent_bytes(wide, runs.total_s)
     which = np.arange(DRAWS) % number
     setup_s, stopped_s = draws.additions(case, DRAWS, seed)
     scatter = np.exp(RUN_TO_RUN * normals(DRAWS, 3, seed + 2)).T
-    converged, settled = ends[:, which], (runs.action == layout.SETTLED).reshape(rows, number)
+    converged, settled = ends[:, which], (runs.action == SETTLED).reshape(rows, number)
     total_s = np.where(settled, math.inf, runs.total_s.reshape(rows, number))[:, which]
     total_s = np.where(converged, total_s * scatter[0] + (setup_s + stopped_s), total_s)
     stands_s = np.where(ends, runs.downtime_s.reshape(rows, number), math.nan)[:, which]
@@ -188,7 +186,7 @@ def _bounds(case: Scenario, results: np.ndarray, number: int, rule: Any, level: 
     sent_bytes = np.where(settled, math.inf, (runs.sent_bytes + stored).reshape(rows, number))
     sent_bytes = sent_bytes * scatter[2, :number]
     own = best.total_s, best.downtime_s, best.sent_bytes + paths.storage_sent_bytes(case, best.total_s)
-    unending = best.action == layout.SETTLED
+    unending = best.action == SETTLED
     own = (np.where(unending, math.inf, own[0]), own[1], np.where(unending, math.inf, own[2]))
     bounds = [_quantiles(values, level) for values in (total_s, downtime_s, sent_bytes)]
     low = np.column_stack([np.minimum(one[0], value) for one, value in zip(bounds, own, strict=True)])

@@ -7,13 +7,11 @@ import math
 import numbers
 from typing import Any, Self
 
-import numpy as np
-
 from migkit.errors import UsageError, shown
 from migkit.scenario.form.declaration import Field, declared
 from migkit.units import PAGE_BYTES
 
-__all__ = ["LARGEST", "SMALLEST", "Noun", "check", "check_steps", "slots"]
+__all__ = ["LARGEST", "SMALLEST", "Noun", "check", "check_steps"]
 
 
 LARGEST = 1e18  # of any number: an exabyte, or the age of the universe in seconds
@@ -154,8 +152,3 @@ def _check_bounds(where: str, field: Field, value: Any) -> None:
         raise UsageError(f"{where}: {field.show(value)} is too large; it must be at most {field.show(high)}")
     if above and value < SMALLEST:
         raise UsageError(f"{where}: {value:g} is too small; it must be at least {SMALLEST:g}")
-
-
-def slots(number: int, rows: int | None) -> np.ndarray:
-    """Return an empty record of ``number`` slots, or of ``rows`` scenarios: a column each, contiguous in memory."""
-    return np.zeros(number) if rows is None else np.zeros((rows, number)).T
