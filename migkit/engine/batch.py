@@ -8,7 +8,7 @@ import numpy as np
 
 from migkit.engine import postcopy, precopy
 from migkit.engine.packing import Packed
-from migkit.engine.records import PackedClass, PackedScenario, Result, Run, Work
+from migkit.engine.records import PackedClass, PackedScenario, Result, Run, Step, Work
 from migkit.jit import lean, rows
 from migkit.policies import decision
 
@@ -53,7 +53,7 @@ def migrate_many(packed: Packed, results: np.ndarray, rule: Any) -> None:
     _each(
         rows(PackedScenario, packed.scenario),
         rows(PackedClass, packed.classes, number),
-        packed.steps,
+        None if packed.steps is None else rows(Step, packed.steps),
         rows(decision.Parameters, packed.parameters),
         (decision.new_state(), Run.new(), Work.new()),
         rows(Result, results),

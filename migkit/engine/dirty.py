@@ -35,9 +35,8 @@ def newly_dirty(kind: int, region_pages: float, writes: float, grain_pages: floa
 def intensity_s(steps: np.ndarray, first: int, count: int, offset_s: float, end_s: float) -> float:
     """Return the integral of a class's intensity from the start to ``end_s`` [s].
 
-    The steps ``(duration_s, intensity)`` repeat for ever and began ``offset_s`` before. Behind them lie as many sums
-    of them, ``(end_s, integral)``, see :func:`migkit.scenario.steady.sums`, so that however many there are, and
-    however often they repeat, it is found at once. Without steps the intensity is 1.
+    The class's phases repeat for ever and began ``offset_s`` before. They know their sums, so that however many there
+    are, and however often they repeat, it is found at once. Without phases the intensity is 1.
     """
     if count == 0:
         return end_s
@@ -46,19 +45,19 @@ def intensity_s(steps: np.ndarray, first: int, count: int, offset_s: float, end_
 
 @lean
 def _cumulative_s(steps: np.ndarray, first: int, count: int, at_s: float) -> float:
-    sums = first + count
-    last = sums + count - 1
-    cycle_s = steps[2 * last]
+    last = first + count - 1
+    cycle_s = steps[last].end_s
     whole = np.floor(at_s / cycle_s)
     rest_s = min(max(0.0, at_s - whole * cycle_s), cycle_s)
-    low, high = sums, last
+    low, high = first, last
     while low < high:
         middle = (low + high) // 2
-        if steps[2 * middle] > rest_s:
+        if steps[middle].end_s > rest_s:
             high = middle
         else:
             low = middle + 1
-    total = whole * steps[2 * last + 1] + rest_s * steps[2 * (low - count) + 1]
-    if low > sums:
-        total += steps[2 * low - 1] - steps[2 * low - 2] * steps[2 * (low - count) + 1]
+    level = steps[low].level
+    total = whole * steps[last].integral_s + rest_s * level
+    if low > first:
+        total += steps[low - 1].integral_s - steps[low - 1].end_s * level
     return total

@@ -8,7 +8,7 @@ import numpy as np
 
 from migkit import jit
 from migkit.engine import dirty
-from migkit.engine.records import PackedClass, PackedScenario
+from migkit.engine.records import PackedClass, PackedScenario, Step
 from migkit.scenario import policy as rules
 from migkit.scenario import steady
 from migkit.scenario.dirty import DirtyClass
@@ -38,8 +38,8 @@ class Packed(NamedTuple):
     classes
         Of :class:`~migkit.engine.records.PackedClass`: the page classes of each, of all as many.
     steps
-        Pairs: phases of all classes and the link's schedule. All scenarios share them. Kernels may take None, see
-        :func:`migkit.engine.batch.without_steps`.
+        Of :class:`~migkit.engine.records.Step`: phases of all classes and the link's schedule. All scenarios share
+        them. Kernels may take None, see :func:`migkit.engine.batch.without_steps`.
     parameters
         Of the policy.
     """
@@ -58,7 +58,7 @@ class Packed(NamedTuple):
         >>> float(packed.of_one()[0].normal_pages)
         65536.0
         """
-        return self.scenario, jit.rows(PackedClass, self.classes), self.steps, self.parameters
+        return self.scenario, jit.rows(PackedClass, self.classes), jit.rows(Step, self.steps), self.parameters
 
 
 def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: int | None = None) -> Packed:
@@ -87,7 +87,7 @@ def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: 
     guest = scenario.guest
     packed: Any = PackedScenario.new(rows)
     classes = np.zeros((*(() if rows is None else (rows,)), len(guest.dirty), PackedClass.SIZE))
-    steps: list[tuple[float, float]] = []
+    steps: list[tuple[float, ...]] = []
     _pack_guest(packed, guest)
     for at, one in enumerate(guest.in_address_order):
         _pack_class(classes[..., at, :].T.view(PackedClass), one, steps)
@@ -116,7 +116,7 @@ def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: 
     packed.rtt_s = scenario.link.rtt_s
     link_steps = steady.link_steps(scenario.link.steps)
     packed.first_step, packed.step_count = len(steps), len(link_steps)
-    steps.extend(link_steps)
+    steps.extend(_summed(link_steps))
     parameters = rules.pack(scenario.policy, scenario.strategy, rows)
     if scenario.strategy.postcopy_after_s is not None:
         parameters.postcopy_after_s += scenario.host.command_s
@@ -152,7 +152,7 @@ def _pack_guest(packed: Any, guest: Guest) -> None:
     packed.first_woven = np.minimum(packed.class_count, sweeps) if guest.layout == "interleaved" else np.inf
 
 
-def _pack_class(packed: Any, one: DirtyClass, steps: list[tuple[float, float]]) -> None:
+def _pack_class(packed: Any, one: DirtyClass, steps: list[tuple[float, ...]]) -> None:
     packed.kind = dirty.SWEEP if one.kind == "sweep" else dirty.RANDOM
     packed.pages = one.region_pages
     phases, factor = steady.phases(one), steady.rate_factor(one)
@@ -163,7 +163,12 @@ def _pack_class(packed: Any, one: DirtyClass, steps: list[tuple[float, float]]) 
     packed.reads_per_s = one.reads_per_s * factor
     packed.rewrite_bytes = np.ceil(one.rewrite_bytes / WORD_BYTES) * WORD_BYTES
     packed.start_pages = _start_pages(one)
-    steps.extend(phases + steady.sums(phases))
+    steps.extend(_summed(phases))
+
+
+def _summed(steps: steady.Steps) -> list[tuple[float, ...]]:
+    """Return steps as the numbers of their records."""
+    return [one + total for one, total in zip(steps, steady.sums(steps), strict=True)]
 
 
 def _start_pages(one: DirtyClass) -> Any:

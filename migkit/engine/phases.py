@@ -46,7 +46,7 @@ def next_change_s(scenario: PackedScenario, steps: np.ndarray | None, work: Work
 @lean
 def _cycle_s(steps: np.ndarray, one: PackedClass) -> float:
     first, count = int(one.first_phase), int(one.phase_count)
-    return steps[2 * (first + 2 * count - 1)] if count > 0 else 0.0
+    return steps[first + count - 1].end_s if count > 0 else 0.0
 
 
 @lean
@@ -57,14 +57,14 @@ def _within(steps: np.ndarray, one: PackedClass, now_s: float) -> tuple[float, f
         return np.inf, np.inf
     at_s = (one.phase_offset_s + now_s) % cycle_s
     count = int(one.phase_count)
-    low = int(one.first_phase) + count
+    low = int(one.first_phase)
     begins_s = 0.0
     high = low + count - 1
     while low < high:
         middle = (low + high) // 2
-        if steps[2 * middle] > at_s:
+        if steps[middle].end_s > at_s:
             high = middle
         else:
-            begins_s = steps[2 * middle]
+            begins_s = steps[middle].end_s
             low = middle + 1
-    return at_s - begins_s, steps[2 * low] - at_s
+    return at_s - begins_s, steps[low].end_s - at_s

@@ -20,6 +20,7 @@ __all__ = [
     "RoundRow",
     "Run",
     "Segment",
+    "Step",
     "Tally",
     "TimePoint",
     "Visit",
@@ -102,6 +103,15 @@ class PackedClass(Record):
     reads_per_s: float
     rewrite_bytes: float  # of a page that one write changes, in whole words
     start_pages: float  # where a sweep stands when the migration begins
+
+
+class Step(Record):
+    """A phase of a page class, which its phases repeat for ever, or a step of the link's schedule."""
+
+    duration_s: float
+    level: float  # of the class's rates, or of the path's goodput: a factor
+    end_s: float  # since the first of them began
+    integral_s: float  # of the level until then
 
 
 class Result(Record):

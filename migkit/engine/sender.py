@@ -229,9 +229,10 @@ def follow_link(scenario: PackedScenario, steps: np.ndarray | None, run: Run, no
         at = int(run.step)
         end_s = run.step_s
         while at < count:
-            end_s = run.step_s + steps[2 * (first + at)]
+            step = steps[first + at]
+            end_s = run.step_s + step.duration_s
             if now_s < end_s - SLACK_S:
-                run.path_bytes_per_s = max(LOWEST, scenario.goodput_bytes_per_s * steps[2 * (first + at) + 1])
+                run.path_bytes_per_s = max(LOWEST, scenario.goodput_bytes_per_s * step.level)
                 run.change_s = end_s
                 break
             at += 1

@@ -23,7 +23,7 @@ import numpy as np
 from migkit.engine import dirty
 from migkit.engine.records import PackedScenario
 from migkit.jit import assign, clear, lean
-from migkit.simulator import steps
+from migkit.simulator import steps as time_steps
 from migkit.simulator.records import Guest, Writer
 
 __all__ = ["catch_up", "class_of", "forget_touched", "is_fresh", "lay_out", "read_bitmap", "region", "write"]
@@ -169,7 +169,7 @@ def catch_up(
 @lean
 def write(
     scenario: PackedScenario,
-    sums: np.ndarray,
+    steps: np.ndarray,
     pages: np.ndarray,
     counted: np.ndarray,
     guest: Guest,
@@ -192,13 +192,13 @@ def write(
     if guest.throttle <= 0.0 and scenario.write_fault_s <= 0.0:
         for c in range(classes):
             one = guest.writers[c]
-            due = _due(sums, guest, one, from_s, until_s)
+            due = _due(steps, guest, one, from_s, until_s)
             _make(scenario, pages, counted, guest, one, due, 0.0, np.inf, rng)
     else:
         slices = _slices(scenario, guest, span_s)
         for i in range(slices):
             end_s = from_s + span_s * (i + 1) / slices
-            _write_slice(scenario, sums, pages, counted, guest, from_s + span_s * i / slices, end_s, i, rng)
+            _write_slice(scenario, steps, pages, counted, guest, from_s + span_s * i / slices, end_s, i, rng)
     guest.until_s = until_s
 
 
@@ -214,7 +214,7 @@ def _slices(scenario: PackedScenario, guest: Guest, span_s: float) -> int:
 @lean
 def _write_slice(
     scenario: PackedScenario,
-    sums: np.ndarray,
+    steps: np.ndarray,
     pages: np.ndarray,
     counted: np.ndarray,
     guest: Guest,
@@ -228,7 +228,7 @@ def _write_slice(
     guest.work += 60.0 * classes
     demand = 0.0
     for c in range(classes):
-        demand += _wanted(sums, guest.writers[c], from_s, to_s)
+        demand += _wanted(steps, guest.writers[c], from_s, to_s)
     if demand <= 0.0:
         return
     write_s = (to_s - from_s) / demand
@@ -238,7 +238,7 @@ def _write_slice(
     lost = 0.0
     for k in range(classes):
         one = guest.writers[(turn + k) % classes]
-        count = _due(sums, guest, one, from_s, to_s)
+        count = _due(steps, guest, one, from_s, to_s)
         left, budget_s = _make(scenario, pages, counted, guest, one, count, write_s, budget_s, rng)
         lost += left
     guest.overdrawn_s = max(0.0, -budget_s)
@@ -246,20 +246,20 @@ def _write_slice(
 
 
 @lean
-def _wanted(sums: np.ndarray, one: Writer, from_s: float, to_s: float) -> float:
+def _wanted(steps: np.ndarray, one: Writer, from_s: float, to_s: float) -> float:
     """Return how many writes a class wants to make in a span."""
     active = to_s - from_s
     if one.phase_count > 0.0:
-        active = steps.active_s(sums, one, to_s) - steps.active_s(sums, one, from_s)
+        active = time_steps.active_s(steps, one, to_s) - time_steps.active_s(steps, one, from_s)
     return float(min(one.writes_per_s * max(active, 0.0), MOST_WRITES))
 
 
 @lean
-def _due(sums: np.ndarray, guest: Guest, one: Writer, from_s: float, to_s: float) -> float:
+def _due(steps: np.ndarray, guest: Guest, one: Writer, from_s: float, to_s: float) -> float:
     """Return the whole writes that are due, and carry the fraction on."""
     if one.phase_count > 0.0:
         guest.work += PHASED_WORK
-    wanted = one.carried_writes + _wanted(sums, one, from_s, to_s)
+    wanted = one.carried_writes + _wanted(steps, one, from_s, to_s)
     count = float(math.floor(wanted))
     one.carried_writes = wanted - count
     return count

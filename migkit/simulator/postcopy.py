@@ -23,7 +23,8 @@ from migkit.engine.postcopy import device_s
 from migkit.engine.records import PackedScenario, Result
 from migkit.jit import jit, lean
 from migkit.simulator import guest as guest_pages
-from migkit.simulator import sender, steps, weave
+from migkit.simulator import sender, weave
+from migkit.simulator import steps as time_steps
 from migkit.simulator.guest import PENDING, is_sweep, region
 from migkit.simulator.records import Guest, Room, Sending, Writer
 from migkit.simulator.sender import SLACK_S
@@ -34,7 +35,7 @@ __all__ = ["push"]
 @jit
 def push(
     scenario: PackedScenario,
-    sums: np.ndarray,
+    steps: np.ndarray,
     pages: np.ndarray,
     order: np.ndarray,
     room: Room,
@@ -59,18 +60,18 @@ def push(
         until_s = send.now_s
         if guest_s >= until_s:
             if not _held_back(scenario, send):
-                _push_next(scenario, sums, pages, order, room, rng)
+                _push_next(scenario, steps, pages, order, room, rng)
                 if send.left_pages % 256.0 == 0.0:
                     sender.point(send, line)
                 continue
             until_s = send.window_start_s + scenario.window_s + scenario.window_extra_s
         page = -1
         if guest_s < until_s:
-            guest_s, page = _run(scenario, sums, pages, guest, guest_s, until_s, rng)
+            guest_s, page = _run(scenario, steps, pages, guest, guest_s, until_s, rng)
         send.now_s = max(send.now_s, min(until_s, guest_s))
         if page >= 0:
             wait_s = scenario.rtt_s + scenario.fault_service_s
-            wait_s += _fetch(scenario, sums, pages, order, place, room, page, rng)
+            wait_s += _fetch(scenario, steps, pages, order, place, room, page, rng)
             result.faults += 1.0
             blocked_s += wait_s
             guest_s += wait_s
@@ -109,7 +110,7 @@ def _draw(pages: np.ndarray, one: Writer, at: int, rng: np.random.Generator) -> 
 @lean
 def _run(
     scenario: PackedScenario,
-    sums: np.ndarray,
+    steps: np.ndarray,
     pages: np.ndarray,
     guest: Guest,
     from_s: float,
@@ -123,13 +124,13 @@ def _run(
         one = guest.writers[c]
         if one.missing_pages > 0.0:
             _look_ahead(pages, one, rng)
-            due_s = _due_s(sums, one, from_s, end_s)
+            due_s = _due_s(steps, one, from_s, end_s)
             if due_s < end_s:
                 end_s, faulting = due_s, c
     for c in range(int(scenario.class_count)):
         one = guest.writers[c]
         if one.missing_pages > 0.0:
-            one.accesses_due -= _accesses(sums, one, from_s, end_s)
+            one.accesses_due -= _accesses(steps, one, from_s, end_s)
     if faulting < 0:
         return until_s, -1
     one = guest.writers[faulting]
@@ -162,22 +163,22 @@ def _rate(one: Writer) -> float:
 
 
 @lean
-def _accesses(sums: np.ndarray, one: Writer, from_s: float, to_s: float) -> float:
+def _accesses(steps: np.ndarray, one: Writer, from_s: float, to_s: float) -> float:
     """Return how many accesses of a class that count fall into a span."""
     active = to_s - from_s
     if one.phase_count > 0.0:
-        active = steps.active_s(sums, one, to_s) - steps.active_s(sums, one, from_s)
+        active = time_steps.active_s(steps, one, to_s) - time_steps.active_s(steps, one, from_s)
     return _rate(one) * active
 
 
 @lean
-def _due_s(sums: np.ndarray, one: Writer, from_s: float, end_s: float) -> float:
+def _due_s(steps: np.ndarray, one: Writer, from_s: float, end_s: float) -> float:
     """Return when a class comes to a missing page; infinite if not before ``end_s``."""
     due = one.accesses_due
-    if _accesses(sums, one, from_s, end_s) <= due:
+    if _accesses(steps, one, from_s, end_s) <= due:
         return np.inf
-    active = steps.active_s(sums, one, from_s) + due / _rate(one)
-    return max(from_s, steps.when_active_s(sums, one, active))
+    active = time_steps.active_s(steps, one, from_s) + due / _rate(one)
+    return max(from_s, time_steps.when_active_s(steps, one, active))
 
 
 @lean
@@ -208,7 +209,7 @@ def _held_back(scenario: PackedScenario, send: Sending) -> bool:
 @lean
 def _send_page(
     scenario: PackedScenario,
-    sums: np.ndarray,
+    steps: np.ndarray,
     pages: np.ndarray,
     room: Room,
     page: int,
@@ -217,27 +218,27 @@ def _send_page(
     if page < room.guest.region_pages:
         guest_pages.class_of(scenario, room.guest, page).missing_pages -= 1.0
     cap, zero_cpu_s = scenario.postcopy_goodput_bytes_per_s, scenario.postcopy_zero_cpu_s
-    sender.send_page(scenario, sums, pages, room, page, cap, zero_cpu_s, rng)
+    sender.send_page(scenario, steps, pages, room, page, cap, zero_cpu_s, rng)
 
 
 @lean
 def _push_next(
     scenario: PackedScenario,
-    sums: np.ndarray,
+    steps: np.ndarray,
     pages: np.ndarray,
     order: np.ndarray,
     room: Room,
     rng: np.random.Generator,
 ) -> None:
     page = sender.next_page(pages, order, room.send)
-    _send_page(scenario, sums, pages, room, page, rng)
+    _send_page(scenario, steps, pages, room, page, rng)
     sender.step(pages, room.send)
 
 
 @lean
 def _fetch(
     scenario: PackedScenario,
-    sums: np.ndarray,
+    steps: np.ndarray,
     pages: np.ndarray,
     order: np.ndarray,
     place: np.ndarray,
@@ -250,14 +251,14 @@ def _fetch(
     before_s = send.now_s
     queue_end = send.sent_bytes + scenario.queue_bytes
     while pages[page] & PENDING and send.sent_bytes < queue_end and not _held_back(scenario, send):
-        _push_next(scenario, sums, pages, order, room, rng)
+        _push_next(scenario, steps, pages, order, room, rng)
     if pages[page] & PENDING:
-        _send_page(scenario, sums, pages, room, page, rng)
+        _send_page(scenario, steps, pages, room, page, rng)
     took_s = send.now_s - before_s
     more = int(min(scenario.prefetch_pages, pages.size))
     address = weave.page_at(place, page)
     for i in range(address + 1, min(address + 1 + more, pages.size)):
         near = weave.page_at(order, i)
         if pages[near] & PENDING:
-            _send_page(scenario, sums, pages, room, near, rng)
+            _send_page(scenario, steps, pages, room, near, rng)
     return float(took_s)

@@ -73,7 +73,7 @@ def pages_one(
     Parameters
     ----------
     scenario, classes, steps, parameters
-        The packed scenario (:class:`migkit.engine.packing.Packed`).
+        The packed scenario (:class:`migkit.engine.packing.Packed`). The run simplifies its steps in place.
     room
         As :func:`migkit.simulator.records.room` makes it.
     pages
@@ -95,8 +95,8 @@ def pages_one(
     clear(result)
     send, guest, state = room.send, room.guest, room.state
     guest_pages.lay_out(scenario, classes, pages, guest)
-    sums = time_steps.cumulate(scenario, steps, guest)
-    sender.begin(scenario, sums, send, pages.size)
+    time_steps.simplify(scenario, steps, guest)
+    sender.begin(scenario, steps, send, pages.size)
     order = weave.order(scenario, guest, pages.size, rng)
     guest.until_s = send.now_s
     state.guest_bytes = pages.size * PAGE
@@ -107,35 +107,35 @@ def pages_one(
     while True:
         sender.point(send, line)
         if send.now_s >= frame_s:
-            guest_pages.write(scenario, sums, pages, room.counted, guest, send.now_s, rng)
+            guest_pages.write(scenario, steps, pages, room.counted, guest, send.now_s, rng)
             sender.frame(pages, order, send, frame_times, frame_pending, frame_dirty)
             frame_s += frame_every_s
         if action == decision.SYNC:
-            _sync(scenario, sums, pages, room, rounds, rng)
+            _sync(scenario, steps, pages, room, rounds, rng)
             event = decision.SYNCED
         elif action == decision.CONTINUE:
-            event = sender.send_window(scenario, sums, pages, order, room, rng)
+            event = sender.send_window(scenario, steps, pages, order, room, rng)
         else:
             break
         if parameters.throttle_rule == decision.DIRTY_LIMIT and send.now_s >= counted_s + 1.0:
-            guest_pages.write(scenario, sums, pages, room.counted, guest, send.now_s, rng)
+            guest_pages.write(scenario, steps, pages, room.counted, guest, send.now_s, rng)
             state.dirty_pages_per_s = guest.recent_pages / (send.now_s - counted_s)
             guest_pages.forget_touched(scenario, pages, room.counted, guest, rng)
             counted_s = send.now_s
         action = _ask(event, parameters, send, state, rule)
         if state.throttle != guest.throttle:
-            guest_pages.write(scenario, sums, pages, room.counted, guest, send.now_s, rng)
+            guest_pages.write(scenario, steps, pages, room.counted, guest, send.now_s, rng)
             guest.throttle = state.throttle
         if event == decision.SYNCED and action == decision.CONTINUE:
             before_s = send.now_s
-            action = alike_rounds.after_sync(scenario, sums, parameters, room, rule)
+            action = alike_rounds.after_sync(scenario, steps, parameters, room, rule)
             counted_s += send.now_s - before_s
         elif event == decision.EMPTY and action == decision.CONTINUE:
             action = decision.SYNC
         result.gave_up = alike_rounds.gave_up(action, room, pages.size)
         if result.gave_up > 0.0:
             action = SETTLED
-    _finish(action, scenario, sums, parameters, pages, order, room, result, rounds, line, rng)
+    _finish(action, scenario, steps, parameters, pages, order, room, result, rounds, line, rng)
     sender.point(send, line)
     sender.frame(pages, order, send, frame_times, frame_pending, frame_dirty)
     result.rounds = send.rounds
@@ -145,7 +145,7 @@ def pages_one(
 @lean
 def _sync(
     scenario: PackedScenario,
-    sums: np.ndarray,
+    steps: np.ndarray,
     pages: np.ndarray,
     room: Room,
     rounds: Any,
@@ -153,7 +153,7 @@ def _sync(
 ) -> None:
     """Read the bitmap, and write the readings that only a sync changes."""
     send, guest, state = room.send, room.guest, room.state
-    guest_pages.write(scenario, sums, pages, room.counted, guest, send.now_s, rng)
+    guest_pages.write(scenario, steps, pages, room.counted, guest, send.now_s, rng)
     marked = float(pages.size)
     if state.iteration > 0.0:
         marked = float(guest_pages.read_bitmap(scenario, pages, room.counted, guest, rng))
@@ -189,7 +189,7 @@ def _ask(event: int, parameters: Parameters, send: Sending, state: State, rule: 
 def _finish(
     action: int,
     scenario: PackedScenario,
-    sums: np.ndarray,
+    steps: np.ndarray,
     parameters: Parameters,
     pages: np.ndarray,
     order: np.ndarray,
@@ -209,16 +209,16 @@ def _finish(
     if moves:
         send.now_s += scenario.quiesce_s
         send.stopped_s = send.now_s
-        _sync(scenario, sums, pages, room, rounds, rng)
+        _sync(scenario, steps, pages, room, rounds, rng)
         send.final_pages = send.left_pages
-    guest_pages.write(scenario, sums, pages, room.counted, guest, send.stopped_s if moves else send.now_s, rng)
+    guest_pages.write(scenario, steps, pages, room.counted, guest, send.stopped_s if moves else send.now_s, rng)
     if action == decision.SWITCHOVER:
         stopcopy = parameters.strategy == decision.STOPCOPY
-        sender.send_all(scenario, sums, pages, order, room, scenario.cap_bytes_per_s if stopcopy else np.inf, rng)
+        sender.send_all(scenario, steps, pages, order, room, scenario.cap_bytes_per_s if stopcopy else np.inf, rng)
         send.now_s += scenario.load_s + scenario.resume_s
         result.downtime_s = send.now_s - send.stopped_s
     elif action == decision.POSTCOPY:
-        postcopy.push(scenario, sums, pages, order, room, result, line, rng)
+        postcopy.push(scenario, steps, pages, order, room, result, line, rng)
     result.total_s = send.now_s
     result.sent_bytes = send.sent_bytes
     result.iterations = state.iteration

@@ -22,7 +22,7 @@ from migkit.engine.run_state import OWN_ROUNDS, ROUNDS_TO_SETTLE
 from migkit.jit import assign, jit, lean
 from migkit.policies import decision
 from migkit.policies.record import Parameters, State
-from migkit.simulator import steps
+from migkit.simulator import steps as time_steps
 from migkit.simulator.records import Room, Watch
 
 __all__ = ["after_sync", "gave_up"]
@@ -72,7 +72,7 @@ def most_work(pages: float) -> float:
 @jit
 def after_sync(
     scenario: PackedScenario,
-    sums: np.ndarray,
+    steps: np.ndarray,
     parameters: Parameters,
     room: Room,
     rule: Any,
@@ -97,7 +97,7 @@ def after_sync(
     seen_s = send.now_s - watch.best.now_s
     if not _throttle_is_at_its_end(parameters, state, watch, seen, seen_s):
         return decision.CONTINUE
-    if seen_s <= CYCLES * steps.longest_cycle_s(scenario, sums, room.guest) or send.change_s < np.inf:
+    if seen_s <= CYCLES * time_steps.longest_cycle_s(scenario, steps, room.guest) or send.change_s < np.inf:
         return decision.CONTINUE
     until_s = _appointment_s(parameters, state, room.spare, rule)
     if until_s == np.inf:

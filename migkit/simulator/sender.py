@@ -12,7 +12,8 @@ from migkit.jit import clear, lean
 from migkit.policies import decision
 from migkit.policies.record import State
 from migkit.simulator import guest as guest_pages
-from migkit.simulator import steps, weave
+from migkit.simulator import steps as time_steps
+from migkit.simulator import weave
 from migkit.simulator.guest import BLANK, DIRTY, JUST_SENT, ONE_WRITE, PENDING, SLICE_S
 from migkit.simulator.records import Room, Sending
 
@@ -28,20 +29,20 @@ SLACK_BYTES: Final = 1e-3
 
 
 @lean
-def begin(scenario: PackedScenario, sums: np.ndarray, send: Sending, pages: int) -> None:
+def begin(scenario: PackedScenario, steps: np.ndarray, send: Sending, pages: int) -> None:
     """Set the sender before the first sync."""
     clear(send)
     send.left_pages = pages
     send.now_s = scenario.setup_s + scenario.lead_s
     send.window_start_s = scenario.lead_s
-    follow_link(scenario, sums, send)
+    follow_link(scenario, steps, send)
     new_check(scenario, send)
 
 
 @lean
-def follow_link(scenario: PackedScenario, sums: np.ndarray, send: Sending) -> None:
+def follow_link(scenario: PackedScenario, steps: np.ndarray, send: Sending) -> None:
     """Set the path's speed now, and when it changes next."""
-    share, send.change_s = steps.share_of_link(scenario, sums, send.now_s)
+    share, send.change_s = time_steps.share_of_link(scenario, steps, send.now_s)
     send.path_bytes_per_s = scenario.goodput_bytes_per_s
     if send.change_s < np.inf:
         send.path_bytes_per_s = max(LOWEST, scenario.goodput_bytes_per_s * share) if share > 0.0 else LOWEST
@@ -75,7 +76,7 @@ def step(pages: np.ndarray, send: Sending) -> None:
 @lean
 def send_page(
     scenario: PackedScenario,
-    sums: np.ndarray,
+    steps: np.ndarray,
     pages: np.ndarray,
     room: Room,
     page: int,
@@ -103,7 +104,7 @@ def send_page(
         send.zero_pages += 1.0
     else:
         send.normal_pages += 1.0
-    spend(scenario, sums, send, wire_bytes, cpu_s, cap)
+    spend(scenario, steps, send, wire_bytes, cpu_s, cap)
 
 
 @lean
@@ -121,23 +122,23 @@ def is_remembered(cache: Any, page: int, syncs: float) -> bool:
 
 @lean
 def spend(
-    scenario: PackedScenario, sums: np.ndarray, send: Sending, wire_bytes: float, cpu_s: float, cap: float
+    scenario: PackedScenario, steps: np.ndarray, send: Sending, wire_bytes: float, cpu_s: float, cap: float
 ) -> None:
     """Let the time pass that ``wire_bytes`` take on the path, or the processor with them."""
     end_s = send.now_s + cpu_s
     while send.now_s + wire_bytes / min(send.path_bytes_per_s, cap) > send.change_s:
         wire_bytes -= (send.change_s - send.now_s) * min(send.path_bytes_per_s, cap)
         send.now_s = send.change_s
-        follow_link(scenario, sums, send)
+        follow_link(scenario, steps, send)
     send.now_s = max(end_s, send.now_s + wire_bytes / min(send.path_bytes_per_s, cap))
     if send.now_s >= send.change_s:
-        follow_link(scenario, sums, send)
+        follow_link(scenario, steps, send)
 
 
 @lean
 def send_window(
     scenario: PackedScenario,
-    sums: np.ndarray,
+    steps: np.ndarray,
     pages: np.ndarray,
     order: np.ndarray,
     room: Room,
@@ -153,7 +154,7 @@ def send_window(
     if send.left_pages <= 0.0:
         end_window(scenario, send, state)
         return decision.EMPTY
-    guest_pages.write(scenario, sums, pages, room.counted, guest, send.now_s, rng)
+    guest_pages.write(scenario, steps, pages, room.counted, guest, send.now_s, rng)
     full_bytes = sender.quota(scenario, scenario.page_wire_bytes) * scenario.page_wire_bytes
     zero_bytes = sender.quota(scenario, scenario.zero_wire_bytes) * scenario.zero_wire_bytes
     sent = False
@@ -170,8 +171,8 @@ def send_window(
                 new_check(scenario, send)
             return decision.WINDOW
         if send.now_s >= guest.until_s + SLICE_S:
-            guest_pages.write(scenario, sums, pages, room.counted, guest, send.now_s, rng)
-        send_page(scenario, sums, pages, room, page, np.inf, scenario.zero_cpu_s, rng)
+            guest_pages.write(scenario, steps, pages, room.counted, guest, send.now_s, rng)
+        send_page(scenario, steps, pages, room, page, np.inf, scenario.zero_cpu_s, rng)
         step(pages, send)
         sent = True
     return decision.EMPTY
@@ -191,7 +192,7 @@ def end_window(scenario: PackedScenario, send: Sending, state: State) -> None:
 @lean
 def send_all(
     scenario: PackedScenario,
-    sums: np.ndarray,
+    steps: np.ndarray,
     pages: np.ndarray,
     order: np.ndarray,
     room: Room,
@@ -203,10 +204,10 @@ def send_all(
     first_byte, early_s = send.sent_bytes, send.now_s - send.window_start_s
     while send.left_pages > 0.0:
         page = next_page(pages, order, send)
-        send_page(scenario, sums, pages, room, page, cap, scenario.zero_cpu_s, rng)
+        send_page(scenario, steps, pages, room, page, cap, scenario.zero_cpu_s, rng)
         step(pages, send)
     send.now_s -= sender.spared_s(scenario, cap, send.path_bytes_per_s, send.sent_bytes - first_byte, early_s)
-    spend(scenario, sums, send, scenario.device_bytes, 0.0, np.inf)
+    spend(scenario, steps, send, scenario.device_bytes, 0.0, np.inf)
     send.sent_bytes += scenario.device_bytes
 
 

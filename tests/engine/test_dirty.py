@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from migkit.engine import dirty
+from migkit.engine.records import Step
+from migkit.jit import rows
 from migkit.scenario import steady
 
 
@@ -40,7 +42,7 @@ def test_two_syncs_of_a_random_class_are_one_of_both_together():
 
 def test_phases_repeat_and_begin_at_their_offset():
     phases = ((4.0, 1.0), (4.0, 0.0))
-    steps = np.array(phases + steady.sums(phases)).reshape(-1)
+    steps = rows(Step, np.hstack([phases, steady.sums(phases)]))
     assert dirty.intensity_s(steps, 0, 2, 0.0, 8.0) == pytest.approx(4.0)
     assert dirty.intensity_s(steps, 0, 2, 1.5, 4.0) == pytest.approx(2.5)
     assert dirty.intensity_s(steps, 0, 2, 6.0, 16.0) == pytest.approx(8.0)

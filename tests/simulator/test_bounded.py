@@ -32,18 +32,18 @@ def laid_out(dirty, counts, **guest_fields):
     packed_scenario, classes, steps, _ = packed.of_one()
     room, pages = records.room(packed, REGION), np.zeros(REGION, dtype=np.uint16)
     guest_pages.lay_out(packed_scenario, classes, pages, room.guest)
-    sums = time_steps.cumulate(packed_scenario, steps, room.guest)
+    time_steps.simplify(packed_scenario, steps, room.guest)
     assert room.counted.size == (REGION if counts else 0)
-    return packed_scenario, sums, pages, room
+    return packed_scenario, steps, pages, room
 
 
 def written(writes, rng, counts=False, kind="random", moments=(1.0,)):
     """Return the pages after so many writes within a second, some of them before each of the moments."""
-    scenario, sums, pages, room = laid_out(
+    scenario, steps, pages, room = laid_out(
         DirtyClass(region_bytes=REGION * PAGE, writes_per_s=writes, kind=kind, sweep_offset_bytes=0), counts
     )
     for moment_s in moments:
-        guest_pages.write(scenario, sums, pages, room.counted, room.guest, moment_s, rng)
+        guest_pages.write(scenario, steps, pages, room.counted, room.guest, moment_s, rng)
     for page in range(REGION if counts else 0):
         guest_pages.catch_up(scenario, pages, room.counted, room.guest, page, rng)
     return pages, room.guest
@@ -91,20 +91,21 @@ def test_a_rate_without_measure_costs_no_more_than_the_pages():
 def test_sums_of_phases_turn_around(phases):
     """The moment at which the intensity has summed up to a value has that sum."""
     one = DirtyClass(region_bytes=PAGE, writes_per_s=1.0, phases=phases, phase_offset_s=0.3)
-    _, sums, _, room = laid_out(one, counts=False)
+    _, steps, _, room = laid_out(one, counts=False)
     writer = room.guest.writers[0]
     for at_s in np.linspace(0.0, 20.0, 50):
-        active = time_steps.active_s(sums, writer, at_s)
-        when_s = time_steps.when_active_s(sums, writer, active)
+        active = time_steps.active_s(steps, writer, at_s)
+        when_s = time_steps.when_active_s(steps, writer, active)
         assert when_s <= at_s + 1e-9
-        assert time_steps.active_s(sums, writer, when_s) == pytest.approx(active, abs=1e-9)
+        assert time_steps.active_s(steps, writer, when_s) == pytest.approx(active, abs=1e-9)
 
 
 def test_steps_of_the_link_are_found():
     link = Link(steps=((1.0, 0.5), (1.0, 0.5), (0.5, 0.0), (2.0, 1.0), (1.0, 0.3), (1.0, 1.0)))
     packed = pack(Scenario(guest=Guest(memory_bytes=PAGE), link=link), 1e9)
-    sums = time_steps.cumulate(packed.scenario, packed.steps, records.Guest.new())
-    found = [time_steps.share_of_link(packed.scenario, sums, at_s) for at_s in (0.0, 1.5, 2.0, 3.0, 4.5, 5.5, 99.0)]
+    scenario, _, steps, _ = packed.of_one()
+    time_steps.simplify(scenario, steps, records.Guest.new())
+    found = [time_steps.share_of_link(scenario, steps, at_s) for at_s in (0.0, 1.5, 2.0, 3.0, 4.5, 5.5, 99.0)]
     end = math.inf
     assert found == [(0.5, 2.0), (0.5, 2.0), (0.0, 2.5), (1.0, 4.5), (0.3, 5.5), (1.0, end), (1.0, end)]
     assert packed.scenario.step_count == 4  # equal neighbours are one step
