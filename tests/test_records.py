@@ -64,6 +64,45 @@ def _clear(numba):
     return numba.njit(lambda record: clear(record))
 
 
+def test_a_copy_of_ones_own_is_alike_in_compiled_code():
+    numba = pytest.importorskip("numba")
+    jit.compile_kernels()
+    owned = jit.owned
+
+    def owning(whole):
+        first, second = owned(whole), owned(whole)
+        first.now_s, second.now_s = 1.0, 2.0
+        return first.now_s, second.now_s
+
+    whole = Whole.new()
+    assert numba.njit(owning)(whole) == (1.0, 2.0)
+    assert not whole.any()
+
+
+def test_a_part_is_made_once_and_looks_at_the_same_numbers():
+    whole = Whole.new()
+    assert whole.points[1] is whole.points[1]
+    whole[8] = 7.0
+    assert whole.points[1].y_s == 7.0
+    assert whole.copy().points[1] is not whole.points[1]
+
+
+def test_numbers_of_a_kind_are_assigned_to_what_is_derived_from_it():
+    class Further(Point):
+        z_s: float
+
+    further, point = Further.new(), Point.new()
+    point.x_s, further.z_s = 1.0, 3.0
+    jit.assign(further, point)
+    assert further.tolist() == [1.0, 0.0, 3.0]
+
+
+def test_groups_of_records_are_told_apart():
+    flat = np.arange(8.0)
+    assert jit.rows(Point, flat, 2)[1][0]["x_s" if jit.are_compiled() else 0] == 4.0
+    assert len(jit.rows(Point, np.zeros(0), 3)[2]) == 0
+
+
 def test_many_records_are_columns_or_rows():
     columns = Point.new(3)
     columns.y_s = np.arange(3.0)

@@ -9,7 +9,7 @@ import numpy as np
 from migkit.engine import postcopy, precopy
 from migkit.engine.packing import Packed
 from migkit.engine.records import PackedClass, PackedScenario, Result, Run, Step, Work
-from migkit.jit import lean, rows
+from migkit.jit import lean, owned, rows
 from migkit.policies import decision
 
 __all__ = ["migrate_many", "without_steps"]
@@ -76,7 +76,8 @@ def _each(
     Results go to memory that no cache holds yet; stores wait for it in their order, and those behind wait with
     them. So it is read two scenarios before it is written to.
     """
-    state, run, work = scratch
+    state, kept, work = scratch
+    run = owned(kept)
     last = len(scenarios) - 1
     for k in range(last + 1):
         later = results[min(k + 2, last)]
