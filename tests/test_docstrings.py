@@ -28,8 +28,8 @@ PLUMBING = {
     *(
         f"migkit.importers.{name}"  # readers of one source each, and what is between them and a record
         for name in (
-            *("assemble", "build", "context", "gaps", "names", "rows"),
-            *("reading.blocks", "reading.objects", "reading.source", "reading.walk"),
+            *("assemble", "build", "context", "gaps", "names", "series"),
+            *("reading.blocks", "reading.objects", "reading.text", "reading.walk"),
             *("tools.criu", "tools.dirtyrate", "tools.guestperf", "tools.hypervisors", "tools.jobstats"),
             *("tools.managers", "tools.metrics", "tools.qmp"),
         )

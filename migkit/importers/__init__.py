@@ -7,8 +7,8 @@ A record says what the log holds, names what migkit does not know, and says what
 ('under way', 2097152.0)
 """
 
+from migkit.importers.findings import Log
 from migkit.importers.recognise import read
-from migkit.importers.record import Log
 from migkit.importers.tools.reference import read_reference
 from migkit.importers.traces import of_trace, write
 

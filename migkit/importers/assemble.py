@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from migkit.importers.findings import Event, Item, Rate, Sample, Setting
 from migkit.importers.meanings import OUTCOMES, PHASES
-from migkit.importers.record import Event, Item, Rate, Sample, Setting
 
 __all__ = ["Migration", "group"]
 

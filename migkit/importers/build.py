@@ -10,11 +10,11 @@ import numpy as np
 
 from migkit.importers import gaps
 from migkit.importers.assemble import Migration
-from migkit.importers.columns import COLUMNS, TOTALS
+from migkit.importers.findings import Log, Rate
+from migkit.importers.glossary import COLUMNS, TOTALS
 from migkit.importers.meanings import BEFORE, MEANINGS, OUTCOMES, PHASES, SINCE, SOURCES
 from migkit.importers.reading.stamps import UNIX
-from migkit.importers.record import Log, Rate
-from migkit.importers.rows import clock_of, columns_of, framed, rate_frame, rows_of
+from migkit.importers.series import clock_of, columns_of, framed, rate_frame, rows_of
 
 __all__ = ["migration_log", "rate_log"]
 

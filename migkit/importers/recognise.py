@@ -12,13 +12,13 @@ from migkit.errors import TraceError
 from migkit.importers import build
 from migkit.importers.assemble import group
 from migkit.importers.context import Context
+from migkit.importers.findings import Item, Log, Rate
 from migkit.importers.reading import blocks
 from migkit.importers.reading.numbers import words
 from migkit.importers.reading.objects import Found, Plain, pieces
-from migkit.importers.reading.source import Text, decode, load
 from migkit.importers.reading.stamps import Stamp, split
+from migkit.importers.reading.text import Text, decode, load
 from migkit.importers.reading.walk import walk
-from migkit.importers.record import Item, Log, Rate
 from migkit.importers.tools import dirtyrate, hypervisors, managers, metrics
 
 __all__ = ["read"]

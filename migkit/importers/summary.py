@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from migkit.errors import printable
+from migkit.importers.findings import Log
 from migkit.importers.reading.numbers import words
-from migkit.importers.record import Log
 from migkit.units import PAGE_BYTES, format_duration, format_rate, format_size
 
 if TYPE_CHECKING:

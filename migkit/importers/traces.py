@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from migkit.errors import TraceError
-from migkit.importers.columns import COLUMNS, RATE_COLUMNS
+from migkit.importers.findings import Log
+from migkit.importers.glossary import COLUMNS, RATE_COLUMNS
 from migkit.importers.meanings import SOURCES
-from migkit.importers.record import Log
 from migkit.traces import io
 from migkit.traces.provenance import provenance
 from migkit.traces.schema import SAMPLE_COLUMNS

@@ -16,7 +16,7 @@ from migkit.models import goodput as paths
 from migkit.models.predict import verdict_of
 from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy
 from migkit.scenario.form.given import Given, scenario_of
-from migkit.simulator import precopy, records, rounds
+from migkit.simulator import alike_rounds, precopy, records
 from migkit.units import GIB, PAGE_BYTES, format_duration, format_size
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ _MOST_BINS: Final = 10_000_000  # of all frames together
 _MOST_REPEATS: Final = 1_000_000
 _MOST_MEMORY_BYTES: Final = 256 * GIB
 _GAVE_UP: Final = {
-    rounds.ALIKE: "the rounds are alike, far from what would end them, and the policy waits for nothing",
-    rounds.BY_SYNCS: f"not decided within {rounds.MOST_SYNCS:,.0f} bitmap syncs",
-    rounds.BY_WORK: "not decided within the work that a run may cost",
-    rounds.BY_TIME: f"not over within {rounds.MOST_S:g} s",
+    alike_rounds.ALIKE: "the rounds are alike, far from what would end them, and the policy waits for nothing",
+    alike_rounds.BY_SYNCS: f"not decided within {alike_rounds.MOST_SYNCS:,.0f} bitmap syncs",
+    alike_rounds.BY_WORK: "not decided within the work that a run may cost",
+    alike_rounds.BY_TIME: f"not over within {alike_rounds.MOST_S:g} s",
 }
 
 

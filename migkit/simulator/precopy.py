@@ -10,7 +10,7 @@ What is averaged
     * what windows spare a stop-copy is counted once, at its end (``spared_s``);
     * path, hosts and processors have a pace, without spread, and so have the guest's writes: chance is which pages
       they hit;
-    * rounds that are jumped over are as the mean of those before (:mod:`migkit.simulator.rounds`).
+    * rounds that are jumped over are as the mean of those before (:mod:`migkit.simulator.alike_rounds`).
 
 What bounds the work
     A page is drawn a few times between two syncs whatever the rate (:mod:`migkit.simulator.guest`), and
@@ -39,9 +39,8 @@ from migkit.engine.records import SETTLED, PackedScenario, Result
 from migkit.jit import clear, jit, lean
 from migkit.policies import decision
 from migkit.policies.record import Parameters, State
+from migkit.simulator import alike_rounds, postcopy, sender, weave
 from migkit.simulator import guest as guest_pages
-from migkit.simulator import postcopy, sender, weave
-from migkit.simulator import rounds as alike_rounds
 from migkit.simulator import steps as time_steps
 from migkit.simulator.records import Room, Sending
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from migkit.errors import TraceError, shown
-from migkit.traces import form
+from migkit.traces import vocabulary
 from migkit.traces.columns import column
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ _GROWING = ("monotonic_ns", "iteration", "sent_bytes", "dirtied_pages")
 
 def check_trace(trace: Trace) -> None:
     """Raise :class:`TraceError` unless ``trace`` is consistent in itself."""
-    if trace.kind not in form.KINDS:
-        raise TraceError(f"trace: kind {shown(trace.kind)} is not one of {', '.join(form.KINDS)}")
+    if trace.kind not in vocabulary.KINDS:
+        raise TraceError(f"trace: kind {shown(trace.kind)} is not one of {', '.join(vocabulary.KINDS)}")
     outcome = dataclasses.asdict(trace.outcome)
     for name, record in (("machine", trace.machine), ("provenance", trace.provenance), ("outcome", outcome)):
         _check_json(name, record)
-    _check_columns("samples", trace.samples, form.SAMPLE_COLUMNS)
-    _check_columns("rounds", trace.rounds, form.ROUND_COLUMNS)
+    _check_columns("samples", trace.samples, vocabulary.SAMPLE_COLUMNS)
+    _check_columns("rounds", trace.rounds, vocabulary.ROUND_COLUMNS)
     _check_samples(trace.samples)
     _check_rounds(trace.rounds)
     _check_sums(trace)
@@ -61,9 +61,9 @@ def _check_columns(name: str, table: pa.Table, wanted: Mapping[str, str]) -> Non
 
 def check_phases(phases: Iterable[str | None]) -> None:
     """Raise :class:`TraceError` unless each of the phases is known."""
-    unknown = [phase for phase in phases if phase not in form.PHASES]
+    unknown = [phase for phase in phases if phase not in vocabulary.PHASES]
     if unknown:
-        raise TraceError(f"trace: samples.phase {shown(unknown[0])} is not one of {', '.join(form.PHASES)}")
+        raise TraceError(f"trace: samples.phase {shown(unknown[0])} is not one of {', '.join(vocabulary.PHASES)}")
 
 
 def _check_samples(samples: pa.Table) -> None:
@@ -80,7 +80,7 @@ def _check_rounds(rounds: pa.Table) -> None:
     if column(rounds, "iteration").tolist() != list(range(1, rounds.num_rows + 1)):
         raise TraceError("trace: rounds.iteration does not count 1, 2, 3, ...; every bitmap sync is one row")
     _check_growing("rounds.start_s", column(rounds, "start_s"))
-    for name in form.ROUND_COLUMNS:
+    for name in vocabulary.ROUND_COLUMNS:
         _check_low(f"rounds.{name}", column(rounds, name), 0)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from migkit.errors import TraceError
 from migkit.traces.consistency import check_trace
-from migkit.traces.form import KINDS, PHASES, ROUND_COLUMNS, SAMPLE_COLUMNS, SCHEMA_VERSION, VERDICTS
 from migkit.traces.provenance import provenance
+from migkit.traces.vocabulary import KINDS, PHASES, ROUND_COLUMNS, SAMPLE_COLUMNS, SCHEMA_VERSION, VERDICTS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -90,7 +90,7 @@ def test_what_is_no_log_is_refused_in_one_line(raw, message):
 
 
 def test_a_log_that_is_too_large_is_refused(monkeypatch):
-    monkeypatch.setattr("migkit.importers.reading.source.MAX_BYTES", 1000)
+    monkeypatch.setattr("migkit.importers.reading.text.MAX_BYTES", 1000)
     with pytest.raises(TraceError, match="larger than"):
         read(gzip.compress(lines(*(answer(i) for i in range(100))).encode()))
 

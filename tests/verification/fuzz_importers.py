@@ -25,7 +25,7 @@ from pathlib import Path
 from migkit.cli.import_ import _json
 from migkit.errors import TraceError
 from migkit.importers import read
-from migkit.importers.columns import COLUMNS, RATE_COLUMNS
+from migkit.importers.glossary import COLUMNS, RATE_COLUMNS
 from migkit.importers.summary import summary
 
 DATA = Path(__file__).parents[1] / "importers" / "data"

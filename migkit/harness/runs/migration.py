@@ -31,7 +31,7 @@ from migkit.harness.runs import settlement
 from migkit.harness.runs.disturbance import Disturbance
 from migkit.harness.runs.options import Options
 from migkit.harness.runs.settlement import Handover, Settled
-from migkit.harness.sides.record import USAGE
+from migkit.harness.sides.recorder import USAGE
 from migkit.interruption import undisturbed
 from migkit.scenario import Link, Scenario, rules
 from migkit.scenario.form import schema

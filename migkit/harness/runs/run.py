@@ -20,7 +20,7 @@ from migkit.harness.runs.folders import private_folder
 from migkit.harness.runs.migration import Migration, Progress, guest_of
 from migkit.harness.runs.options import Options, admit, as_performed, refuse_what_is_not_done
 from migkit.harness.runs.settlement import InterruptedRunError, Settled, go_on, telling
-from migkit.harness.sides.record import USAGE
+from migkit.harness.sides.recorder import USAGE
 from migkit.scenario import Scenario
 from migkit.traces.columns import make_table
 from migkit.traces.provenance import provenance

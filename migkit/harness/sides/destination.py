@@ -21,7 +21,7 @@ from migkit.harness.protocol.streams import Intake
 from migkit.harness.protocol.wire import ConnectionLostError, Frame, WireError
 from migkit.harness.sides.door import Door
 from migkit.harness.sides.pull import Arrivals
-from migkit.harness.sides.record import usage
+from migkit.harness.sides.recorder import usage
 from migkit.units import PAGE_BYTES
 
 __all__ = ["main"]

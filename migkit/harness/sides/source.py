@@ -24,7 +24,7 @@ from migkit.harness.protocol.streams import Streams
 from migkit.harness.protocol.wire import ConnectionLostError, WireError
 from migkit.harness.sides.pending import Pages
 from migkit.harness.sides.push import Pusher
-from migkit.harness.sides.record import Recorder, usage
+from migkit.harness.sides.recorder import Recorder, usage
 from migkit.jit import callback
 from migkit.policies import decision
 from migkit.scenario import Scenario

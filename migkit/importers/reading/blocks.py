@@ -6,9 +6,9 @@ import re
 from typing import Any, Final
 
 from migkit.importers.context import Context
+from migkit.importers.findings import Emit, Sample, Setting
 from migkit.importers.names import SETTINGS, TABLES, Name
 from migkit.importers.reading.numbers import number, quantity, words
-from migkit.importers.record import Emit, Sample, Setting
 
 __all__ = ["JobInfo", "Monitor", "Parameters", "RawStatistics"]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from migkit.importers.context import Context
+from migkit.importers.findings import Emit
 from migkit.importers.reading.objects import MAX_DEPTH
-from migkit.importers.record import Emit
 from migkit.importers.tools import criu, dirtyrate, guestperf, jobstats, metrics, qmp
 
 __all__ = ["walk"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from migkit.importers.context import Context
+from migkit.importers.findings import Emit, Sample
 from migkit.importers.names import TABLES
-from migkit.importers.record import Emit, Sample
 from migkit.importers.tools.qmp import flat, measured
 from migkit.units import PAGE_BYTES
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from migkit.importers.context import Context
+from migkit.importers.findings import Emit, Rate
 from migkit.importers.reading.numbers import number, scaled, words
-from migkit.importers.record import Emit, Rate
 from migkit.units import MIB
 
 __all__ = ["Monitor", "Statistics", "take"]

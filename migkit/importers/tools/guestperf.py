@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from migkit.importers.context import Context
+from migkit.importers.findings import Emit, Event, Sample, Setting
 from migkit.importers.names import Name
 from migkit.importers.reading.numbers import number, scaled, words
 from migkit.importers.reading.stamps import UNIX, Stamp
-from migkit.importers.record import Emit, Event, Sample, Setting
 from migkit.importers.tools.qmp import flat, measured
 from migkit.units import MIB
 

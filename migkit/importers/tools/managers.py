@@ -6,9 +6,9 @@ import re
 from typing import Any, Final
 
 from migkit.importers.context import Context
+from migkit.importers.findings import Emit, Event, Sample, Setting
 from migkit.importers.names import TABLES, Name
 from migkit.importers.reading.numbers import number, quantity, scaled, words
-from migkit.importers.record import Emit, Event, Sample, Setting
 from migkit.units import PAGE_BYTES
 
 __all__ = ["KubeVirt", "Lines", "Nova", "Proxmox", "Vdsm"]

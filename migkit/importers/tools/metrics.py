@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from migkit.importers.context import Context
+from migkit.importers.findings import Emit, Sample
 from migkit.importers.names import TABLES, Name
 from migkit.importers.reading.numbers import number, quantity, scaled, words
 from migkit.importers.reading.stamps import Stamp, from_value
-from migkit.importers.record import Emit, Sample
 
 __all__ = ["Table", "TextFormat", "take"]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from migkit.importers.context import Context
+from migkit.importers.findings import Emit, Event, Sample, Setting
 from migkit.importers.meanings import PHASES, SINCE
 from migkit.importers.names import SETTINGS, TABLES
 from migkit.importers.reading.numbers import number, scaled, words
-from migkit.importers.record import Emit, Event, Sample, Setting
 
 __all__ = ["flat", "measured", "take"]
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 from migkit.errors import TraceError
 from migkit.importers.assemble import Migration
 from migkit.importers.build import migration_log
+from migkit.importers.findings import Log, Sample
 from migkit.importers.names import MEGABIT
-from migkit.importers.record import Log, Sample
 from migkit.traces.data import reference_runs, reference_timelines
 
 __all__ = ["read_reference"]

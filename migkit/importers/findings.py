@@ -90,7 +90,7 @@ class Log:
     kind
         ``migration`` or ``dirty-rate``.
     frame
-        One row a reading; columns of :data:`migkit.importers.columns.COLUMNS` (or ``RATE_COLUMNS``) that the log
+        One row a reading; columns of :data:`migkit.importers.glossary.COLUMNS` (or ``RATE_COLUMNS``) that the log
         fills, and always ``t_s``, ``phase``, ``status``, ``iteration``, ``remaining_bytes``, ``sent_bytes``,
         ``normal_pages``, ``zero_pages``, ``dirtied_pages_per_s``, ``bandwidth_bytes_per_s``, ``throttle`` and
         ``postcopy_faults``; NaN where the log is silent.

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from migkit.importers.assemble import Migration
-from migkit.importers.columns import COLUMNS, RATE_COLUMNS
+from migkit.importers.findings import Rate, Sample
+from migkit.importers.glossary import COLUMNS, RATE_COLUMNS
 from migkit.importers.meanings import PHASES
 from migkit.importers.reading.stamps import UNIX, Stamp
-from migkit.importers.record import Rate, Sample
 from migkit.units import PAGE_BYTES
 
 if TYPE_CHECKING:
