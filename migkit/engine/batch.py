@@ -21,7 +21,7 @@ def without_steps(packed: Packed, rule: Any) -> Packed:
     In these QEMU's rule alone decides, nothing changes with time, and all pages sent in full cost alike: what is
     compiled for them takes a quarter of the time, and is faster.
     """
-    table = packed.scenario.reshape(-1, PackedScenario.SIZE).T.view(PackedScenario)
+    table = packed.scenario
     own = packed.parameters.view(decision.Parameters.dtype_of())
     plain = rule is None and packed.steps.size == 0
     plain = plain and not (table.fills_zero.any() or table.xbzrle_pages.any() or table.write_fault_s.any())
@@ -43,15 +43,15 @@ def migrate_many(packed: Packed, results: np.ndarray, rule: Any) -> None:
     Parameters
     ----------
     packed
-        Scenarios, one behind the other; their steps may be None, see :func:`without_steps`.
+        Many scenarios; their steps may be None, see :func:`without_steps`.
     results
         Receives those of all, one behind the other.
     rule
         A policy of one's own for all of them, or None.
     """
-    number = packed.scenario.size // PackedScenario.SIZE
+    number = packed.scenario.shape[1]
     _each(
-        rows(PackedScenario, packed.scenario),
+        rows(PackedScenario, packed.scenario.T),
         rows(PackedClass, packed.classes, number),
         None if packed.steps is None else rows(Step, packed.steps),
         rows(decision.Parameters, packed.parameters),

@@ -29,19 +29,20 @@ WINDOW_S = 0.1  # QEMU's BUFFER_DELAY (migration.c)
 
 
 class Packed(NamedTuple):
-    """One scenario as records, or many one behind the other.
+    """One scenario as records, or many.
 
     Attributes
     ----------
     scenario
-        Of :class:`~migkit.engine.records.PackedScenario`: the scalars of each.
+        The scalars, :class:`~migkit.engine.records.PackedScenario`: of one scenario numbers, of many columns.
     classes
-        Of :class:`~migkit.engine.records.PackedClass`: the page classes of each, of all as many.
+        Of :class:`~migkit.engine.records.PackedClass`: the page classes of each, one behind the other; all have as
+        many.
     steps
         Of :class:`~migkit.engine.records.Step`: phases of all classes and the link's schedule. All scenarios share
         them. Kernels may take None, see :func:`migkit.engine.batch.without_steps`.
     parameters
-        Of the policy.
+        Of the policy; of many scenarios one behind the other.
     """
 
     scenario: Any
@@ -124,7 +125,7 @@ def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: 
     if rows is None:
         return Packed(*map(_flushed, (packed, classes.reshape(-1), times, parameters)))
     # the columns of a frame are flushed as they are read
-    return Packed(packed.T.reshape(-1), classes.reshape(-1), times, parameters.T.reshape(-1))
+    return Packed(packed, classes.reshape(-1), times, parameters.T.reshape(-1))
 
 
 def _flushed(numbers: np.ndarray) -> np.ndarray:

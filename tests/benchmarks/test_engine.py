@@ -76,7 +76,7 @@ def converging_guests():
     scenarios[:] = packed.scenario[:, np.newaxis]
     scenarios.cap_bytes_per_s *= np.random.default_rng(0).uniform(0.9, 1.3, NUMBER)
     classes, parameters = (np.tile(one, NUMBER) for one in (packed.classes, packed.parameters))
-    return Packed(np.array(scenarios.T).reshape(-1), classes, packed.steps, parameters)
+    return Packed(scenarios, classes, packed.steps, parameters)
 
 
 def test_such_guests_are_plain():
@@ -86,7 +86,9 @@ def test_such_guests_are_plain():
 def test_the_engine_keeps_up_with_c(many_in_c, record_property):
     jit.compile_kernels()
     guests = batch.without_steps(converging_guests(), None)
-    scenarios, classes, _, parameters = (np.asarray(one) for one in guests)
+    scenarios, classes, parameters = (
+        np.asarray(one) for one in (guests.scenario.T, guests.classes, guests.parameters)
+    )
     ours, theirs = np.zeros(NUMBER * Result.SIZE), np.zeros(NUMBER * Result.SIZE)
     batch.migrate_many(guests, ours, None)
     ours_s = theirs_s = np.inf

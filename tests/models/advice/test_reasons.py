@@ -175,6 +175,17 @@ def test_a_compressed_page_needs_less_of_a_cap():
     assert cap(HARD["compressed"]) < cap(plain) / 3
 
 
+def test_the_limit_of_each_row_is_its_own():
+    memory_bytes, page_cpu_s = 2**28, [0.0, 1e-4]
+    frame = pd.DataFrame({"memory_bytes": [memory_bytes] * 2, "page_cpu_s": page_cpu_s})
+    one_by_one = [
+        predict(guest=Guest(memory_bytes=memory_bytes), host=Host(page_cpu_s=cpu_s), level=None).limited_by
+        for cpu_s in page_cpu_s
+    ]
+    assert one_by_one == ["cap", "processor"]
+    assert predict_many(frame)["limited_by"].tolist() == one_by_one
+
+
 def test_a_cap_is_not_advised_where_the_processor_is_the_limit():
     small = dataclasses.replace(BUSY, compression_ratio=20.0)
     result = predict(
