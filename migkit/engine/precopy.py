@@ -222,11 +222,12 @@ def _lay_out(scenario: PackedScenario, run: Run, work: Work) -> float:
 
 @inlined
 def _place(run: Run, work: Work, segment: int, pages: float, first_page: float) -> float:
-    """Put a piece of a segment, from a page of it on, behind the others; return its pages."""
-    if pages > 0.0:
-        piece = work.pieces[int(run.pieces) & LAST_PIECE]
-        piece.segment, piece.pages, piece.share, piece.first_page = segment, pages, 1.0, first_page
-        run.pieces += 1.0
+    """Put a piece of a segment, from a page of it on, behind the others unless it is a sliver; return its pages."""
+    if pages <= ring.SLIVER_PAGES:
+        return 0.0
+    piece = work.pieces[int(run.pieces) & LAST_PIECE]
+    piece.segment, piece.pages, piece.share, piece.first_page = segment, pages, 1.0, first_page
+    run.pieces += 1.0
     return pages
 
 

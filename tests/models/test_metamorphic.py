@@ -136,7 +136,7 @@ def test_hosts_without_end_take_no_time_for_pages():
     assert predict(guest=Guest(memory_bytes=2**30), host=host, policy=policy).total_time_s < 1.0
 
 
-@pytest.mark.parametrize("number", [3_655, 4_093, 10_768, 11_985, 12_682, 13_152])
+@pytest.mark.parametrize("number", [3_655, 4_093, 10_768, 11_985, 12_682, 13_152, 16_781])
 def test_extremes_that_once_lost_their_digits(number):
     case = scenario("extreme", 0, number)
     found = predict(case)
