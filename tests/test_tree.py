@@ -36,7 +36,7 @@ NOT_IMPORTED = {
 }
 MOST_ROOMS = {
     "migkit": 23,  # the ideas themselves, which the import contract lists, and what all of them share
-    "cli": 29,  # one module a command, and the six that commands share
+    "cli": 31,  # one module a command, and the seven that commands share
     "calibrate": 18,  # constants of hosts, curves of guests, their files and their checks
     "models": 18,  # one question each, and what the answers are made of
     "scenario": 18,  # one noun each, how nouns are declared, read and shown, and what systems can do of them
@@ -60,17 +60,19 @@ ONE_IDEA = {
     "dirty": "how memory is dirtied: measured by a command, in a scenario, in the engine, in a model",
     "drain": "a command, and what it runs",
     "experiment": "a designed experiment: its command, and its runs",
+    "fleet": "machines and hosts: an inventory of them, and what commands ask of it",
     "guest": "the machine that is moved: in a scenario, predicted, simulated, real",
     "guests": "what real guests are made of: processes, and virtual machines",
     "hypervisors": "hypervisors: their rules, and their logs",
     "machine": "a machine that runs: a process, and QEMU",
-    "managers": "managers of virtual machines: their rules, and their logs",
+    "managers": "managers of virtual machines: their rules, their logs, and how they empty hosts",
     "migration": "one real migration: of a process, and of a virtual machine",
     "policies": "policies: their rules, and their pictures",
     "postcopy": "post-copy: predicted, and simulated",
     "precopy": "pre-copy: predicted, and simulated",
     "predict": "a command, and what it runs",
     "qemu": "QEMU: its command, its rule, its laboratory",
+    "rehearse": "a command, and what it runs",
     "restore": "a command, and what it runs",
     "scenario": "a scenario: the record, its package, its flags",
     "schema": "the form of a file: of a scenario, of a trace, and the command that prints it",

@@ -25,6 +25,7 @@ _COMMANDS: dict[str, str] = {
     "lint": "Check files of settings, and say which machines cannot be moved under them.",
     "sweep": "Predict every scenario of a space, millions of them, into a folder.",
     "drain": "Plan how hosts are emptied: which machine goes where, when, and by when all is done.",
+    "rehearse": "Play a drain as a manager carries it out: when hosts are empty, with which probability, and why.",
     "schema": "List the keys of a scenario file.",
     "lab": "Open the notebooks in JupyterLab.",
     "capture": "Migrate a real guest process, prove it, and record the run.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,27 +10,17 @@ import click
 
 from migkit.cli import _output
 from migkit.cli._command import Command
+from migkit.cli._fleet import PATH, base_of, fleet_options, hosts_of, inventory_of, time_of
 from migkit.cli._scenario import COUNT, SEED
-from migkit.errors import InfeasibleError, UsageError
-from migkit.units import duration, format_duration, format_rate
+from migkit.errors import InfeasibleError
+from migkit.units import format_duration, format_rate
 
 if TYPE_CHECKING:
     from migkit.planning.drain import Plan
-    from migkit.planning.inventory import Inventory
-    from migkit.scenario import Scenario
-
-_PATH = click.Path(path_type=Path)
 
 
 @click.command(cls=Command)
-@click.option(
-    "--inventory", "vms", type=_PATH, help="Machines: CSV, Parquet, JSON, an export of RVTools, OpenStack, kubectl."
-)
-@click.option("--hosts", type=_PATH, help="Hosts, in any of these forms.")
-@click.option(
-    "--empty", metavar="HOSTS", multiple=True, help="Hosts to empty, commas between, or all; may be repeated."
-)
-@click.option("--deadline", metavar="TIME", help="By when all must be done [none].")
+@fleet_options
 @click.option(
     "--limits",
     metavar="NAME",
@@ -39,9 +28,7 @@ _PATH = click.Path(path_type=Path)
     help="Slots: none, vmware, kubevirt, hco, watcher, nova, ovirt, proxmox, deckhouse, or as in host-out=2, "
     "cluster=16/2 (slots/cost); may be repeated [none].",
 )
-@click.option("--scenario", type=_PATH, help="Scenario file whose policy, strategy, hosts and link constants hold.")
 @click.option("--policy", metavar="NAME", help="Rule that ends migrations [the scenario's, else qemu].")
-@click.option("--max-bandwidth", metavar="RATE", help="Cap of one migration; unlimited: none [the policy's].")
 @click.option("--rolling", is_flag=True, help="Empty the hosts in waves, one after the other.")
 @click.option("--at-once", type=COUNT, help="Hosts in a wave [what ends first].")
 @click.option("--service", metavar="TIME", help="How long a host is worked on once its wave is empty [0 s].")
@@ -50,18 +37,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--improve", metavar="TIME", help="Time for the search of a better plan; 0 s: the first one [10 s].")
 @click.option("--rounds", type=click.IntRange(0, 10**9), help="Rounds of the search, instead of a time.")
 @click.option("--seed", type=SEED, default=0, help="Seed of the search [0].")
-@click.option("--workload", metavar="NAME", help="Workload of machines that say nothing: idle, memcached [idle].")
-@click.option(
-    "--vm-column",
-    "vm_columns",
-    metavar="OURS=THEIRS",
-    multiple=True,
-    help="Where a column of the machines is, as in 'memory=RAM [MiB]'; may be repeated.",
-)
-@click.option("--host-column", "host_columns", metavar="OURS=THEIRS", multiple=True, help="The same for the hosts.")
-@click.option("--gantt", type=_PATH, help="HTML file for a picture of the plan.")
+@click.option("--gantt", type=PATH, help="HTML file for a picture of the plan.")
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the plan [table].")
-@click.option("-o", "--output", type=_PATH, help="File to write instead of stdout.")
+@click.option("-o", "--output", type=PATH, help="File to write instead of stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(kind: str | None, output: Path | None, gantt: Path | None, quiet: bool, **asked: Any) -> None:
     """Plan how hosts are emptied: which machine goes where, when, and by when all is done.
@@ -90,15 +68,13 @@ def _planned(asked: dict[str, Any], quiet: bool) -> Plan:
     from migkit.planning.slots import limits_of
 
     limits = [limit for text in asked["limits"] for limit in limits_of(text)]
-    base = _base(asked["scenario"], asked["policy"], asked["max_bandwidth"])
-    names = [name.strip() for text in asked["empty"] for name in text.split(",") if name.strip()]
-    if not names:
-        raise UsageError("--empty: no host was given; name hosts with commas between, or all")
-    times = {name: _time(asked, name) for name in ("deadline", "service", "improve")}
-    inventory = _inventory(asked, quiet)
+    base = base_of(asked["scenario"], asked["policy"], asked["max_bandwidth"])
+    names = hosts_of(asked["empty"])
+    times = {name: time_of(asked, name) for name in ("deadline", "service", "improve")}
+    inventory = inventory_of(asked, quiet)
     plan = drain(
         inventory,
-        "all" if names == ["all"] else names,
+        names,
         base=base,
         limits=limits,
         deadline_s=math.inf if times["deadline"] is None else times["deadline"],
@@ -114,60 +90,6 @@ def _planned(asked: dict[str, Any], quiet: bool) -> Plan:
     for note in plan.notes:
         _output.narrate(f"migkit: {note}", quiet)
     return plan
-
-
-def _time(asked: dict[str, Any], name: str) -> float | None:
-    return None if asked[name] is None else duration(asked[name], f"--{name}")
-
-
-def _inventory(asked: dict[str, Any], quiet: bool) -> Inventory:
-    """Read both tables; what is wrong with them goes to stderr as a table, before the error."""
-    from migkit.planning.inventory import Inventory, InventoryError
-
-    for name, option in (("vms", "--inventory"), ("hosts", "--hosts")):
-        if asked[name] is None:
-            raise UsageError(
-                f"{option}: it is missing; name the file of the {'machines' if name == 'vms' else 'hosts'}"
-            )
-    try:
-        return Inventory.read(
-            asked["vms"],
-            asked["hosts"],
-            vm_columns=_columns("--vm-column", asked["vm_columns"]),
-            host_columns=_columns("--host-column", asked["host_columns"]),
-            workload=asked["workload"],
-        )
-    except InventoryError as error:
-        rows = [[one.table, str(one.row or ""), one.column, one.value, one.allowed] for one in error.problems]
-        header = ["table", "row", "column", "value", "allowed"]
-        for line in _output.columns(header, rows, left=5).splitlines():
-            _output.narrate(line, quiet)
-        raise
-
-
-def _columns(option: str, texts: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for text in texts:
-        ours, equals, theirs = (part.strip() for part in text.partition("="))
-        if not (ours and equals and theirs):
-            raise UsageError(f"{option}: {text!r} says no column; write OURS=THEIRS, as in 'memory=RAM [MiB]'")
-        if ours in found:
-            raise UsageError(f"{option}: {ours} is given twice; give it once")
-        found[ours] = theirs
-    return found
-
-
-def _base(path: Path | None, policy: str | None, cap: str | None) -> Scenario:
-    from migkit.scenario.form import schema
-
-    tables: dict[str, Any] = schema.read(path) if path is not None else {}
-    tables = {"guest": {"memory": "1 GiB"}, **tables}
-    given = {"name": policy, "max_bandwidth": cap}
-    changes = {key: value for key, value in given.items() if value is not None}
-    if changes:
-        old = tables.get("policy", {})
-        tables["policy"] = (old if isinstance(old, dict) and policy is None else {}) | changes
-    return schema.from_mapping(tables, path.parent if path is not None else Path())
 
 
 def _table(plan: Plan) -> str:

@@ -29,7 +29,7 @@ from migkit.units import PAGE_BYTES
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RESULTS", "predict_many", "wrong_rows"]
+__all__ = ["RESULTS", "cases", "predict_many", "wrong_rows"]
 
 RESULTS: Final = (
     "verdict",
@@ -189,8 +189,8 @@ def predict_many(
     if table.rows >= _WORTH_COMPILING:
         jit.compile_kernels()
     out = {name: np.zeros(table.rows) for name in (*RESULTS, *wish.columns)}
-    for rows in _groups(table, good):
-        _predict_group(table, base, rows, wish, out)
+    for rows, case, rule in cases(table, base, good):
+        _predict_some(case, rule, rows, wish, out)
     texts = {"remedy": _remedies(table, base, good, out["verdict"])} if remedies else {}
     return _result(frame, good, out, texts, {_label(frame, row): reason for row, reason in reasons.items()}, keep)
 
@@ -261,32 +261,45 @@ def _features(column: frames.Column, values: np.ndarray) -> list[np.ndarray]:
     return [np.isnan(values)]
 
 
-def _predict_group(
-    table: Frame, base: Scenario | None, rows: np.ndarray, wish: Wish, out: dict[str, np.ndarray]
-) -> None:
+def cases(
+    table: Frame, base: Scenario | None, good: np.ndarray, most: int = _CHUNK
+) -> Iterator[tuple[np.ndarray, Scenario, Any]]:
+    """Yield at most so many good rows that differ in nothing but numbers, as one scenario of arrays, and its rule.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = frames.read(pd.DataFrame({"memory_bytes": [2**28, 2**30], "policy": ["qemu", "xen"]}))
+    >>> [rows.tolist() for rows, case, rule in cases(table, None, np.ones(2, dtype=bool))]
+    [[0], [1]]
+    """
+    for rows in _groups(table, good):
+        template = scenario_of(table, base, int(rows[0]))
+        places = present_places(table, base, int(rows[0]))
+        rule = jit.callback(template.policy.decider)
+        for start in range(0, rows.size, most):
+            some = rows[start : start + most]
+            yield some, _of_arrays(table, template, places, some), rule
+
+
+def _predict_some(case: Scenario, rule: Any, some: np.ndarray, wish: Wish, out: dict[str, np.ndarray]) -> None:
     """Predict rows that differ in nothing but numbers."""
-    template = scenario_of(table, base, int(rows[0]))
-    places = present_places(table, base, int(rows[0]))
-    rule = jit.callback(template.policy.decider)
-    for start in range(0, rows.size, _CHUNK):
-        some = rows[start : start + _CHUNK]
-        case = _of_arrays(table, template, places, some)
-        packed, goodput = paths.packed(case, some.size)
-        results = np.zeros(some.size * Result.SIZE)
-        batch.migrate_many(batch.without_steps(packed, rule), results, rule)
-        table_of_results = results.reshape(some.size, -1)
-        columns: Any = table_of_results.T.view(Result)
-        refused = admission.refused(case)
-        if np.any(refused):
-            refused = np.broadcast_to(refused, some.size)
-            table_of_results[refused] = 0.0  # nothing happened
-            columns.action[refused] = decision.ABORT
-        _store(columns, case, some, out)
-        bandwidth = np.minimum(goodput, case.policy.max_bandwidth_bytes_per_s)
-        out["reason"][some] = np.where(refused, REASONS.index("not_admitted"), reason_of(case, columns, bandwidth))
-        out["limited_by"][some] = limited_by(case, packed)
-        if wish.level is not None:
-            _store_bounds(case, table_of_results, rule, wish, some, out)
+    packed, goodput = paths.packed(case, some.size)
+    results = np.zeros(some.size * Result.SIZE)
+    batch.migrate_many(batch.without_steps(packed, rule), results, rule)
+    table_of_results = results.reshape(some.size, -1)
+    columns: Any = table_of_results.T.view(Result)
+    refused = admission.refused(case)
+    if np.any(refused):
+        refused = np.broadcast_to(refused, some.size)
+        table_of_results[refused] = 0.0  # nothing happened
+        columns.action[refused] = decision.ABORT
+    _store(columns, case, some, out)
+    bandwidth = np.minimum(goodput, case.policy.max_bandwidth_bytes_per_s)
+    out["reason"][some] = np.where(refused, REASONS.index("not_admitted"), reason_of(case, columns, bandwidth))
+    out["limited_by"][some] = limited_by(case, packed)
+    if wish.level is not None:
+        _store_bounds(case, table_of_results, rule, wish, some, out)
 
 
 def _of_arrays(table: Frame, template: Scenario, places: list[int], rows: np.ndarray) -> Scenario:

@@ -24,7 +24,7 @@ from migkit.scenario import Guest, Link, Scenario
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Durations", "demand", "tabulate"]
+__all__ = ["Durations", "asked", "demand", "tabulate"]
 
 KNOTS: Final = 14
 _WORTH_COMPILING: Final = 8  # machines; near its critical share one takes many rounds
@@ -142,8 +142,7 @@ def tabulate(vms: pd.DataFrame, base: Scenario, link_bytes_per_s: float) -> Dura
         raise UsageError(f"link: {most:g} B/s cannot be shared; give hosts a finite link above 0")
     if len(vms) >= _WORTH_COMPILING:
         jit.compile_kernels()
-    frame = _frame(vms, base)
-    base = dataclasses.replace(base, guest=Guest(memory_bytes=4096), link=_link(base, link_bytes_per_s))
+    frame, base = asked(vms, base, link_bytes_per_s)
     least, proportional = _critical(frame, base, most)
     rates = least[:, None] * (most / least[:, None]) ** _SHARES
     rates[:, -1] = most
@@ -158,15 +157,28 @@ def _link(base: Scenario, bytes_per_s: float) -> Link:
     )
 
 
-def _frame(vms: pd.DataFrame, base: Scenario) -> pd.DataFrame:
-    """Return the columns that the engine takes."""
+def asked(vms: pd.DataFrame, base: Scenario, link_bytes_per_s: float) -> tuple[pd.DataFrame, Scenario]:
+    """Return what the engine is asked: its columns of machines, and what they have in common.
+
+    Parameters
+    ----------
+    vms, base, link_bytes_per_s
+        As for :func:`tabulate`.
+
+    Examples
+    --------
+    >>> from migkit.planning.inventory import read_machines
+    >>> vms = read_machines([{"vm": "web", "host": "a", "memory": "4 GiB"}])
+    >>> list(asked(vms, Scenario(guest=Guest(memory_bytes=2**30)), 1e9)[0])[:2]
+    ['memory_bytes', 'zero_bytes']
+    """
     names = [name for name in vms if name in ("memory_bytes", "zero_bytes") or str(name).startswith("dirty_")]
     frame = vms[names].copy()
     if vms["downtime_limit_s"].notna().any():
         frame["downtime_limit_s"] = vms["downtime_limit_s"].fillna(base.policy.downtime_limit_s)
     if (vms["local_disk_bytes"] > 0).any():
         frame["storage_bytes"] = vms["local_disk_bytes"]
-    return frame
+    return frame, dataclasses.replace(base, guest=Guest(memory_bytes=4096), link=_link(base, link_bytes_per_s))
 
 
 def _speeds(frame: Any, base: Scenario, rates_bytes_per_s: np.ndarray) -> np.ndarray:

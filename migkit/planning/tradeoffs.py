@@ -24,7 +24,7 @@ from migkit.units import format_duration, format_rate, format_size
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["GOALS", "Option", "Tradeoffs", "tradeoffs"]
+__all__ = ["GOALS", "Change", "Option", "Tradeoffs", "axes", "changed", "tradeoffs"]
 
 GOALS: Final = {  # what is better when it is less: below which a difference does not matter
     "downtime_s": 1e-3,
@@ -202,8 +202,15 @@ def _weights(given: Mapping[str, float] | None) -> dict[str, float]:
     return {name: float(given.get(name, 1.0)) for name in GOALS}
 
 
-def _axes(case: Scenario) -> Iterator[list[Change]]:
-    """Yield the changes of each setting, of which a combination has at most one."""
+def axes(case: Scenario) -> Iterator[list[Change]]:
+    """Yield the changes of each setting, of which a combination has at most one.
+
+    Examples
+    --------
+    >>> from migkit import Guest
+    >>> [change.words for change in next(axes(Scenario(guest=Guest(memory_bytes=2**30))))]
+    ['stopcopy', 'postcopy', 'hybrid']
+    """
     strategy, policy = case.strategy, case.policy
     yield [Change("strategy", "name", name, name) for name in STRATEGIES if name != strategy.name]
     if not strategy.auto_converge:
@@ -226,15 +233,24 @@ def _axes(case: Scenario) -> Iterator[list[Change]]:
 def _combinations(case: Scenario) -> Iterator[tuple[Change, ...]]:
     """Yield every combination of at most so many changes that the system can do; none first."""
     asked = {one.key for one in missing(case)}
-    axes = list(_axes(case))
+    every = list(axes(case))
     for count in range(_MOST_CHANGES + 1):
-        for chosen in itertools.combinations(axes, count):
+        for chosen in itertools.combinations(every, count):
             for changes in itertools.product(*chosen):
-                if {one.key for one in missing(_changed(case, changes))} <= asked:
+                if {one.key for one in missing(changed(case, changes))} <= asked:
                     yield changes
 
 
-def _changed(case: Scenario, changes: tuple[Change, ...]) -> Scenario:
+def changed(case: Scenario, changes: tuple[Change, ...]) -> Scenario:
+    """Return a scenario with other settings.
+
+    Examples
+    --------
+    >>> from migkit import Guest
+    >>> case = Scenario(guest=Guest(memory_bytes=2**30))
+    >>> changed(case, (Change("policy", "downtime_limit_s", 0.6, "600 ms"),)).policy.downtime_limit_s
+    0.6
+    """
     for change in changes:
         record = dataclasses.replace(getattr(case, change.table), **{change.field: change.value})
         case = dataclasses.replace(case, **{change.table: record})
@@ -242,7 +258,7 @@ def _changed(case: Scenario, changes: tuple[Change, ...]) -> Scenario:
 
 
 def _option(case: Scenario, changes: tuple[Change, ...], targets: Targets) -> Option:
-    scenario = _changed(case, changes)
+    scenario = changed(case, changes)
     result = targets.predict(scenario)
     return Option(changes=changes, scenario=scenario, result=result, missed=targets.missed(result))
 

@@ -101,8 +101,11 @@ def _mapped(case: Scenario, change: Callable[[np.ndarray], np.ndarray]) -> Scena
     return changed(case, parts)
 
 
-def drawn(case: Scenario, number: int, rows: int, seed: int) -> Scenario:
+def drawn(case: Scenario, number: int, rows: int, seed: int, orders: np.ndarray | None = None) -> Scenario:
     """Return a scenario whose uncertain fields are arrays of ``number`` draws for each of ``rows`` scenarios.
+
+    The i-th draws of all scenarios have hosts and links in common. Their guests are alike, too, unless each scenario
+    takes the draws of its guest in an order of its own.
 
     Parameters
     ----------
@@ -114,6 +117,8 @@ def drawn(case: Scenario, number: int, rows: int, seed: int) -> Scenario:
         How many scenarios there are.
     seed
         From which the lattice is shifted.
+    orders
+        Numbers of draws, of shape ``(rows, number)``.
 
     Examples
     --------
@@ -127,7 +132,10 @@ def drawn(case: Scenario, number: int, rows: int, seed: int) -> Scenario:
     z, own = normals(number, len(names) + 5 + 2 * classes, seed), len(names)
 
     def each(value: Any, factor: np.ndarray) -> Any:
-        return (_column(value) * factor).ravel() if np.ndim(value) else np.tile(value * factor, rows)
+        return np.broadcast_to(_column(value) * factor, (rows, number)).ravel()
+
+    def apart(values: np.ndarray) -> np.ndarray:
+        return values if orders is None else values[orders]
 
     wide = repeated(case, number)
     host = {
@@ -139,7 +147,7 @@ def drawn(case: Scenario, number: int, rows: int, seed: int) -> Scenario:
     cap = each(case.policy.max_bandwidth_bytes_per_s, np.exp(CAP_SPREAD * z[:, own + 3]))
     rate = each(case.link.bandwidth_bytes_per_s, 1.0 - HEADERS * points[:, own + 4])
     dirty = tuple(
-        changed(again, _drawn_class(one, z[:, own + 5 + 2 * c], points[:, own + 6 + 2 * c], each, rows))
+        changed(again, _drawn_class(one, apart(z[:, own + 5 + 2 * c]), apart(points[:, own + 6 + 2 * c]), each))
         for c, (one, again) in enumerate(zip(case.guest.dirty, wide.guest.dirty, strict=True))
     )
     parts = {
@@ -169,12 +177,11 @@ def _run_to_run(
     return drawn
 
 
-def _drawn_class(one: DirtyClass, z: np.ndarray, u: np.ndarray, each: Any, rows: int) -> dict[str, Any]:
+def _drawn_class(one: DirtyClass, z: np.ndarray, u: np.ndarray, each: Any) -> dict[str, Any]:
     """Return write rates and starts of one class; ``n`` writes a second come as ``n`` give or take ``sqrt(n)``."""
     spread = np.hypot(WRITES_SPREAD, 1.0 / np.sqrt(1.0 + np.asarray(one.writes_per_s, dtype=float)))
     factor = np.maximum(0.0, 1.0 + np.reshape(spread, (-1, 1)) * z)
-    writes = (np.reshape(one.writes_per_s, (-1, 1)) * factor).ravel()
-    new = {"writes_per_s": writes if np.ndim(one.writes_per_s) else np.tile(writes, rows)}
+    new = {"writes_per_s": each(one.writes_per_s, factor)}
     if one.sweep_offset_bytes is None and one.kind == "sweep":
         new["sweep_offset_bytes"] = np.floor(each(one.region_bytes, u) / 4096.0) * 4096.0
     return new

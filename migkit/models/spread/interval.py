@@ -24,7 +24,7 @@ from migkit.models.spread.lattice import normals
 from migkit.policies import decision
 from migkit.scenario import Scenario
 
-__all__ = ["DRAWS", "LEVEL", "Bounds", "bounds_of", "corrected", "interval"]
+__all__ = ["DRAWS", "LEVEL", "RUN_TO_RUN", "Bounds", "bounds_of", "corrected", "interval", "runs_of"]
 
 LEVEL: Final = 0.9
 DRAWS: Final = 509
@@ -165,14 +165,35 @@ def _columns(results: np.ndarray) -> Any:
     return np.ascontiguousarray(results.T).view(Result)
 
 
+def runs_of(wide: Scenario, runs: int, rule: Any) -> Any:
+    """Return what the engine says of each of many scenarios that differ in numbers only, one column a result.
+
+    Parameters
+    ----------
+    wide
+        A scenario whose fields that are numbers may be arrays, one value for each run.
+    runs
+        How many there are.
+    rule
+        A policy of one's own, or None.
+
+    Examples
+    --------
+    >>> from migkit import Guest
+    >>> runs_of(draws.drawn(Scenario(guest=Guest(memory_bytes=2**28)), 17, 1, seed=0), 17, None).total_s.shape
+    (17,)
+    """
+    packed, _ = paths.packed(wide, runs)
+    out = np.zeros(runs * Result.SIZE)
+    batch.migrate_many(batch.without_steps(packed, rule), out, rule)
+    return _columns(out.reshape(runs, -1))
+
+
 def _bounds(case: Scenario, results: np.ndarray, number: int, rule: Any, level: float, seed: int) -> Bounds:
     rows = results.shape[0]
     best = _columns(results)
     wide = draws.drawn(case, number, rows, seed)
-    packed, _ = paths.packed(wide, number * rows)
-    out = np.zeros(number * rows * Result.SIZE)
-    batch.migrate_many(batch.without_steps(packed, rule), out, rule)
-    runs = _columns(out.reshape(number * rows, -1))
+    runs = runs_of(wide, number * rows, rule)
     ends = np.isin(runs.action, (decision.SWITCHOVER, decision.POSTCOPY)).reshape(rows, number)
     stored = paths.storage_sent_bytes(wide, runs.total_s)
     which = np.arange(DRAWS) % number

@@ -17,7 +17,7 @@ import numpy as np
 
 __all__ = ["normals", "uniforms"]
 
-_MULTIPLIER: Final = {17: 7, 31: 13, 61: 51, 127: 41, 257: 69, 509: 384}  # of a prime number of points
+_MULTIPLIER: Final = {17: 7, 31: 13, 61: 51, 127: 41, 257: 69, 509: 384, 1021: 76}  # of a prime number of points
 _NORMAL: Final = NormalDist()
 
 
@@ -27,7 +27,7 @@ def uniforms(number: int, dimensions: int, seed: int) -> np.ndarray:
     Parameters
     ----------
     number
-        How many: 17, 31, 61, 127, 257 or 509.
+        How many: 17, 31, 61, 127, 257, 509 or 1021.
     dimensions
         Coordinates of each.
     seed

@@ -7,7 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from migkit.planning.slots import Limit
 from migkit.scenario import Guest, Scenario
 from migkit.units import format_rate
 
-__all__ = ["drain"]
+__all__ = ["Planned", "drain", "numbers_of", "planned"]
 
 _PART_HOSTS: Final = 100  # of a fleet that is emptied host by host, planned apart from the others
 
@@ -94,13 +94,103 @@ def drain(
     >>> sorted(set(plan.moves.destination)), plan.makespan_s <= 1.1 * plan.lower_bound_s
     (['b', 'c'], True)
     """
-    base = base if base is not None else Scenario(guest=Guest(memory_bytes=4096))
-    _check_numbers(deadline_s, at_once, service_s, most_moves, improve_s, rounds)
+    _check_numbers(deadline_s=deadline_s)
+    found = planned(
+        inventory,
+        empty,
+        base=base,
+        limits=limits,
+        rolling=rolling,
+        at_once=at_once,
+        service_s=service_s,
+        return_home=return_home,
+        most_moves=most_moves,
+        improve_s=improve_s,
+        rounds=rounds,
+        seed=seed,
+    )
+    ends = [part.end_s for part in found.parts]
+    plan = plan_of(found.parts, found.offsets_s(ends), found.greedy_s, deadline_s, found.notes)
+    wrong = violations(
+        inventory, plan.moves, plan.hosts, found.fleet.durations, found.fleet.limits, return_home=return_home
+    )
+    if wrong:
+        raise RunError(
+            f"drain: the plan breaks {len(wrong)} constraints, the first: {wrong[0]}; report this as an error"
+        )
+    return plan
+
+
+class Planned(NamedTuple):
+    """A plan as the planner has it.
+
+    Attributes
+    ----------
+    fleet
+        The whole inventory.
+    parts
+        Waves of each part of it that was planned apart.
+    greedy_s
+        When the plan ends that was there at once [s].
+    notes
+        What was assumed.
+    """
+
+    fleet: Fleet
+    parts: Sequence[Rolling]
+    greedy_s: float
+    notes: Sequence[str]
+
+    def offsets_s(self, ends_s: Sequence[float]) -> list[float]:
+        """Return when each part begins if it takes so long from then on [s].
+
+        Those that share a pool or a cluster with slots run one after the other.
+        """
+        free_s: dict[tuple[str, int], float] = {}
+        offsets = []
+        scopes = {limit.scope for limit in self.fleet.limits} & {"pool", "cluster"}
+        for part, end_s in zip(self.parts, ends_s, strict=True):
+            keys = [
+                (scope, int(number))
+                for scope in sorted(scopes)
+                for number in np.unique(part.fleet.pool if scope == "pool" else part.fleet.cluster)
+            ]
+            offsets.append(max((free_s.get(key, 0.0) for key in keys), default=0.0))
+            free_s |= dict.fromkeys(keys, offsets[-1] + end_s)
+        return offsets
+
+
+def planned(
+    inventory: Inventory,
+    empty: Sequence[str] | str,
+    *,
+    base: Scenario | None = None,
+    limits: Iterable[Limit] = (),
+    rolling: bool = False,
+    at_once: int | None = None,
+    service_s: float = 0.0,
+    return_home: bool = False,
+    most_moves: float = math.inf,
+    improve_s: float = 10.0,
+    rounds: int | None = None,
+    seed: int = 0,
+) -> Planned:
+    """Return the plan of :func:`drain` as the planner has it, not checked.
+
+    Examples
+    --------
+    >>> fleet = Inventory.read(
+    ...     [{"vm": "web", "host": "a", "memory": "4 GiB"}],
+    ...     [{"host": name, "memory": "64 GiB", "link": "10 Gbit/s"} for name in "ab"])
+    >>> len(planned(fleet, ["a"]).parts)
+    1
+    """
+    _check_numbers(service_s=service_s, most_moves=most_moves, improve_s=improve_s, at_once=at_once, rounds=rounds)
     began = time.monotonic()
-    hosts = _hosts(inventory, empty, rolling)
-    limits = tuple(limits)
+    base = base if base is not None else Scenario(guest=Guest(memory_bytes=4096))
+    hosts = numbers_of(inventory, empty, rolling)
     fleet = Fleet.of(
-        inventory, tabulate(inventory.vms, base, float(inventory.hosts["link_bytes_per_s"].max())), limits
+        inventory, tabulate(inventory.vms, base, float(inventory.hosts["link_bytes_per_s"].max())), tuple(limits)
     )
     check_movable(fleet, np.flatnonzero(np.isin(fleet.home, hosts)), list(inventory.vms["pinned"]))
     first = []
@@ -124,34 +214,34 @@ def drain(
             )
             for part, size in first
         ]
-    notes = [*inventory.notes, *_told(fleet, greedy, base)]
-    greedy_s = max(_ends(fleet, greedy), default=0.0)
-    plan = plan_of(best, _offsets(fleet, best), greedy_s, deadline_s, notes)
-    wrong = violations(inventory, plan.moves, plan.hosts, fleet.durations, limits, return_home=return_home)
-    if wrong:
-        raise RunError(
-            f"drain: the plan breaks {len(wrong)} constraints, the first: {wrong[0]}; report this as an error"
-        )
-    return plan
+    found = Planned(fleet, greedy, 0.0, ())
+    ends = [part.end_s for part in greedy]
+    greedy_s = max((end + at for end, at in zip(ends, found.offsets_s(ends), strict=True)), default=0.0)
+    return Planned(fleet, best, greedy_s, [*inventory.notes, *_told(fleet, greedy, base)])
 
 
-def _check_numbers(
-    deadline_s: float, at_once: int | None, service_s: float, most_moves: float, improve_s: float, rounds: int | None
-) -> None:
-    for name, value, least in (
-        ("deadline_s", deadline_s, 0.0),
-        ("service_s", service_s, 0.0),
-        ("most_moves", most_moves, 0.0),
-        ("improve_s", improve_s, 0.0),
-        ("at_once", at_once if at_once is not None else 1, 1.0),
-        ("rounds", rounds if rounds is not None else 0, 0.0),
-    ):
-        if not value >= least or (math.isinf(value) and name not in ("deadline_s", "most_moves")):
+def _check_numbers(**given: float | None) -> None:
+    for name, value in given.items():
+        least = 1.0 if name == "at_once" else 0.0
+        endless = name in ("deadline_s", "most_moves")
+        if value is not None and (not value >= least or (math.isinf(value) and not endless)):
             raise UsageError(f"{name}: {value!r} is out of range; it must be at least {least:g}, and finite")
 
 
-def _hosts(inventory: Inventory, empty: Sequence[str] | str, rolling: bool) -> np.ndarray:
-    """Return the numbers of the hosts to empty."""
+def numbers_of(inventory: Inventory, empty: Sequence[str] | str, rolling: bool) -> np.ndarray:
+    """Return the numbers of the hosts to empty.
+
+    Raises
+    ------
+    UsageError
+        A name is not known or named twice, there is none, or no host would be left.
+
+    Examples
+    --------
+    >>> hosts = [{"host": name, "memory": "64 GiB", "link": "10 Gbit/s"} for name in "abc"]
+    >>> numbers_of(Inventory.read([{"vm": "web", "host": "a", "memory": "4 GiB"}], hosts), ["c"], False)
+    array([2])
+    """
     names = inventory.hosts["host"].tolist()
     place = {name: at for at, name in enumerate(names)}
     if isinstance(empty, str):
@@ -214,26 +304,6 @@ def _check_budget(parts: Sequence[Rolling], most_moves: float) -> None:
             [f"at most {most_moves:g} moves are allowed", f"the plan needs {needed}"],
             "allow more moves, empty fewer hosts, or do without the return home",
         )
-
-
-def _offsets(fleet: Fleet, parts: Sequence[Rolling]) -> list[float]:
-    """Return when each part begins: those that share a pool or a cluster with slots do so one after the other [s]."""
-    free_s: dict[tuple[str, int], float] = {}
-    offsets = []
-    scopes = {limit.scope for limit in fleet.limits} & {"pool", "cluster"}
-    for part in parts:
-        keys = [
-            (scope, int(number))
-            for scope in sorted(scopes)
-            for number in np.unique(part.fleet.pool if scope == "pool" else part.fleet.cluster)
-        ]
-        offsets.append(max((free_s.get(key, 0.0) for key in keys), default=0.0))
-        free_s |= dict.fromkeys(keys, offsets[-1] + part.end_s)
-    return offsets
-
-
-def _ends(fleet: Fleet, parts: Sequence[Rolling]) -> list[float]:
-    return [part.end_s + offset for part, offset in zip(parts, _offsets(fleet, parts), strict=True)]
 
 
 def _told(fleet: Fleet, parts: Sequence[Rolling], base: Scenario) -> list[str]:

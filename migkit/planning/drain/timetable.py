@@ -82,14 +82,18 @@ class Clock:
 
         ``room`` is the part of a migration's demand that its links must have left for it to start.
         """
-        problem = self.problem
-        priority = problem.fleet.priority[problem.machines]
-        order = np.lexsort((np.arange(key.size), key, -priority))
-        live = self._fresh(host)
+        order = self.order(key)
+        live = self.fresh(host)
         sharing.run(order, np.empty_like(order), float(room), self.case, live)
         return Timetable(host, live.start, live.end, live.sent)
 
-    def _fresh(self, host: np.ndarray) -> sharing.Live:
+    def order(self, key: np.ndarray) -> np.ndarray:
+        """Return the machines by priority, then by key."""
+        problem = self.problem
+        return np.lexsort((np.arange(key.size), key, -problem.fleet.priority[problem.machines]))
+
+    def fresh(self, host: np.ndarray) -> sharing.Live:
+        """Return what changes, before anything has moved; each machine goes to its host."""
         problem, links, size = self.problem, self.case.capacity.size, self.problem.size
         load, number, need, left, flows = np.zeros((5, links))
         share, speed, progress, sent = np.zeros((4, size))

@@ -63,6 +63,8 @@ class Leg:
         When it begins [s].
     bounds
         What no timetable of it can beat, the greatest first.
+    search
+        The timetable, and the order and room from which it follows.
     """
 
     wave: int
@@ -70,9 +72,18 @@ class Leg:
     hosts: np.ndarray
     start_s: float
     problem: Problem
-    timetable: Timetable
+    search: improve.Search
     bounds: Sequence[bounds.Bound]
-    rounds: int
+
+    @property
+    def timetable(self) -> Timetable:
+        """When each machine moves."""
+        return self.search.timetable
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of the search that found it."""
+        return self.search.rounds
 
     @property
     def end_s(self) -> float:
@@ -236,7 +247,7 @@ def _leg(
         found = search(clock, found, room, limits[0].time_s, problem.size)
     if not math.isfinite(found.timetable.makespan_s):
         raise _stuck(problem, found.timetable)
-    return Leg(wave, kind, hosts, start_s, problem, found.timetable, limits, found.rounds)
+    return Leg(wave, kind, hosts, start_s, problem, found, limits)
 
 
 def _stuck(problem: Problem, timetable: Timetable) -> Conflict:

@@ -1,0 +1,127 @@
+"""What commands ask of a fleet: its machines and hosts, which hosts to empty, and what migrations have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from migkit.cli import _output
+from migkit.errors import UsageError
+from migkit.units import duration
+
+if TYPE_CHECKING:
+    from migkit.planning.inventory import Inventory
+    from migkit.scenario import Scenario
+
+__all__ = ["PATH", "base_of", "fleet_options", "hosts_of", "inventory_of", "time_of"]
+
+PATH = click.Path(path_type=Path)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def fleet_options(function: F) -> F:
+    """Add the options that say what a fleet is and what is asked of it."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+_OPTIONS = (
+    click.option(
+        "--inventory",
+        "vms",
+        type=PATH,
+        help="Machines: CSV, Parquet, JSON, an export of RVTools, OpenStack, kubectl.",
+    ),
+    click.option("--hosts", type=PATH, help="Hosts, in any of these forms."),
+    click.option(
+        "--empty", metavar="HOSTS", multiple=True, help="Hosts to empty, commas between, or all; may be repeated."
+    ),
+    click.option("--deadline", metavar="TIME", help="By when all must be done [none]."),
+    click.option(
+        "--scenario", type=PATH, help="Scenario file whose policy, strategy, hosts and link constants hold."
+    ),
+    click.option("--max-bandwidth", metavar="RATE", help="Cap of one migration; unlimited: none [the policy's]."),
+    click.option("--workload", metavar="NAME", help="Workload of machines that say nothing: idle, memcached [idle]."),
+    click.option(
+        "--vm-column",
+        "vm_columns",
+        metavar="OURS=THEIRS",
+        multiple=True,
+        help="Where a column of the machines is, as in 'memory=RAM [MiB]'; may be repeated.",
+    ),
+    click.option(
+        "--host-column", "host_columns", metavar="OURS=THEIRS", multiple=True, help="The same for the hosts."
+    ),
+)
+
+
+def hosts_of(texts: Sequence[str]) -> list[str] | str:
+    """Return the names of the hosts to empty, or ``all``."""
+    names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--empty: no host was given; name hosts with commas between, or all")
+    return "all" if names == ["all"] else names
+
+
+def time_of(asked: dict[str, Any], name: str) -> float | None:
+    """Return an option that is a time [s]; None: it was not given."""
+    return None if asked[name] is None else duration(asked[name], f"--{name}")
+
+
+def inventory_of(asked: dict[str, Any], quiet: bool) -> Inventory:
+    """Read both tables; what is wrong with them goes to stderr as a table, before the error."""
+    from migkit.planning.inventory import Inventory, InventoryError
+
+    for name, option in (("vms", "--inventory"), ("hosts", "--hosts")):
+        if asked[name] is None:
+            raise UsageError(
+                f"{option}: it is missing; name the file of the {'machines' if name == 'vms' else 'hosts'}"
+            )
+    try:
+        return Inventory.read(
+            asked["vms"],
+            asked["hosts"],
+            vm_columns=_columns("--vm-column", asked["vm_columns"]),
+            host_columns=_columns("--host-column", asked["host_columns"]),
+            workload=asked["workload"],
+        )
+    except InventoryError as error:
+        rows = [[one.table, str(one.row or ""), one.column, one.value, one.allowed] for one in error.problems]
+        header = ["table", "row", "column", "value", "allowed"]
+        for line in _output.columns(header, rows, left=5).splitlines():
+            _output.narrate(line, quiet)
+        raise
+
+
+def _columns(option: str, texts: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        ours, equals, theirs = (part.strip() for part in text.partition("="))
+        if not (ours and equals and theirs):
+            raise UsageError(f"{option}: {text!r} says no column; write OURS=THEIRS, as in 'memory=RAM [MiB]'")
+        if ours in found:
+            raise UsageError(f"{option}: {ours} is given twice; give it once")
+        found[ours] = theirs
+    return found
+
+
+def base_of(path: Path | None, policy: str | None, cap: str | None, otherwise: str | None = None) -> Scenario:
+    """Return a scenario file, or the defaults, with another policy or cap where they are given.
+
+    ``otherwise`` is the policy where neither the file nor an option names one.
+    """
+    from migkit.scenario.form import schema
+
+    tables: dict[str, Any] = schema.read(path) if path is not None else {}
+    tables = {"guest": {"memory": "1 GiB"}, **tables}
+    named = policy if policy is not None or "name" in tables.get("policy", {}) else otherwise
+    given = {"name": named, "max_bandwidth": cap}
+    changes = {key: value for key, value in given.items() if value is not None}
+    if changes:
+        old = tables.get("policy", {})
+        tables["policy"] = (old if isinstance(old, dict) and policy is None else {}) | changes
+    return schema.from_mapping(tables, path.parent if path is not None else Path())

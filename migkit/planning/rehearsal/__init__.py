@@ -1,0 +1,7 @@
+"""A drain before it is made: the manager as it is, its queue and its retries, with durations that are not certain."""
+
+from migkit.planning.rehearsal.answer import Rehearsal
+from migkit.planning.rehearsal.managers import Manager, manager_of
+from migkit.planning.rehearsal.rehearse import rehearse
+
+__all__ = ["Manager", "Rehearsal", "manager_of", "rehearse"]
