@@ -12,10 +12,11 @@ from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.cli._fleet import PATH, base_of, fleet_options, hosts_of, inventory_of, time_of
 from migkit.cli._scenario import COUNT, SEED
+from migkit.errors import UsageError
 from migkit.units import format_duration
 
 if TYPE_CHECKING:
-    from migkit.planning.rehearsal import Rehearsal
+    from migkit.planning.rehearsal import Rehearsal, Upgrade
 
 _SHOWN = 10
 
@@ -40,6 +41,11 @@ _SHOWN = 10
     help="What breaks: link:HOST@TIME, link:HOST@TIME=50 % (what is left), host:HOST@TIME; may be repeated.",
 )
 @click.option("--fixes", is_flag=True, help="Rehearse it with each single setting changed as well.")
+@click.option(
+    "--against",
+    metavar="NAME",
+    help="The same drain after a change to this manager or policy: which machines are given up then.",
+)
 @click.option("--draws", type=click.IntRange(1, 1021), default=509, help="How often it is played [509].")
 @click.option("--seed", type=SEED, default=0, help="Seed of the draws [0].")
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the answer [table].")
@@ -52,10 +58,14 @@ def command(kind: str | None, output: Path | None, quiet: bool, **asked: Any) ->
     hold it up and why, and, with --fixes, which single setting helps most. CSV and Parquet hold the machines, JSON
     everything.
     """
+    from migkit.planning.rehearsal import Upgrade
+
+    if asked["against"] is not None and asked["fixes"]:
+        raise UsageError("--fixes: it was given with --against; ask one of the two")
     found = _rehearsed(asked, quiet)
     kind = _output.choose_format(kind, output)
     if kind == "table":
-        _output.emit(_table(found), output)
+        _output.emit(_differences(found) if isinstance(found, Upgrade) else _table(found), output)
     elif kind == "json":
         _output.emit(_output.rows_as("json", [found.to_dict()])[2:-2], output)  # one record is no list
     else:
@@ -64,12 +74,13 @@ def command(kind: str | None, output: Path | None, quiet: bool, **asked: Any) ->
         _output.narrate(f"wrote {output}", quiet)
 
 
-def _rehearsed(asked: dict[str, Any], quiet: bool) -> Rehearsal:
+def _rehearsed(asked: dict[str, Any], quiet: bool) -> Rehearsal | Upgrade:
     import dataclasses
 
-    from migkit.planning.rehearsal import manager_of, rehearse
+    from migkit.planning.rehearsal import Upgrade, manager_of, rehearse, upgrade
     from migkit.planning.rehearsal.damage import failure_of
     from migkit.planning.rehearsal.rehearse import size_of
+    from migkit.planning.rehearsal.upgrade import changed_to
     from migkit.planning.slots import limits_of
 
     names = hosts_of(asked["empty"])
@@ -79,22 +90,42 @@ def _rehearsed(asked: dict[str, Any], quiet: bool) -> Rehearsal:
         manager = dataclasses.replace(manager, limits=limits)
     base = base_of(asked["scenario"], asked["policy"], asked["max_bandwidth"], otherwise=manager.policy)
     deadline_s, service_s = time_of(asked, "deadline"), time_of(asked, "service")
-    found = rehearse(
-        inventory_of(asked, quiet),
-        names,
-        manager=manager,
-        base=base,
-        deadline_s=math.inf if deadline_s is None else deadline_s,
-        at_once=asked["at_once"],
-        service_s=service_s or 0.0,
-        failures=[failure_of(text) for text in asked["fail"]],
-        fixes=asked["fixes"],
-        draws=size_of(asked["draws"]),
-        seed=asked["seed"],
-    )
-    for note in found.notes:
+    given: dict[str, Any] = {
+        "deadline_s": math.inf if deadline_s is None else deadline_s,
+        "at_once": asked["at_once"],
+        "service_s": service_s or 0.0,
+        "failures": [failure_of(text) for text in asked["fail"]],
+        "draws": size_of(asked["draws"]),
+        "seed": asked["seed"],
+    }
+    inventory = inventory_of(asked, quiet)
+    found: Rehearsal | Upgrade
+    if asked["against"] is None:
+        found = rehearse(inventory, names, manager=manager, base=base, fixes=asked["fixes"], **given)
+    else:
+        after, base_after = changed_to(asked["against"], manager, base)
+        found = upgrade(inventory, names, before=manager, after=after, base=base, base_after=base_after, **given)
+    for note in (found.after if isinstance(found, Upgrade) else found).notes:
         _output.narrate(f"migkit: {note}", quiet)
     return found
+
+
+def _differences(found: Upgrade) -> str:
+    """Return for a person what a change does: in sentences, then machine by machine."""
+    machines = [
+        [
+            *(row["vm"], row["host"]),
+            *(_part(row[f"gives_up_{when}"]) for when in ("before", "after")),
+            *(_part(row[f"leaves_{when}"]) for when in ("before", "after")),
+            *(_when(row[f"late_{when}_s"]) for when in ("before", "after")),
+            row["why"],
+        ]
+        for row in found.to_dict()["machines"]
+        if row["vm"] in {*found.given_up, *found.stays}
+    ][:_SHOWN]
+    header = ["machine", "host", "given up", "after", "leaves", "after", "95 %", "after", "why, after"]
+    table = f"\n\n{_output.columns(header, machines, left=9)}" if machines else ""
+    return "\n".join(found.sentences) + table
 
 
 def _table(found: Rehearsal) -> str:

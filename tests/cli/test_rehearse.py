@@ -55,9 +55,18 @@ def test_limits_policy_and_cap_are_taken(asked):
     assert slow["median_s"] > 1.5 * fast["median_s"]
 
 
+def test_a_change_is_told_machine_by_machine(asked):
+    table = run(*asked, "--manager", "vmware", "--against", "nova", "--deadline", "1 h")
+    assert table.startswith("from vmware (vmware-like) to nova\nattempts are given up more often of 1 machine (db)")
+    whole = json.loads(run(*asked, "--manager", "openshift", "--against", "openshift-2026", "--format", "json"))
+    assert {"before", "after", "machines", "given_up", "stays"} <= set(whole)
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
+        (["--against", "novo"], "'novo' is no manager"),
+        (["--against", "nova", "--fixes"], "ask one of the two"),
         (["--manager", "novo"], "'novo' is not known"),
         (["--fail", "a@5"], "says nothing; write link:HOST@TIME"),
         (["--fail", "link:a@5"], "5"),

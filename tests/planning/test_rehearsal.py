@@ -9,7 +9,7 @@ import pytest
 from migkit import Host, Policy
 from migkit.errors import UsageError
 from migkit.planning.drain import drain
-from migkit.planning.rehearsal import Manager, rehearse
+from migkit.planning.rehearsal import Manager, rehearse, upgrade
 from migkit.planning.rehearsal.damage import Failure
 from migkit.planning.rehearsal.managers import PRODUCTS
 from migkit.planning.slots import Limit
@@ -161,3 +161,25 @@ def test_what_is_wrong_is_said(asked, said):
     given = {"empty": ["a"], "draws": 17} | asked
     with pytest.raises(UsageError, match=said):
         rehearse(small(alike(2)), given.pop("empty"), **given)
+
+
+def test_an_upgrade_names_who_hits_the_new_timeout():
+    """At 500 Mbit/s, 4 GiB take 69 s and the pages written meanwhile 15 s more: over 80 s, far from 600 s."""
+    rows = [
+        *alike(3, "4 GiB", dirty_1_region="1 GiB", dirty_1_writes_per_s=5_000),
+        {"vm": "idle", "host": "a", "memory": "4 GiB"},
+    ]
+    found = upgrade(
+        small(rows, link="500 Mbit/s"), ["a"], before="openshift", after="openshift-2026", deadline_s=7200.0, draws=31
+    )
+    assert sorted(found.given_up) == ["v0", "v1", "v2"]
+    assert sorted(found.stays) == ["v0", "v1", "v2"]
+    assert found.before.probability == 1.0
+    assert found.after.probability == 0.0
+    assert found.sentences[1] == "attempts are given up more often of 3 machines (v0, v1, v2)"
+
+
+def test_nothing_changes_where_nothing_changed():
+    found = upgrade(small(alike(3)), ["a"], before="nova", after="nova", draws=17)
+    assert found.given_up == found.stays == []
+    assert (found.machines.late_before_s == found.machines.late_after_s).all()

@@ -3,5 +3,6 @@
 from migkit.planning.rehearsal.answer import Rehearsal
 from migkit.planning.rehearsal.managers import Manager, manager_of
 from migkit.planning.rehearsal.rehearse import rehearse
+from migkit.planning.rehearsal.upgrade import Upgrade, upgrade
 
-__all__ = ["Manager", "Rehearsal", "manager_of", "rehearse"]
+__all__ = ["Manager", "Rehearsal", "Upgrade", "manager_of", "rehearse", "upgrade"]
