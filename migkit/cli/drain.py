@@ -12,10 +12,12 @@ from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.cli._fleet import PATH, base_of, fleet_options, hosts_of, inventory_of, time_of
 from migkit.cli._scenario import COUNT, SEED
-from migkit.errors import InfeasibleError
+from migkit.errors import InfeasibleError, UsageError
 from migkit.units import format_duration, format_rate
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from migkit.planning.drain import Plan
 
 
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
 @click.option("--service", metavar="TIME", help="How long a host is worked on once its wave is empty [0 s].")
 @click.option("--return-home", is_flag=True, help="Bring machines back after the work on their host.")
 @click.option("--most-moves", type=click.IntRange(0, 10**9), help="Budget of moves [none].")
+@click.option(
+    "--state",
+    type=PATH,
+    help="What has moved and is moving, CSV or Parquet: vm, destination, progress (1: arrived). Plan the rest anew.",
+)
 @click.option("--improve", metavar="TIME", help="Time for the search of a better plan; 0 s: the first one [10 s].")
 @click.option("--rounds", type=click.IntRange(0, 10**9), help="Rounds of the search, instead of a time.")
 @click.option("--seed", type=SEED, default=0, help="Seed of the search [0].")
@@ -86,10 +93,21 @@ def _planned(asked: dict[str, Any], quiet: bool) -> Plan:
         improve_s=10.0 if times["improve"] is None else times["improve"],
         rounds=asked["rounds"],
         seed=asked["seed"],
+        state=None if asked["state"] is None else _state(asked["state"]),
     )
     for note in plan.notes:
         _output.narrate(f"migkit: {note}", quiet)
     return plan
+
+
+def _state(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise UsageError(f"--state {path}: cannot be read ({reason}); give a CSV or Parquet file") from error
 
 
 def _table(plan: Plan) -> str:

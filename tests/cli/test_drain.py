@@ -86,3 +86,17 @@ def test_tables_that_are_missing_or_wrong(files, tmp_path):
     lines = result.stderr.splitlines()
     assert lines[0].split()[:4] == ["table", "row", "column", "value"]
     assert len(lines) == 3
+
+
+def test_a_drain_under_way_is_planned_anew(files, tmp_path):
+    state = tmp_path / "state.csv"
+    state.write_text("vm,destination,progress\nweb,c,1\ndb,b,0.5\n")
+    asked = [*files, "--empty", "a", "--policy", "libvirt", "--rounds", "5", "-q", "--format", "csv"]
+    rows = list(csv.DictReader(io.StringIO(run(*asked, "--state", str(state)).stdout)))
+    assert [(row["vm"], row["destination"]) for row in rows] == [("db", "b")]
+    whole = {row["vm"]: row for row in csv.DictReader(io.StringIO(run(*asked).stdout))}
+    assert float(rows[0]["end_s"]) < float(whole["db"]["end_s"])
+    with pytest.raises(UsageError, match=r"--state .*none\.csv: cannot be read"):
+        run(*asked, "--state", str(tmp_path / "none.csv"))
+    with pytest.raises(UsageError, match="waves cannot go on in the middle"):
+        run(*asked, "--state", str(state), "--rolling")

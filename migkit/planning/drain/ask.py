@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -16,12 +17,16 @@ from migkit.planning.check import violations
 from migkit.planning.drain.conflicts import Conflict, check_movable
 from migkit.planning.drain.evacuation import Plan, plan_of
 from migkit.planning.drain.problem import Fleet
+from migkit.planning.drain.resume import resumed
 from migkit.planning.drain.waves import Order, Rolling, best_of, rolled, searching
 from migkit.planning.durations import tabulate
 from migkit.planning.inventory import Inventory
 from migkit.planning.slots import Limit
 from migkit.scenario import Guest, Scenario
 from migkit.units import format_rate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Planned", "drain", "numbers_of", "planned"]
 
@@ -43,6 +48,7 @@ def drain(
     improve_s: float = 10.0,
     rounds: int | None = None,
     seed: int = 0,
+    state: pd.DataFrame | None = None,
 ) -> Plan:
     """Return a plan that empties hosts, checked by :func:`migkit.planning.check.violations`.
 
@@ -77,6 +83,9 @@ def drain(
         Rounds of the search instead of a time, so that the plan is the same on every machine.
     seed
         Seed of the search.
+    state
+        What has moved and is moving already, where the drain is under way: one row a machine, ``vm``,
+        ``destination``, and ``progress``, 1 where it has arrived. The plan begins now, and what is moving goes on.
 
     Raises
     ------
@@ -108,11 +117,12 @@ def drain(
         improve_s=improve_s,
         rounds=rounds,
         seed=seed,
+        state=state,
     )
     ends = [part.end_s for part in found.parts]
     plan = plan_of(found.parts, found.offsets_s(ends), found.greedy_s, deadline_s, found.notes)
     wrong = violations(
-        inventory, plan.moves, plan.hosts, found.fleet.durations, found.fleet.limits, return_home=return_home
+        found.inventory, plan.moves, plan.hosts, found.fleet.durations, found.fleet.limits, return_home=return_home
     )
     if wrong:
         raise RunError(
@@ -126,8 +136,8 @@ class Planned(NamedTuple):
 
     Attributes
     ----------
-    fleet
-        The whole inventory.
+    inventory, fleet
+        Machines where they are when it begins, and the same as arrays.
     parts
         Waves of each part of it that was planned apart.
     greedy_s
@@ -136,6 +146,7 @@ class Planned(NamedTuple):
         What was assumed.
     """
 
+    inventory: Inventory
     fleet: Fleet
     parts: Sequence[Rolling]
     greedy_s: float
@@ -174,6 +185,7 @@ def planned(
     improve_s: float = 10.0,
     rounds: int | None = None,
     seed: int = 0,
+    state: pd.DataFrame | None = None,
 ) -> Planned:
     """Return the plan of :func:`drain` as the planner has it, not checked.
 
@@ -189,9 +201,15 @@ def planned(
     began = time.monotonic()
     base = base if base is not None else Scenario(guest=Guest(memory_bytes=4096))
     hosts = numbers_of(inventory, empty, rolling)
-    fleet = Fleet.of(
-        inventory, tabulate(inventory.vms, base, float(inventory.hosts["link_bytes_per_s"].max())), tuple(limits)
-    )
+    durations = tabulate(inventory.vms, base, float(inventory.hosts["link_bytes_per_s"].max()))
+    bound_for = None
+    if state is not None:
+        if rolling or return_home:
+            raise UsageError("state: waves cannot go on in the middle; name the hosts that are left, without rolling")
+        inventory, durations, bound_for, told = resumed(inventory, durations, state)
+        inventory = dataclasses.replace(inventory, notes=(*inventory.notes, *told))
+        _check_bound(inventory, bound_for, hosts)
+    fleet = Fleet.of(inventory, durations, tuple(limits), bound_for)
     check_movable(fleet, np.flatnonzero(np.isin(fleet.home, hosts)), list(inventory.vms["pinned"]))
     first = []
     total = max(1, int(np.isin(fleet.home, hosts).sum()))
@@ -214,10 +232,10 @@ def planned(
             )
             for part, size in first
         ]
-    found = Planned(fleet, greedy, 0.0, ())
+    found = Planned(inventory, fleet, greedy, 0.0, ())
     ends = [part.end_s for part in greedy]
     greedy_s = max((end + at for end, at in zip(ends, found.offsets_s(ends), strict=True)), default=0.0)
-    return Planned(fleet, best, greedy_s, [*inventory.notes, *_told(fleet, greedy, base)])
+    return Planned(inventory, fleet, best, greedy_s, [*inventory.notes, *_told(fleet, greedy, base)])
 
 
 def _check_numbers(**given: float | None) -> None:
@@ -226,6 +244,15 @@ def _check_numbers(**given: float | None) -> None:
         endless = name in ("deadline_s", "most_moves")
         if value is not None and (not value >= least or (math.isinf(value) and not endless)):
             raise UsageError(f"{name}: {value!r} is out of range; it must be at least {least:g}, and finite")
+
+
+def _check_bound(inventory: Inventory, bound_for: np.ndarray, hosts: np.ndarray) -> None:
+    wrong = np.flatnonzero(np.isin(bound_for, hosts))
+    if wrong.size:
+        vm, host = inventory.vms["vm"].iloc[wrong[0]], inventory.hosts["host"].iloc[bound_for[wrong[0]]]
+        raise UsageError(
+            f"state: {vm} is on its way to {host}, which is to be emptied; cancel it and leave it out of the state"
+        )
 
 
 def numbers_of(inventory: Inventory, empty: Sequence[str] | str, rolling: bool) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from migkit.planning.drain.resume import state_at
 from migkit.planning.drain.waves import Leg, Rolling
 from migkit.units import format_duration, format_size
 
@@ -79,6 +80,10 @@ class Plan:
         if self.lower_bound_s > self.deadline_s:
             return f"drain: {asked}: {least}, so that no plan can keep it; relax the deadline or that resource"
         return f"drain: {asked}; {least}, so that a better plan may exist: give the search more time"
+
+    def state(self, now_s: float) -> pd.DataFrame:
+        """Return what has moved and what is moving at a time [s], as ``drain`` takes it to plan the rest anew."""
+        return state_at(self.moves, now_s)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, as JSON takes them."""

@@ -37,6 +37,8 @@ class Fleet:
         What each path carries each way.
     copies
         Whether each machine's disks are copied along.
+    bound_for
+        Host that each machine is moving to already, -1: it is not.
     """
 
     vms: Any
@@ -52,6 +54,7 @@ class Fleet:
     priority: np.ndarray
     pinned: np.ndarray
     copies: np.ndarray
+    bound_for: np.ndarray
     durations: Durations
     fewest_bytes: np.ndarray
     efficient_bytes_per_s: np.ndarray
@@ -59,8 +62,14 @@ class Fleet:
     limits: tuple[Limit, ...]
 
     @classmethod
-    def of(cls, inventory: Inventory, durations: Durations, limits: Sequence[Limit]) -> Fleet:
-        """Return an inventory as arrays."""
+    def of(
+        cls,
+        inventory: Inventory,
+        durations: Durations,
+        limits: Sequence[Limit],
+        bound_for: np.ndarray | None = None,
+    ) -> Fleet:
+        """Return an inventory as arrays; nothing is moving unless ``bound_for`` says so."""
         import pandas as pd
 
         vms, hosts = inventory.vms, inventory.hosts
@@ -86,6 +95,7 @@ class Fleet:
             priority=vms["priority"].to_numpy(dtype=float),
             pinned=vms["pinned"].notna().to_numpy(),
             copies=(vms["local_disk_bytes"] > 0).to_numpy(),
+            bound_for=bound_for if bound_for is not None else np.full(len(vms), -1, dtype=np.int64),
             durations=durations,
             fewest_bytes=durations.fewest_bytes(np.full(len(vms), most)),
             efficient_bytes_per_s=durations.efficient_bytes_per_s(),
@@ -116,6 +126,7 @@ class Fleet:
             priority=self.priority[vms],
             pinned=self.pinned[vms],
             copies=self.copies[vms],
+            bound_for=np.where(self.bound_for[vms] >= 0, number[self.bound_for[vms]], -1),
             durations=self.durations.of(vms),
             fewest_bytes=self.fewest_bytes[vms],
             efficient_bytes_per_s=self.efficient_bytes_per_s[vms],
@@ -224,6 +235,8 @@ class Problem:
         allowed = fleet.may_go(machines, at, open_hosts)
         if to is not None:
             allowed &= to[:, None] == np.arange(len(fleet.hosts))[None, :]
+        bound = fleet.bound_for[machines]
+        allowed &= (bound[:, None] < 0) | (bound[:, None] == np.arange(len(fleet.hosts))[None, :])
         groups, group = np.unique(fleet.group[machines], return_inverse=True)
         offset = int(groups.size > 0 and groups[0] < 0)
         members = np.zeros((groups.size - offset, len(fleet.hosts)), dtype=np.int16)

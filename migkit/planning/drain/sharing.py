@@ -38,6 +38,8 @@ class Case(NamedTuple):
         Progress over share, as in :class:`migkit.planning.durations.Durations`.
     least, demand
         The efficient share and the largest share of each machine [B/s].
+    under_way
+        Whether each is moving already: it goes on, whatever else its links carry.
     """
 
     source: Any
@@ -53,6 +55,7 @@ class Case(NamedTuple):
     proportional: Any
     least: Any
     demand: Any
+    under_way: Any
 
 
 class Live(NamedTuple):
@@ -230,7 +233,7 @@ def has_room(m: int, link: int, room: float, case: Case, live: Live) -> bool:
 @inlined
 def may_start(m: int, room: float, case: Case, live: Live) -> bool:
     """Return whether a migration may start now."""
-    return (
+    return bool(case.under_way[m]) or (
         has_room(m, case.outlet[m], room, case, live)
         and has_room(m, live.inlet[m], room, case, live)
         and are_free(m, case, live)

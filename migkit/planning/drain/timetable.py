@@ -65,6 +65,7 @@ class Clock:
             proportional=durations.proportional,
             least=np.minimum(fleet.efficient_bytes_per_s[machines], demand),
             demand=demand,
+            under_way=fleet.bound_for[machines] >= 0,
         )
 
     def alone_s(self) -> np.ndarray:
@@ -88,9 +89,10 @@ class Clock:
         return Timetable(host, live.start, live.end, live.sent)
 
     def order(self, key: np.ndarray) -> np.ndarray:
-        """Return the machines by priority, then by key."""
+        """Return the machines: those under way, then by priority, then by key."""
         problem = self.problem
-        return np.lexsort((np.arange(key.size), key, -problem.fleet.priority[problem.machines]))
+        priority = problem.fleet.priority[problem.machines]
+        return np.lexsort((np.arange(key.size), key, -priority, ~self.case.under_way))
 
     def fresh(self, host: np.ndarray) -> sharing.Live:
         """Return what changes, before anything has moved; each machine goes to its host."""

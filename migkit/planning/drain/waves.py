@@ -206,7 +206,7 @@ def _wave(
     fleet: Fleet, order: Order, at: np.ndarray, hosts: np.ndarray, later: np.ndarray, *, may_shrink: bool
 ) -> tuple[Problem | None, np.ndarray]:
     """Return the problem of emptying hosts and a placement; None where there is none and fewer may be tried."""
-    machines = np.flatnonzero(np.isin(at, hosts))
+    machines = np.flatnonzero(np.isin(at, hosts) | (fleet.bound_for >= 0))
     open_hosts = np.ones(len(fleet.hosts), dtype=bool)
     open_hosts[hosts] = False
     weight = np.ones(len(fleet.hosts))
