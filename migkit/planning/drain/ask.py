@@ -18,6 +18,7 @@ from migkit.planning.drain.conflicts import Conflict, check_movable
 from migkit.planning.drain.evacuation import Plan, plan_of
 from migkit.planning.drain.problem import Fleet
 from migkit.planning.drain.resume import resumed
+from migkit.planning.drain.spare import spare
 from migkit.planning.drain.waves import Order, Rolling, best_of, rolled, searching
 from migkit.planning.durations import tabulate
 from migkit.planning.inventory import Inventory
@@ -217,7 +218,7 @@ def planned(
         some = fleet.part(part) if len(part) < len(fleet.hosts) else fleet
         order = Order(_in_order(some, fleet.hosts[hosts]), service_s, return_home, rolling)
         most = most_moves * int(np.isin(some.home, order.empty).sum()) / total
-        first.append(best_of(some, order, _sizes(order, at_once), most))
+        first.append(_first(some, order, _sizes(order, at_once), most))
     greedy = [part for part, _ in first]
     _check_budget(greedy, most_moves)
     best = greedy
@@ -244,6 +245,17 @@ def _check_numbers(**given: float | None) -> None:
         endless = name in ("deadline_s", "most_moves")
         if value is not None and (not value >= least or (math.isinf(value) and not endless)):
             raise UsageError(f"{name}: {value!r} is out of range; it must be at least {least:g}, and finite")
+
+
+def _first(fleet: Fleet, order: Order, sizes: Sequence[int], most_moves: float) -> tuple[Rolling, int]:
+    """Return the greedy waves; where there are none, the conflict names the spare host that would do."""
+    try:
+        return best_of(fleet, order, sizes, most_moves)
+    except Conflict as conflict:
+        least = spare(fleet, order)
+        if least is None:
+            raise
+        raise Conflict(conflict.what, conflict.constraints, f"{least.words}, or empty fewer hosts at once") from None
 
 
 def _check_bound(inventory: Inventory, bound_for: np.ndarray, hosts: np.ndarray) -> None:

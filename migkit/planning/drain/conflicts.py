@@ -29,7 +29,7 @@ class Conflict(InfeasibleError):  # noqa: N818 - what the error is about
     """
 
     def __init__(self, what: str, constraints: Sequence[str], advice: str) -> None:
-        self.constraints = tuple(constraints)
+        self.what, self.constraints = what, tuple(constraints)
         super().__init__(f"drain: {what}: {'; and '.join(constraints)}; {advice}")
 
 
