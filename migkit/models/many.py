@@ -329,13 +329,16 @@ def _store_bounds(
         part = np.arange(start, min(start + _FEW, rows.size))
         few = draws.selected(case, part)
         drawn = interval.bounds_of(few, results[part], rule, wish.level, wish.seed)
-        found = interval.corrected(few, drawn, wish.level, residuals.learned_for(few))
+        by = residuals.learned_for(few)
+        found = interval.corrected(few, drawn, wish.level, by)
         some = rows[part]
         for at, (low, high) in enumerate(_BOUNDS):
             out[low][some], out[high][some] = found.low[:, at], found.high[:, at]
         out["probability_of_convergence"][some] = found.probability
         if wish.deadline_s is not None:
-            out["probability_in_time"][some] = np.mean(found.total_time_s <= wish.deadline_s, axis=1)
+            out["probability_in_time"][some] = np.mean(
+                interval.corrected_draws(few, drawn, by) <= wish.deadline_s, axis=1
+            )
 
 
 def _store(results: Any, case: Scenario, rows: Any, out: dict[str, np.ndarray]) -> None:

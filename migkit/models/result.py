@@ -56,7 +56,8 @@ class Interval:
     converges
         Probability that a run converges.
     total_time_draws_s
-        Total times that were drawn, in ascending order [s]; infinite where a run does not converge.
+        Total times that were drawn, in ascending order, moved as the bounds are [s]; infinite where a run does not
+        converge.
     correction
         How the bounds were corrected by residuals of real runs, in words.
     drawn

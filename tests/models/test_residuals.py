@@ -34,7 +34,7 @@ def test_bounds_are_those_drawn_moved_outwards(wide):
 
 def test_the_result_says_what_was_done_and_from_what_it_was_learned(wide):
     told = predict(GUEST)
-    assert "residuals of qemu-kvm: time 10.5 %" in told.interval.correction
+    assert "residuals of qemu-kvm: time 11 %" in told.interval.correction
     assert "12 workloads on 4 hosts" in str(told).replace("\n" + " " * 18, " ")
     assert "12 workloads" in told.to_dict()["interval"]["correction"]
 
@@ -77,6 +77,14 @@ def test_many_are_corrected_as_one(wide):
         one = predict(Guest(memory_bytes=memory_bytes)).interval
         assert (many["total_time_low_s"][at], many["total_time_high_s"][at]) == one.total_time_s
         assert many["transferred_high_bytes"][at] == one.transferred_bytes[1]
+
+
+def test_the_probability_of_being_done_goes_with_the_bounds(wide):
+    told = predict(GUEST).interval
+    assert told.done_by(told.total_time_s[1]) == pytest.approx(0.95, abs=0.01)
+    assert told.done_by(told.drawn.total_time_s[1]) < 0.93
+    many = predict_many(pd.DataFrame({"memory_bytes": [2**28]}), level=0.9, deadline_s=0.5)
+    assert many["probability_in_time"][0] == predict(Guest(memory_bytes=2**28)).interval.done_by(0.5)
 
 
 def test_a_lower_level_is_widened_less(wide):

@@ -24,7 +24,17 @@ from migkit.models.spread.lattice import normals
 from migkit.policies import decision
 from migkit.scenario import Scenario
 
-__all__ = ["DRAWS", "LEVEL", "RUN_TO_RUN", "Bounds", "bounds_of", "corrected", "interval", "runs_of"]
+__all__ = [
+    "DRAWS",
+    "LEVEL",
+    "RUN_TO_RUN",
+    "Bounds",
+    "bounds_of",
+    "corrected",
+    "corrected_draws",
+    "interval",
+    "runs_of",
+]
 
 LEVEL: Final = 0.9
 DRAWS: Final = 509
@@ -86,8 +96,10 @@ def interval(case: Scenario, result: Result, rule: Any, level: float = LEVEL, se
         jit.compile_kernels()
         rule = jit.callback(rule)
     found = bounds_of(case, results, rule, level, seed)
+    by = residuals.learned_for(case)
     return dataclasses.replace(
-        _interval(corrected(case, found, level, residuals.learned_for(case)), level),
+        _interval(corrected(case, found, level, by), level),
+        total_time_draws_s=tuple(corrected_draws(case, found, by)[0].tolist()),
         drawn=_interval(found, level),
         correction=residuals.sentence(case, level),
     )
@@ -101,7 +113,6 @@ def _interval(found: Bounds, level: float) -> Interval:
         downtime_s=(low[1], high[1]),
         transferred_bytes=(low[2], high[2]),
         converges=float(found.probability[0]),
-        total_time_draws_s=tuple(np.sort(found.total_time_s[0]).tolist()),
     )
 
 
@@ -116,9 +127,22 @@ def corrected(case: Scenario, found: Bounds, level: float, by: residuals.Residua
     >>> corrected(case, found, 0.9, None).high[0, 0].tolist()
     3.0
     """
-    least_s = _least_s(case, np.maximum(found.low[:, 2], _content_bytes(case)))
-    low, high = residuals.widened(case, found.low, found.high, least_s, level, by)
+    low, high = residuals.widened(case, found.low, found.high, _floor_s(case, found), level, by)
     return found._replace(low=low, high=high)
+
+
+def corrected_draws(case: Scenario, found: Bounds, by: residuals.Residuals | None) -> np.ndarray:
+    """Return the draws of total time in ascending order, moved as the bounds are that they would give [s].
+
+    Examples
+    --------
+    >>> from migkit import Guest
+    >>> case = Scenario(guest=Guest(memory_bytes=2**28))
+    >>> found = Bounds(np.array([[2.0, 0.1, 1e9]]), np.array([[3.0, 0.2, 2e9]]), np.ones(1), np.array([[3.0, 2.0]]))
+    >>> corrected_draws(case, found, None).tolist()
+    [[2.0, 3.0]]
+    """
+    return residuals.stretched(found.total_time_s, _floor_s(case, found), by)
 
 
 def _numbers(results: Any) -> np.ndarray:
@@ -214,6 +238,11 @@ def _bounds(case: Scenario, results: np.ndarray, number: int, rule: Any, level: 
     high = np.column_stack([np.maximum(one[1], value) for one, value in zip(bounds, own, strict=True)])
     low[:, 0] = np.maximum(low[:, 0], np.minimum(own[0], _least_s(case, low[:, 2])))
     return Bounds(low, high, ends.mean(axis=1), np.where(converged, total_s, math.inf))
+
+
+def _floor_s(case: Scenario, found: Bounds) -> Any:
+    """Return the total time that no run can undercut [s]."""
+    return _least_s(case, np.maximum(found.low[:, 2], _content_bytes(case)))
 
 
 def _content_bytes(case: Scenario) -> Any:

@@ -35,6 +35,7 @@ __all__ = [
     "needed_groups",
     "on_scale",
     "sentence",
+    "stretched",
     "widened",
 ]
 
@@ -125,11 +126,10 @@ def sentence(case: Scenario, level: float) -> str:
     if found is None:
         need = needed_groups(LEARNED_AT)
         return f"as drawn: fewer than {need} measured workloads of {of} are known to correct them by"
-    by = np.expm1(_moves(found, level)) * 100.0
-    return (
-        f"drawn, then widened by residuals of {of}: time {by[0]:.1f} %, downtime {by[1]:.0f} %, bytes {by[2]:.1f} % "
-        f"({found.groups} workloads on {found.hosts} host{'s' * (found.hosts != 1)})"
-    )
+    moves = zip(("time", "downtime", "bytes"), np.expm1(_moves(found, level)).tolist(), strict=True)
+    by = ", ".join(f"{name} {100.0 * move:.2g} %" for name, move in moves if move > 0.0)
+    source = f"{found.groups} workloads on {found.hosts} host{'s' * (found.hosts != 1)}"
+    return f"drawn, then widened by residuals of {of}: {by or 'not at all'} ({source})"
 
 
 def on_scale(values: Any) -> np.ndarray:
@@ -185,6 +185,39 @@ def widened(
     above[:, 0] = np.minimum(above[:, 0], limit_s)
     stays = high[:, 1] <= 0.0  # the guest never stops: the times are those of a migration that is given up
     return np.where(stays[:, None], low, below), np.where(stays[:, None], high, above)
+
+
+def stretched(draws_s: np.ndarray, least_s: Any, by: Residuals | None) -> np.ndarray:
+    """Return draws of total times in ascending order, moved away from their median as bounds at each level are.
+
+    Parameters
+    ----------
+    draws_s
+        Draws of each scenario, of shape ``(scenarios, draws)`` [s].
+    least_s
+        What the bytes of each scenario take on the link, below which no draw is moved [s].
+    by
+        The residuals; None: the draws stay as they are.
+
+    Examples
+    --------
+    >>> by = Residuals(0.1, 0.5, 0.01, groups=12, hosts=3)
+    >>> stretched(np.array([[1.0, 1.0, 1.0]]), np.array([0.95]), by).round(3).tolist()
+    [[0.95, 1.0, 1.061]]
+    """
+    ordered = np.sort(draws_s, axis=1)
+    if by is None:
+        return ordered
+    moved = ordered * np.exp(by.total_time * _ranks(ordered.shape[1]))
+    return np.asarray(np.maximum(moved, np.minimum(ordered, np.reshape(least_s, (-1, 1)))))
+
+
+@functools.lru_cache(4)
+def _ranks(number: int) -> np.ndarray:
+    """Return by how much each of some draws in order moves, beside the upper bound at 90 %."""
+    normal = NormalDist()
+    values = np.array([normal.inv_cdf((at + 0.5) / number) for at in range(number)])
+    return values / normal.inv_cdf((1.0 + LEARNED_AT) / 2.0)
 
 
 def _moves(by: Residuals, level: float) -> np.ndarray:
