@@ -24,6 +24,7 @@ from migkit.calibrate.log_costs import ABSORBED, log_costs, with_downtimes
 from migkit.calibrate.observe import ENCODINGS, Block, blocks
 from migkit.errors import InfeasibleError, UsageError
 from migkit.scenario import Host, Scenario
+from migkit.scenario.installation.typical import Estimate, Typical
 from migkit.units import format_rate
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Calibration:
     Attributes
     ----------
     host
-        The constants; those that were not fitted have the values of ``base``.
+        The constants; those that were not fitted have the values of ``base``. Those that traces of migkit tell are
+        drawn with their errors in the interval of a prediction.
     constants
         Names of those that were fitted, in the order of ``covariance``.
     standard_errors
@@ -175,7 +177,7 @@ def _fit(traces: Sequence[Trace], require: Sequence[str], base: Host | None, log
             raise InfeasibleError(f"calibration: {name} cannot be fitted: {refused[name]}")
     pool = _Pool(base or _base(traces, logs))
     for block in others.blocks:
-        pool.solve(block, others.told)
+        pool.solve(block, others.told, is_drawn=False)  # the moments of readings cancel over a whole run
     for block in systems:
         pool.solve(block, told.constants)
     kinds = sorted({trace.kind for trace in traces} | ({"imported"} if logs else set()))
@@ -190,9 +192,7 @@ def _fit(traces: Sequence[Trace], require: Sequence[str], base: Host | None, log
 
 def _absorbing(host: Host) -> Host:
     """Return hosts without those parts of a downtime that nobody stated: the load that was fitted holds them."""
-    parts: dict[str, Any] = {
-        name: value for name, value in ABSORBED.items() if getattr(getattr(host, name), "spread", 0.0) > 0.0
-    }
+    parts: dict[str, Any] = {name: value for name, value in ABSORBED.items() if type(getattr(host, name)) is Typical}
     return dataclasses.replace(host, **parts)
 
 
@@ -234,10 +234,11 @@ class _Pool:
         self._variance: dict[str, float] = {}
         self._parts: list[tuple[tuple[str, ...], np.ndarray]] = []
         self._sources: dict[str, str] = {}
+        self._drawn: set[str] = set()
         self._residuals: dict[str, tuple[float, ...]] = {}
 
-    def solve(self, block: Block, wanted: frozenset[str]) -> None:
-        """Fit what a block tells."""
+    def solve(self, block: Block, wanted: frozenset[str], *, is_drawn: bool = True) -> None:
+        """Fit what a block tells; predictions draw its constants with their errors, or take them as exact."""
         for name in block.constants:
             if name in self._known:
                 block = block.without(name, self._known[name])
@@ -253,6 +254,7 @@ class _Pool:
         keep = [i for i, name in enumerate(names) if name in FITTED]
         if keep:
             self._parts.append((tuple(names[i] for i in keep), covariance[np.ix_(keep, keep)]))
+            self._drawn |= {names[i] for i in keep if is_drawn}
             self._sources |= dict.fromkeys((names[i] for i in keep), f"{block.observed.size} rows: {block.source}")
 
     def calibration(self, refused: Mapping[str, str], runs: int, kind: str) -> Calibration:
@@ -265,6 +267,10 @@ class _Pool:
             at += len(names)
         errors = np.sqrt(np.diag(covariance)).tolist()
         fitted: dict[str, Any] = {name: self._known[name] for name in constants}
+        for names, part in self._parts:
+            for name, error in zip(names, _drawn_apart(part), strict=True):
+                if name in self._drawn:
+                    fitted[name] = _estimate(fitted[name], error, self._sources[name])
         return Calibration(
             host=dataclasses.replace(self.host, **fitted),
             constants=constants,
@@ -276,6 +282,24 @@ class _Pool:
             runs=runs,
             kind=kind,
         )
+
+
+def _drawn_apart(covariance: np.ndarray) -> list[float]:
+    """Return the errors with which constants of one block are drawn apart from each other.
+
+    Of all independent normal distributions those with variances ``1 / (C^-1)_ii`` are nearest to the joint one with
+    covariance C (least Kullback-Leibler divergence; Bishop 2006, section 10.1.2). The standard errors themselves
+    would make a sum uncertain that a run tells well, such as that of a load and of the time of the last pages.
+    """
+    alone = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    correlation = covariance / np.outer(alone, alone)
+    errors: list[float] = (alone / np.sqrt(np.maximum(np.diag(np.linalg.pinv(correlation)), 1.0))).tolist()
+    return errors
+
+
+def _estimate(value: float, error: float, source: str) -> Estimate:
+    """Return a fitted constant as predictions draw it; one that is lost in its error is no wider than a factor e."""
+    return Estimate(value, min(1.0, error / value) if value > 0.0 else 0.0, source)
 
 
 def _default(host: Host, name: str) -> float:

@@ -1,7 +1,7 @@
 """Calibrated hosts as a TOML file: constants, standard errors, what told them and what could not be told.
 
 Numbers are plain and their units stand in the names, so that a file gives back the very numbers that were fitted.
-``[spreads]`` holds how uncertain those are that downtimes tell only roughly: standard deviations of their logarithms.
+``[spreads]`` holds how uncertain those are that predictions draw: standard deviations of their logarithms.
 """
 
 from __future__ import annotations
@@ -73,7 +73,14 @@ def _lines(calibration: Calibration) -> Iterator[str]:
     spreads = {name: value.spread for name, value in host.items() if isinstance(value, Estimate)}
     order = {name: host[name] for name in (*calibration.constants, *host)}
     made = {key: value for key, value in provenance().items() if isinstance(value, str | int | float)}
-    tables = (order, spreads, calibration.standard_errors, calibration.identified_by, calibration.refused, made)
+    tables: tuple[Mapping[str, Any], ...] = (
+        order,
+        spreads,
+        calibration.standard_errors,
+        calibration.identified_by,
+        calibration.refused,
+        made,
+    )
     for name, table in zip(_TABLES, tables, strict=True):
         yield ""
         yield f"[{name}]"

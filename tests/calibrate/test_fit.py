@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from migkit.calibrate.fit import FITTED, fit
 from migkit.errors import InfeasibleError, UsageError
+from migkit.models.predict import predict
 from migkit.scenario import Host
 
 TLS = {"tls": True}
@@ -149,3 +150,18 @@ def test_constants_drawn_scatter_as_their_errors(design, computed):
     rng = np.random.default_rng(1)
     drawn = [calibration.draw(rng).setup_s for _ in range(400)]
     assert np.std(drawn) == pytest.approx(calibration.standard_errors["setup_s"], rel=0.2)
+
+
+def test_predictions_draw_fitted_constants_with_their_errors(design, computed, scenario):
+    few = fit([computed(one, seed=at, scatter=0.1) for at, one in enumerate(design)])
+    speed = few.host.goodput_bytes_per_s
+    error = few.standard_errors["goodput_bytes_per_s"]
+    assert 0.0 < speed.spread <= 1.001 * error / speed
+    case = scenario(cap=np.inf, zero_mib=0)
+    exact = dataclasses.replace(few.host, **{name: float(getattr(few.host, name)) for name in few.constants})
+    widths = [
+        high_s - low_s
+        for host in (exact, few.host)
+        for low_s, high_s in [predict(dataclasses.replace(case, host=host)).interval.total_time_s]
+    ]
+    assert widths[1] > widths[0]
