@@ -50,6 +50,17 @@ def test_the_report_is_one_file_that_needs_no_network(folder, tmp_path):
     assert "<link" not in page.partition("<script")[0]
 
 
+def test_a_folder_without_runs_is_one_line(tmp_path):
+    with pytest.raises(UsageError, match="holds no runs of kvm-database to compare"):
+        run(f"kvm-database={tmp_path}")
+
+
+def test_a_table_of_another_form_is_one_line(tmp_path):
+    (tmp_path / "published_measurements.csv").write_text("id,strategy\na,precopy\n")
+    with pytest.raises(UsageError, match=r"not runs of published .*see data/README\.md"):
+        run(f"published={tmp_path}")
+
+
 def test_an_unknown_data_set_is_one_line():
     with pytest.raises(UsageError, match="'harnes' is no data set; use one of reference-runs"):
         run("harnes")

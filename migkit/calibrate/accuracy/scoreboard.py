@@ -11,6 +11,7 @@ from migkit.calibrate.accuracy import conformal
 from migkit.calibrate.accuracy.agreement import Summary, summary
 from migkit.calibrate.accuracy.datasets import DATASETS, Dataset
 from migkit.calibrate.accuracy.scored import QUANTITIES, Scored
+from migkit.errors import MigkitError, UsageError
 from migkit.models.spread.residuals import Residuals
 
 __all__ = ["Part", "Scoreboard", "scoreboard"]
@@ -86,7 +87,9 @@ def scoreboard(chosen: Chosen, step: Callable[[float], None] = lambda amount: No
     >>> scoreboard({}).to_dict()["datasets"]
     {}
     """
-    own = {name: _scored(dataset, folder, step) for name, (dataset, folder) in chosen.items() if folder is not None}
+    own = {
+        name: _own(name, dataset, folder, step) for name, (dataset, folder) in chosen.items() if folder is not None
+    }
     shipped: dict[str, list[Scored]] = {}
     if len(own) < len(chosen):
         shipped = {name: _scored(dataset, None, step) for name, dataset in DATASETS.items()}
@@ -99,6 +102,28 @@ def scoreboard(chosen: Chosen, step: Callable[[float], None] = lambda amount: No
     parts = {name: _parts(*runs) for name, runs in both.items()}
     whole = {name: _whole("all", *runs) for name, runs in both.items()}
     return Scoreboard(parts, whole, conformal.learned(every))
+
+
+def _own(name: str, dataset: Dataset, folder: Path, step: Callable[[float], None]) -> list[Scored]:
+    """Return the runs of a folder of one's own.
+
+    Raises
+    ------
+    UsageError
+        There is none that another one predicts, or they are not of the form of those that ship.
+    """
+    try:
+        runs = _scored(dataset, folder, step)
+    except MigkitError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise UsageError(
+            f"accuracy: {folder}: not runs of {name} ({said}); see data/README.md for its form"
+        ) from error
+    if not runs:
+        raise UsageError(f"accuracy: {folder} holds no runs of {name} to compare; see data/README.md for its form")
+    return runs
 
 
 def _scored(dataset: Dataset, folder: Path | None, step: Callable[[float], None]) -> list[Scored]:
