@@ -20,9 +20,7 @@ from migkit.planning.settings.products.qemu_monitor import QEMU
 __all__ = ["PRODUCTS", "RULES", "product_named", "products_of"]
 
 PRODUCTS: Final = {one.name: one for one in (QEMU, LIBVIRT, NOVA, KUBEVIRT, OPENSHIFT, PROXMOX, OVIRT, INCUS)}
-RULES: Final[tuple[Rule, ...]] = tuple(
-    {rule.name: rule for product in PRODUCTS.values() for rule in product.rules}.values()
-)
+RULES: Final[tuple[Rule, ...]] = tuple(rule for product in PRODUCTS.values() for rule in product.rules)
 _CONFIGURE_NO_RULE: Final = (
     "DeschedulerPolicy",
     "watcher.conf",

@@ -26,7 +26,7 @@ def of_options(options: Sequence[Option]) -> tuple[Rule, ...]:
     --------
     >>> downtime = Option(kind="nova.conf", path=("libvirt", "live_migration_downtime"), source="", low=100)
     >>> [rule.name for rule in of_options([downtime])]
-    ['nova.conf live_migration_downtime: value']
+    ['nova.conf libvirt.live_migration_downtime: value']
     """
     rules: list[Rule] = []
     for option in options:
@@ -48,7 +48,7 @@ def _rule(
                 yield from check(option, entry)
 
     return Rule(
-        name=f"{option.kind} {option.name}: {fault}",
+        name=f"{option.kind} {'.'.join(option.path)}: {fault}",
         level=level,
         kinds=(option.kind,),
         why=why,

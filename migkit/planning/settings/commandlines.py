@@ -16,7 +16,7 @@ _VIRSH_POSITIONS: Final = {  # values of commands that people give without a fla
     "migrate-setspeed": ("bandwidth",),
     "migrate-setmaxdowntime": ("downtime",),
     "migrate-compcache": ("size",),
-    "migrate": ("desturi", "migrateuri"),
+    "migrate": ("desturi", "migrateuri", "graphicsuri", "listen-address", "dname", "timeout"),
 }
 _SWITCHES: Final = (  # flags of virsh migrate without a value
     *("live", "offline", "direct", "p2p", "tunnelled", "persistent", "undefinesource", "suspend", "unsafe"),
@@ -109,7 +109,8 @@ def _virsh(words: list[str]) -> Pairs:
 
 def _qm(words: list[str]) -> Pairs:
     if words:
-        yield from (((words[0], name), value) for name, value in _flags(words[1:], ("online",)) if name)
+        doubled = [f"-{word}" if re.match(r"-[a-z]", word) else word for word in words[1:]]  # qm takes -x as --x
+        yield from (((words[0], name), value) for name, value in _flags(doubled, ("online",)) if name)
 
 
 def _incus(words: list[str]) -> Pairs:
@@ -130,9 +131,10 @@ def _openstack(words: list[str]) -> Pairs:
         if word in ("-p", "--parameter"):
             name, _, value = words[at + 1].partition("=")
             yield ("parameters", name), value
-    found = re.search(r"(?:-s|--strategy) (\S+)", " ".join(words))
-    if found:
-        yield ("strategy",), found[1]
+    for name in ("goal", "strategy"):
+        found = re.search(rf"(?:^| )(?:-{name[0]}|--{name})[ =](\S+)", " ".join(words))
+        if found:
+            yield (name,), found[1]
 
 
 _READERS: Final = {"virsh": _virsh, "qm": _qm, "incus": _incus, "openstack": _openstack}

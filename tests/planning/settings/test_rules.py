@@ -18,7 +18,7 @@ KUBE = {
 }
 FILES = {"VM.conf": "100.conf"}  # where a kind is not the name of the file
 OPTIONS = tuple({(one.kind, one.path): one for product in PRODUCTS.values() for one in product.options}.values())
-BY_RULE = {f"{one.kind} {one.name}": one for one in OPTIONS}
+BY_RULE = {f"{one.kind} {'.'.join(one.path)}": one for one in OPTIONS}
 
 
 def nested(path, value):
@@ -47,7 +47,7 @@ def text_with(option, value):
     if kind == "virsh":
         return f"virsh {path[0]} web1 --{path[1]} {value}"
     if kind == "qm":
-        return f"qm set 100 --{path[1]} {value}"
+        return f"qm {path[0]} 100 --{path[1]} {value}"
     if kind == "audit":
         return f"openstack optimize audit create -s zone_migration -p {path[1]}={value}"
     if kind == "incus":
@@ -374,6 +374,10 @@ CASES = {
         {"datacenter.cfg": "migration: type=secure,netwrk=10.1.2.0/24\n"},
         {"datacenter.cfg": "migration: type=secure,network=10.1.2.0/24\n"},
     ),
+    "proxmox-unknown-flag": (
+        {"m.sh": "qm migrate 100 node2 --online --with-local-disk"},
+        {"m.sh": "qm migrate 100 node2 -online --with-local-disks 1"},
+    ),
     "proxmox-twice": (
         {"datacenter.cfg": "max_workers: 2\nmax_workers: 4\n"},
         {"datacenter.cfg": "max_workers: 4\n"},
@@ -451,6 +455,11 @@ CASES = {
         virsh("--live --postcopy-bandwidth 100"),
         virsh("--live --postcopy --postcopy-bandwidth 100"),
     ),
+    "libvirt-unknown-flag": (virsh("--live --auto-convrge"), virsh("--live --auto-converge")),
+    "libvirt-post-copy-never": (
+        virsh("--live --postcopy"),
+        {"moves.sh": "virsh migrate --live --postcopy web1 qemu+ssh://b/system\nvirsh migrate-postcopy web1\n"},
+    ),
     "libvirt-compression-method": (
         virsh("--live --compressed --comp-methods zstd"),
         virsh("--live --parallel --compressed --comp-methods zstd"),
@@ -523,6 +532,27 @@ def test_every_rule_is_tried_and_has_a_public_source():
     assert len({rule.name for rule in RULES}) == len(RULES)
 
 
+def test_every_option_has_a_rule_of_its_own_for_its_value():
+    named = {rule.name for rule in RULES if rule.name.endswith(": value")}
+    assert len(named) == sum(option.form != "text" for option in OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("virsh migrate --live --bandwidth 10Gbit web1 qemu+ssh://h2/system", "bandwidth = 10Gbit: it must be"),
+        ("virsh migrate --bandwidth=10000000000 --live web1 qemu+ssh://h2/system", "it looks like"),
+        ("virsh migrate web1 qemu+ssh://h2/system --live --bandwidth 0", "at least 1 MiB/s"),
+        ("virsh migrate-setspeed web1 12,5", "bandwidth = 12,5: it must be"),
+        ("qm migrate 100 node2 --online 1 --bwlimit 1G", "bwlimit = 1G: it must be"),
+    ],
+)
+def test_each_command_that_takes_a_bandwidth_is_checked(command, says):
+    """Two commands of a program may have an option of one name."""
+    findings = [one for rule in RULES for one in found(rule, {"moves.sh": command})]
+    assert any(says in finding.what for finding in findings)
+
+
 def test_options_of_other_sections_are_no_faults():
     """Nova has options of migrations outside of [libvirt], too (nova/conf/compute.py)."""
     text = "[DEFAULT]\nlive_migration_retry_count = 20\n[compute]\nlive_migration_wait_for_vif_plug = false\n"
@@ -539,5 +569,5 @@ def test_hyperconverged_has_fewer_options_than_kubevirt():
 
 def test_the_line_is_that_of_the_fault():
     text = "# before\n\n[libvirt]\nvirt_type = kvm\n\nlive_migration_downtime = 30\n"
-    (finding,) = found(rule_named("nova.conf live_migration_downtime: value"), {"nova.conf": text})
+    (finding,) = found(rule_named("nova.conf libvirt.live_migration_downtime: value"), {"nova.conf": text})
     assert finding.line == 6

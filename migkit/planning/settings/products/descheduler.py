@@ -67,7 +67,6 @@ def _unlimited(document: Document, documents: Sequence[Document]) -> Iterator[Tr
 
 
 RULES: Final = (
-    *checks.of_options(OPTIONS),
     Rule(
         name="descheduler-beyond-cluster",
         level="warning",

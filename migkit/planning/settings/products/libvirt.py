@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -11,6 +12,7 @@ from migkit.planning.settings import checks
 from migkit.planning.settings.document import Document
 from migkit.planning.settings.finding import Check, Rule, Trouble
 from migkit.planning.settings.option import (
+    B_PER_S,
     BYTES,
     KIB_PER_S,
     MBIT_PER_S,
@@ -38,7 +40,9 @@ def _virsh(command: str, name: str, **what: object) -> Option:
 
 
 def _rate(command: str, name: str, **what: object) -> Option:
-    return _virsh(command, name, unit=MIB_PER_S, likely=_FEW_MIB, mistaken=(MBIT_PER_S, KIB_PER_S), low=1, **what)
+    return _virsh(
+        command, name, unit=MIB_PER_S, likely=_FEW_MIB, mistaken=(MBIT_PER_S, KIB_PER_S, B_PER_S), low=1, **what
+    )
 
 
 def _switch(name: str) -> Option:
@@ -173,6 +177,41 @@ def _needs(flag: str, other: str) -> Check:
     return found
 
 
+def _unknown_flag(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:
+    for entry in document.entries:
+        command, flag = entry.path[0], entry.path[-1]
+        known = (*_FLAGS.get(command, ()), *(option.name for option in OPTIONS if option.path[0] == command))
+        if command in _FLAGS and len(entry.path) == 2 and flag not in known:
+            near = difflib.get_close_matches(flag, known, n=1)
+            advice = f"did you mean --{near[0]}?" if near else "leave it out"
+            yield Trouble(entry.line, f"virsh {command} has no --{flag}", advice)
+
+
+def _postcopy_never(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:
+    started = any(any(one.all("migrate-postcopy")) for one in checks.each(documents, "virsh"))
+    for command in _commands(document):
+        if "postcopy" in command and not started and not command.keys() & _TRIGGERS:
+            what = "--postcopy only permits post-copy; nothing here starts it"
+            do = "add --postcopy-after-precopy, or --timeout with --timeout-postcopy, or run virsh migrate-postcopy"
+            yield Trouble(command["postcopy"][1], what, do)
+
+
+_TRIGGERS: Final = {"postcopy-after-precopy", "timeout-postcopy", "postcopy-resume"}
+_FLAGS: Final = {  # of each command, beside its options above
+    "migrate": (
+        *("domain", "desturi", "migrateuri", "graphicsuri", "listen-address", "dname", "xml", "persistent-xml"),
+        *("offline", "direct", "persistent", "undefinesource", "suspend", "unsafe", "verbose", "change-protection"),
+        *("copy-storage-all", "copy-storage-inc", "copy-storage-synchronous-writes", "rdma-pin-all"),
+        *("abort-on-error", "postcopy-resume", "migrate-disks", "migrate-disks-detect-zeroes", "disks-port"),
+        *("disks-uri", "comp-mt-level", "comp-mt-threads", "comp-mt-dthreads", "tls-destination"),
+    ),
+    "migrate-setspeed": ("domain", "postcopy"),
+    "migrate-setmaxdowntime": ("domain",),
+    "migrate-compcache": ("domain",),
+    "migrate-postcopy": ("domain",),
+}
+
+
 def _methods(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:
     for command in _commands(document):
         text, line = command.get("comp-methods", ("", 0))
@@ -271,6 +310,15 @@ _NEEDED: Final = (
 RULES: Final = (
     *checks.of_options(OPTIONS),
     *(_rule(f"{flag}-alone", "error", "virsh", why, _MIGRATE, _needs(flag, other)) for flag, other, why in _NEEDED),
+    _rule("unknown-flag", "error", "virsh", "virsh refuses the command.", _VIRSH, _unknown_flag),
+    _rule(
+        "post-copy-never",
+        "warning",
+        "virsh",
+        "The flag enables the logic of post-copy and does not start it.",
+        _MIGRATE,
+        _postcopy_never,
+    ),
     _rule("compression-method", "error", "virsh", "QEMU has methods for each way.", _MIGRATE, _methods),
     _rule("tunnelled-parallel", "warning", "virsh", "A tunnel is one connection.", _MIGRATION, _tunnelled_parallel),
     _rule("cache-size", "warning", "virsh", "QEMU rounds it down.", f"{_VIRSH}#migrate-compcache", _power_of_two),

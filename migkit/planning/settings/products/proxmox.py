@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import ipaddress
 import math
 from collections.abc import Iterator, Sequence
@@ -27,10 +28,11 @@ def _cluster(*path: str, **what: object) -> Option:
     return Option(kind=_CLUSTER, path=path, source=_DATACENTER, **what)  # type: ignore[arg-type]
 
 
-def _bwlimit(name: str) -> Option:
-    return _cluster(
-        "bwlimit",
-        name,
+def _rate(kind: str, *path: str, source: str) -> Option:
+    return Option(
+        kind=kind,
+        path=path,
+        source=source,
         form="number",
         unit=KIB_PER_S,
         low=0,
@@ -38,6 +40,10 @@ def _bwlimit(name: str) -> Option:
         likely=(10_240, 50_000_000),
         mistaken=(MIB_PER_S, MBIT_PER_S, B_PER_S),
     )
+
+
+def _bwlimit(name: str) -> Option:
+    return _rate(_CLUSTER, "bwlimit", name, source=_DATACENTER)
 
 
 _MB_PER_S: Final = Unit("MiB/s", 2.0**20)  # written MB/s, multiplied by 1024 twice (PVE/QemuMigrate.pm)
@@ -73,6 +79,10 @@ def _machine(kind: str, *place: str) -> tuple[Option, ...]:
     )
 
 
+_MOVED: Final = (
+    *("online", "force", "with-local-disks", "with-conntrack-state"),  # given alone, or with 0 or 1
+    *("migration_network", "targetstorage"),
+)
 OPTIONS: Final = (
     dataclasses.replace(_bwlimit("migration"), default=math.inf),
     _bwlimit("default"),
@@ -84,6 +94,9 @@ OPTIONS: Final = (
     _cluster("max_workers", low=1, up=False),
     *_machine("VM.conf"),
     *_machine("qm", "set"),
+    _rate("qm", "migrate", "bwlimit", source=_QM),
+    Option(kind="qm", path=("migrate", "migration_type"), source=_QM, form="word", choices=("secure", "insecure")),
+    *(Option(kind="qm", path=("migrate", name), source=_QM, form="text") for name in _MOVED),
 )
 
 
@@ -103,12 +116,12 @@ def _said(documents: Sequence[Document]) -> dict[str, Value]:
 
 def _settle(values: Values, case: Scenario) -> Scenario:
     """Return the scenario under Proxmox's rule: the lower of two caps, auto-converge and XBZRLE always."""
-    cap = min(float(values["migration"]), float(values["migrate_speed"]))
+    cap = min(float(values.get("bwlimit", values["migration"])), float(values["migrate_speed"]))
     limits = {} if math.isinf(cap) else {"max_bandwidth_bytes_per_s": cap}
     policy = Policy.named(
         "proxmox",
         downtime_limit_s=float(values["migrate_downtime"]),
-        secure=float(values["type"] == "secure"),
+        secure=float(values.get("migration_type", values["type"]) == "secure"),
         **limits,
     )
     strategy = dataclasses.replace(case.strategy, name="precopy", auto_converge=True)
@@ -195,6 +208,15 @@ def _below(document: Document, entry: object) -> bool:
     return len(path) == 2 and path[0] == "migration"
 
 
+def _unknown_flag(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:
+    known = [option.name for option in OPTIONS if option.path[0] == "migrate"]
+    for entry in document.all("migrate"):
+        if entry.path[-1] not in known:
+            near = difflib.get_close_matches(entry.path[-1], known, n=1)
+            advice = f"did you mean --{near[0]}?" if near else "leave it out"
+            yield Trouble(entry.line, f"qm migrate has no --{entry.path[-1]}", advice)
+
+
 def _rule(name: str, level: str, kinds: tuple[str, ...], why: str, source: str, check: Check) -> Rule:
     return Rule(name=f"proxmox-{name}", level=level, kinds=kinds, why=why, source=source, check=check)
 
@@ -211,6 +233,7 @@ RULES: Final = (
     _rule("network", "error", (_CLUSTER,), "The value is refused.", _DATACENTER, _network),
     _rule("tunnel", "note", (_CLUSTER,), "The tunnel is the default.", _DATACENTER, _secure),
     _rule("unknown", "error", (_CLUSTER,), "It is refused.", _DATACENTER, checks.unknown(OPTIONS, _below)),
+    _rule("unknown-flag", "error", ("qm",), "qm refuses the command.", _QM, _unknown_flag),
     _rule("twice", "warning", (_CLUSTER, "VM.conf"), "One of the lines is in force.", _DATACENTER, checks.repeated),
 )
 
