@@ -87,6 +87,15 @@ def test_the_least_intrusive_manner_that_holds_is_taken():
     assert float(forced.settings["live_migration_completion_timeout"]) < 800.0
 
 
+def test_the_audit_of_nova_names_the_goal_of_its_strategy():
+    """zone_migration belongs to hardware_maintenance and moves what compute_nodes names (Watcher's documentation)."""
+    audit = next(text for text in advise(CALM, "nova").snippets if text.kind == "audit")
+    (document,) = documents_of("audit.sh", audit.text)
+    assert document.text("strategy") == "zone_migration"
+    assert document.text("goal") == "hardware_maintenance"
+    assert '"src_node"' in document.text("parameters", "compute_nodes")
+
+
 def test_post_copy_of_kubevirt_comes_with_the_permission_to_disrupt():
     advice = advise(HOT, "openshift", Targets(guest_slowdown=0.2))
     assert advice.settings["allowPostCopy"] == advice.settings["allowWorkloadDisruption"] == "true"

@@ -256,6 +256,17 @@ CASES = {
         {"a.sh": "openstack optimize audit create -p parallel_per_node=4 -p parallel_total=3"},
         {"a.sh": "openstack optimize audit create -p parallel_per_node=2 -p parallel_total=3"},
     ),
+    "watcher-goal": (
+        {"a.sh": "openstack optimize audit create -g cluster_maintaining -s zone_migration -p compute_nodes=[]"},
+        {
+            "a.sh": "openstack optimize audit create --goal=hardware_maintenance -s zone_migration\n"
+            "openstack optimize audit create -g cluster_maintaining -s host_maintenance -p maintenance_node=a\n"
+        },
+    ),
+    "watcher-nothing-to-move": (
+        {"a.sh": "openstack optimize audit create -g cluster_maintaining -s host_maintenance"},
+        {"a.sh": "openstack optimize audit create -g cluster_maintaining -s host_maintenance -p maintenance_node=a"},
+    ),
     "kubevirt-no-selectors": (
         {"p.yaml": policy("allowAutoConverge: true", selectors=False)},
         {"p.yaml": policy("allowAutoConverge: true")},
