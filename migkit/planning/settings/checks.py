@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from migkit.planning.settings.document import Document, Entry
@@ -13,7 +13,7 @@ from migkit.planning.settings.finding import Check, Rule, Trouble
 from migkit.planning.settings.option import Option, Unit, ValueTextError
 from migkit.units import format_duration, format_rate
 
-__all__ = ["each", "elsewhere", "of_options", "placed", "repeated", "unknown"]
+__all__ = ["each", "elsewhere", "foreign", "of_options", "placed", "repeated", "unknown", "unread"]
 
 _ETHERNET_MBIT: Final = (1000, 2500, 5000, 10_000, 25_000, 40_000, 50_000, 100_000, 200_000, 400_000)
 _BANDWIDTHS: Final = ("B/s", "KiB/s", "MiB/s", "Mbit/s")
@@ -151,11 +151,40 @@ def unknown(options: Sequence[Option], below: Callable[[Document, Entry], bool])
             inside = any(entry.path[: len(path)] == path for path in paths)
             if inside or entry.path[-1] in known or not below(document, entry):
                 continue
-            near = difflib.get_close_matches(entry.path[-1], known, n=1, cutoff=0.6)
-            advice = f'did you mean "{near[0]}"?' if near else "remove it"
-            yield Trouble(entry.line, f"{entry.path[-1]} is no setting of migrations", advice)
+            yield Trouble(
+                entry.line, f"{entry.path[-1]} is no setting of migrations", _nearest(entry.path[-1], known)
+            )
 
     return found
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f'did you mean "{near[0]}"?' if near else "remove it"
+
+
+def foreign(known: Sequence[str]) -> Check:
+    """Return a check for names at the top of a file that are none of all that the product knows there.
+
+    A number behind a name counts its devices, so that ``net`` stands for ``net0`` and so on.
+    """
+    names = frozenset(known)
+
+    def found(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:
+        for entry in document.entries:
+            name = entry.path[0]
+            if name not in names and name.rstrip("0123456789") not in names:
+                yield Trouble(entry.line, f"{name} is not known in {document.kind}", _nearest(name, known))
+
+    return found
+
+
+def unread(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:
+    """Yield the lines that the product cannot read."""
+    for entry in document.unread:
+        section = entry.text.startswith("[")
+        what = "a section without its end" if section else "no name with a value"
+        yield Trouble(entry.line, f"{entry.text} is {what}", "write [name]" if section else "write name and value")
 
 
 def repeated(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:

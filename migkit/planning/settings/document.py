@@ -15,7 +15,7 @@ class Entry(NamedTuple):
     Attributes
     ----------
     path
-        Section and name, the keys from the top, or command and flag.
+        Section and name, the keys from the top, or command and flag; empty: the product cannot read the line.
     text
         The value as written; empty for a flag without one.
     line
@@ -42,11 +42,14 @@ class Document:
         What it is: ``nova.conf``, ``HyperConverged``, ``virsh`` and so on.
     entries
         In the order of the file.
+    unread
+        Lines that the product cannot read, with no path.
     """
 
     file: str
     kind: str
     entries: tuple[Entry, ...]
+    unread: tuple[Entry, ...] = ()
 
     def all(self, *path: str) -> Iterator[Entry]:
         """Yield the entries whose path begins so."""

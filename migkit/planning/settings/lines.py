@@ -18,7 +18,8 @@ _LISTS: Final = {"bwlimit": "default", "migration": "type", "ha": "", "crs": ""}
 def sections(text: str) -> Iterator[Entry]:
     """Yield the entries of a file with sections, as oslo.config and vdsm read it.
 
-    A line that begins with a blank goes on with the value before it. A comment fills its line.
+    A line that begins with a blank goes on with the value before it. A comment fills its line. A section that has no
+    end is the last entry, since nobody knows what belongs to it.
 
     Examples
     --------
@@ -40,8 +41,12 @@ def sections(text: str) -> Iterator[Entry]:
         last = None
         if head:
             section = head[1].strip()
-        elif pair:
+        elif pair and line[0] not in " \t":
             last = Entry((section, pair[1].strip()), _unquoted(pair[2]), number)
+        else:
+            yield Entry((), line.strip(), number)
+            if line[0] == "[":
+                return
     if last is not None:
         yield last
 
@@ -58,6 +63,8 @@ def flat(text: str) -> Iterator[Entry]:
         pair = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*=\s*(\"[^\"]*\"|'[^']*'|[^#]*?)\s*(#.*)?", line)
         if pair:
             yield Entry((pair[1],), _unquoted(pair[2]), number)
+        elif line.strip() and line.lstrip()[0] not in "#]\"'":  # a list goes on over lines
+            yield Entry((), line.strip(), number)
 
 
 def colons(text: str) -> Iterator[Entry]:
@@ -79,6 +86,8 @@ def colons(text: str) -> Iterator[Entry]:
                 yield Entry((pair[1], key), value.strip() if sign else name.strip(), number)
         elif pair:
             yield Entry((pair[1],), pair[2], number)
+        elif line.strip() and line.lstrip()[0] != "#":
+            yield Entry((), line.strip(), number)
 
 
 def _unquoted(text: str) -> str:

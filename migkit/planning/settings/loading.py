@@ -85,7 +85,7 @@ def _documents(file: str, text: str) -> Iterator[Document]:
     name = Path(file).name
     for kind in _LINES:
         if re.fullmatch(kind.name, name):
-            yield Document(file=file, kind=kind.kind, entries=tuple(kind.read(text)))
+            yield _lined(file, kind, text)
             return
     body = "\n".join(line for line in text.splitlines() if line.strip() and line.lstrip()[0] not in "#;")
     first = body.split(maxsplit=1)[:1]
@@ -98,8 +98,14 @@ def _documents(file: str, text: str) -> Iterator[Document]:
     else:
         for kind in _LINES:
             if re.search(f"^({kind.line})", body, re.MULTILINE):
-                yield Document(file=file, kind=kind.kind, entries=tuple(kind.read(text)))
+                yield _lined(file, kind, text)
                 return
+
+
+def _lined(file: str, kind: _Kind, text: str) -> Document:
+    entries = tuple(kind.read(text))
+    read, unread = (tuple(one for one in entries if bool(one.path) == wanted) for wanted in (True, False))
+    return Document(file=file, kind=kind.kind, entries=read, unread=unread)
 
 
 def _commands(file: str, text: str) -> Iterator[Document]:

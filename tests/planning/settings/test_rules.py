@@ -216,6 +216,7 @@ CASES = {
         {"nova.conf": "[libvirt]\nlive_migration_downtime = 700\n"},
     ),
     "nova-unknown": (nova("completion_timout = 100"), nova("completion_timeout = 100")),
+    "nova-unread": ({"nova.conf": "[libvirt\nlive_migration_downtime = 50\n"}, nova("downtime = 500")),
     "nova-twice": (nova("downtime = 500", "downtime = 700"), nova("downtime = 700")),
     "nova-timeout-before-last-step": (nova("completion_timeout = 400"), nova("completion_timeout = 800")),
     "nova-post-copy-never": (nova("permit_post_copy = true"), nova(*POST_COPY)),
@@ -256,6 +257,7 @@ CASES = {
         {"a.sh": "openstack optimize audit create -p parallel_per_node=4 -p parallel_total=3"},
         {"a.sh": "openstack optimize audit create -p parallel_per_node=2 -p parallel_total=3"},
     ),
+    "watcher-unread": ({"watcher.conf": "[nova]\nretries\n"}, {"watcher.conf": "[nova]\nmigration_interval = 5\n"}),
     "watcher-goal": (
         {"a.sh": "openstack optimize audit create -g cluster_maintaining -s zone_migration -p compute_nodes=[]"},
         {
@@ -385,6 +387,26 @@ CASES = {
         {"datacenter.cfg": "migration: type=secure,netwrk=10.1.2.0/24\n"},
         {"datacenter.cfg": "migration: type=secure,network=10.1.2.0/24\n"},
     ),
+    "proxmox-unknown-in-cluster": (
+        {"datacenter.cfg": "bwlimt: migration=5\n"},
+        {"datacenter.cfg": "bwlimit: migration=50000,clone=50000\nnext-id: lower=200\nmac_prefix: BC:24:11\n"},
+    ),
+    "proxmox-unknown-in-machine": (
+        {"101.conf": "migrate_sped: 100\n"},
+        {"101.conf": "# a note\nname: db\nnet0: virtio=BC:24:11:00:00:01,bridge=vmbr0\n[snap]\nx\n"},
+    ),
+    "proxmox-unread": (
+        {"datacenter.cfg": "bwlimit migration=5\n"},
+        {"datacenter.cfg": "\n# a note\nbwlimit: migration=50000\n"},
+    ),
+    "proxmox-local-device": (
+        {"101.conf": "hostpci0: 0000:01:00.0\n"},
+        {"101.conf": "hostpci0: mapping=gpu\nserial0: socket\nusb0: spice\nusb1: host=spice\n"},
+    ),
+    "proxmox-mapped-device": (
+        {"101.conf": "hostpci0: mapping=gpu,mdev=nvidia-1\n"},
+        {"101.conf": "hostpci0: 0000:01:00.0\n"},
+    ),
     "proxmox-unknown-flag": (
         {"m.sh": "qm migrate 100 node2 --online --with-local-disk"},
         {"m.sh": "qm migrate 100 node2 -online --with-local-disks 1"},
@@ -400,6 +422,10 @@ CASES = {
     "ovirt-unknown": (
         {"vdsm.conf": "[vars]\nmigration_max_bandwith = 100\n"},
         {"vdsm.conf": "[vars]\nmigration_max_bandwidth = 100\n"},
+    ),
+    "ovirt-unread": (
+        {"vdsm.conf": "[vars]\nmigration_downtime 800\n"},
+        {"vdsm.conf": "[vars]\nmigration_downtime = 800\n"},
     ),
     "ovirt-monitor-off": (
         {"vdsm.conf": "[vars]\nmigration_monitor_interval = 0\n"},
@@ -428,6 +454,22 @@ CASES = {
     "libvirt-wrong-file": (
         {"libvirt.conf": 'migration_host = "node1"\n'},
         {"qemu.conf": 'migration_host = "node1"\n', "libvirt.conf": 'uri_default = "qemu:///system"\n'},
+    ),
+    "libvirt-unread": (
+        {"qemu.conf": "migration_port_min 49300\n"},
+        {"qemu.conf": 'cgroup_device_acl = [\n    "/dev/null", "/dev/full",\n    "/dev/kvm"\n]\n'},
+    ),
+    "libvirt-unknown-in-qemu.conf": (
+        {"qemu.conf": "migration_port_mx = 49100\n"},
+        {"qemu.conf": 'migration_port_max = 49100\nvnc_listen = "::"\n'},
+    ),
+    "libvirt-unknown-in-libvirt.conf": (
+        {"libvirt.conf": "migrate_speed = 100\n"},
+        {"libvirt.conf": 'uri_default = "qemu:///system"\n'},
+    ),
+    "libvirt-unknown-in-libvirtd.conf": (
+        {"libvirtd.conf": "max_client = 100\n"},
+        {"libvirtd.conf": "max_clients = 100\n"},
     ),
     "libvirt-localhost": (
         {"qemu.conf": 'migration_host = "localhost"\n'},

@@ -25,12 +25,15 @@ from migkit.planning.settings.option import (
     Value,
 )
 from migkit.planning.settings.product import Manner, Product, Snippet, Values, text_of
+from migkit.planning.settings.products import names
 from migkit.scenario import Policy, Scenario
 
 __all__ = ["LIBVIRT"]
 
 _VIRSH: Final = "https://www.libvirt.org/manpages/virsh.html"
 _QEMU_CONF: Final = "https://gitlab.com/libvirt/libvirt/-/blob/master/src/qemu/qemu.conf.in"
+_CLIENT_CONF: Final = "https://libvirt.org/uri.html"
+_DAEMON_CONF: Final = "https://gitlab.com/libvirt/libvirt/-/blob/master/src/remote/libvirtd.conf.in"
 _MIGRATION: Final = "https://libvirt.org/migration.html"
 _FEW_MIB: Final = (8, 50_000)
 
@@ -298,6 +301,15 @@ _FILES: Final = (
     _rule("ports", "error", "qemu.conf", "Each incoming migration needs a port.", _QEMU_CONF, _ports),
     _rule("keepalive-off", "warning", "qemu.conf", "Keepalive finds broken connections.", _QEMU_CONF, _keepalive),
     _rule("twice", "warning", "qemu.conf", "The last of several lines is in force.", _QEMU_CONF, checks.repeated),
+    *(
+        _rule(f"unknown-in-{kind}", "warning", kind, "libvirt ignores what it does not know.", source, check)
+        for kind, source, check in (
+            ("qemu.conf", _QEMU_CONF, checks.foreign(names.QEMU)),
+            ("libvirt.conf", _CLIENT_CONF, checks.foreign((*names.LIBVIRT, *_QEMU_ONLY))),
+            ("libvirtd.conf", _DAEMON_CONF, checks.foreign((*names.LIBVIRTD, *_QEMU_ONLY))),
+        )
+    ),
+    _rule("unread", "error", "qemu.conf", "libvirt refuses the file.", _QEMU_CONF, checks.unread, *_CONFIGS),
 )
 _NEEDED: Final = (
     ("timeout-postcopy", "postcopy", "The switch needs a migration that was started for it."),

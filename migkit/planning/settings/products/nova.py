@@ -233,6 +233,7 @@ RULES: Final = (
         "wrong-section", "error", "An option counts only in its own section.", "libvirt", checks.elsewhere(OPTIONS)
     ),
     _rule("unknown", "warning", "Nova ignores what it does not know.", "libvirt", checks.unknown(OPTIONS, _below)),
+    _rule("unread", "error", "oslo.config refuses the whole file.", "libvirt", checks.unread),
     _rule("twice", "warning", "The last of several lines is in force.", "libvirt", checks.repeated),
     _rule(
         "timeout-before-last-step",

@@ -105,6 +105,14 @@ RULES: Final = (
         check=checks.unknown(OPTIONS, _below),
     ),
     Rule(
+        name="ovirt-unread",
+        level="error",
+        kinds=(_KIND,),
+        why="vdsm does not start with it.",
+        source=_CONFIG,
+        check=checks.unread,
+    ),
+    Rule(
         name="ovirt-monitor-off",
         level="error",
         kinds=(_KIND,),

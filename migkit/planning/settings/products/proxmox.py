@@ -6,14 +6,16 @@ import dataclasses
 import difflib
 import ipaddress
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from migkit.planning.settings import checks
-from migkit.planning.settings.document import Document
+from migkit.planning.settings.document import Document, Entry
 from migkit.planning.settings.finding import Check, Rule, Trouble
 from migkit.planning.settings.option import B_PER_S, KIB_PER_S, MBIT_PER_S, MIB_PER_S, MS, Option, S, Unit, Value
 from migkit.planning.settings.product import Product, Snippet, Values, text_of
+from migkit.planning.settings.products import names
 from migkit.scenario import Policy, Scenario
 
 __all__ = ["PROXMOX"]
@@ -21,6 +23,7 @@ __all__ = ["PROXMOX"]
 _DATACENTER: Final = "https://pve.proxmox.com/pve-docs/datacenter.cfg.5.html"
 _QM: Final = "https://pve.proxmox.com/pve-docs/qm.1.html"
 _MIGRATE: Final = "https://github.com/proxmox/qemu-server/blob/master/src/PVE/QemuMigrate.pm"
+_SERVER: Final = "https://github.com/proxmox/qemu-server/blob/master/src/PVE/QemuServer.pm"
 _CLUSTER: Final = "datacenter.cfg"
 
 
@@ -85,7 +88,7 @@ _MOVED: Final = (
 )
 OPTIONS: Final = (
     dataclasses.replace(_bwlimit("migration"), default=math.inf),
-    _bwlimit("default"),
+    *(_bwlimit(name) for name in ("default", "clone", "move", "restore")),
     _cluster("migration", "type", form="word", choices=("secure", "insecure"), default="secure"),
     _cluster("migration", "network", form="text"),
     _cluster(
@@ -205,7 +208,29 @@ def _secure(document: Document, documents: Sequence[Document]) -> Iterator[Troub
 
 def _below(document: Document, entry: object) -> bool:
     path = getattr(entry, "path", ("",))
-    return len(path) == 2 and path[0] == "migration"
+    return len(path) == 2 and path[0] in ("migration", "bwlimit")
+
+
+def _bound(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:
+    """Yield devices of this one host; a serial port that is a socket and a USB port of SPICE are made anew."""
+    for entry in document.entries:
+        made_anew = entry.text == "socket" or re.search(r"(^|host=)spice\b", entry.text)
+        if re.fullmatch(r"(hostpci|usb|serial|parallel|virtiofs)\d+|ivshmem", entry.path[0]) and not (
+            made_anew or _is_mapped_pci(entry)
+        ):
+            what = f"{entry.path[0]} is a device of this host, so the VM cannot be migrated while it runs"
+            yield Trouble(entry.line, what, "remove the device before the move, or move the VM when it is off")
+
+
+def _mapped(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:
+    for entry in document.entries:
+        if _is_mapped_pci(entry):
+            what = f"{entry.path[0]} can be migrated live only where its mapping is marked live-migration-capable"
+            yield Trouble(entry.line, what, "look at the mapping in Datacenter, Resource Mappings")
+
+
+def _is_mapped_pci(entry: Entry) -> bool:
+    return entry.path[0].startswith("hostpci") and "mapping=" in entry.text
 
 
 def _unknown_flag(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:
@@ -233,6 +258,25 @@ RULES: Final = (
     _rule("network", "error", (_CLUSTER,), "The value is refused.", _DATACENTER, _network),
     _rule("tunnel", "note", (_CLUSTER,), "The tunnel is the default.", _DATACENTER, _secure),
     _rule("unknown", "error", (_CLUSTER,), "It is refused.", _DATACENTER, checks.unknown(OPTIONS, _below)),
+    _rule(
+        "unknown-in-cluster",
+        "warning",
+        (_CLUSTER,),
+        "Proxmox leaves it out, with a warning in its log.",
+        _DATACENTER,
+        checks.foreign((*names.DATACENTER, "migrate_speed", "migrate_downtime")),
+    ),
+    _rule(
+        "unknown-in-machine",
+        "warning",
+        ("VM.conf",),
+        "Proxmox leaves it out, with a warning in its log.",
+        _QM,
+        checks.foreign((*names.VM, "bwlimit", "migration", "max_workers")),
+    ),
+    _rule("unread", "error", (_CLUSTER, "VM.conf"), "Proxmox skips the line.", _DATACENTER, checks.unread),
+    _rule("local-device", "error", ("VM.conf",), "It is tied to its host.", _SERVER, _bound),
+    _rule("mapped-device", "note", ("VM.conf",), "Another host must have the same.", _SERVER, _mapped),
     _rule("unknown-flag", "error", ("qm",), "qm refuses the command.", _QM, _unknown_flag),
     _rule("twice", "warning", (_CLUSTER, "VM.conf"), "One of the lines is in force.", _DATACENTER, checks.repeated),
 )

@@ -173,6 +173,14 @@ RULES: Final = (
         check=checks.elsewhere(OPTIONS),
     ),
     Rule(
+        name="watcher-unread",
+        level="error",
+        kinds=("watcher.conf",),
+        why="oslo.config refuses the whole file.",
+        source=_CONFIG,
+        check=checks.unread,
+    ),
+    Rule(
         name="watcher-goal",
         level="error",
         kinds=("audit",),
