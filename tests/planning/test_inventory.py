@@ -111,6 +111,41 @@ def test_a_map_says_where_columns_are_and_in_which_unit():
         read(vms, vm_columns={"size": "RAM"})
 
 
+COMMAS = [  # separator, cells of one column, and GiB or what is said of the row that cannot be read
+    (";", ["7,5", "16,0"], [7.5, 16]),
+    (";", ["1.024,0", "7,5"], [1024, 7.5]),
+    (";", ["7.5", "16"], [7.5, 16]),
+    (";", ["0,500", "1,125"], [0.5, 1.125]),
+    (";", ["1,024", "7,5"], [1.024, 7.5]),
+    (";", ["1,024", "8"], "row 1, RAM: '1,024' may be 1.024 or 1024"),
+    (";", ["8", "1.024"], "row 2, RAM: '1.024' may be 1.024 or 1024"),
+    (",", ["1,024", "16"], [1024, 16]),
+    (",", ["1,024.5", "1.25"], [1024.5, 1.25]),
+    (",", ["16", "7,5"], "row 2, RAM: '7,5' has a comma that need not be one between thousands"),
+    (",", ["7,5 GiB", "16"], "row 1"),
+]
+
+
+@pytest.mark.parametrize(("separator", "cells", "want"), COMMAS)
+def test_a_comma_stands_before_decimals_or_between_thousands_by_its_column(tmp_path, separator, cells, want):
+    rows = [f'x{number}{separator}a{separator}"{cell}"' for number, cell in enumerate(cells)]
+    (tmp_path / "vms.csv").write_text("\n".join([separator.join(["VM", "Host", "RAM"]), *rows]))
+    hosts = [{"host": "a", "memory": "2 TiB", "link": "10 Gbit/s"}]
+    where = {"memory": "RAM [GiB]"}
+    if isinstance(want, str):
+        with pytest.raises(InventoryError) as caught:
+            read(tmp_path / "vms.csv", hosts, vm_columns=where)
+        assert want in str(caught.value)
+    else:
+        found = read(tmp_path / "vms.csv", hosts, vm_columns=where)
+        assert found.vms.memory_bytes.tolist() == pytest.approx([value * GIB for value in want], abs=4096)
+
+
+def test_a_decimal_comma_before_a_unit(tmp_path):
+    (tmp_path / "vms.csv").write_text("vm;host;memory\nx;a;7,5 GiB\n")
+    assert read(tmp_path / "vms.csv").vms.memory_bytes.tolist() == [7.5 * GIB]
+
+
 def test_a_reading_is_the_middle_guest_of_its_family():
     vms = [{"vm": "x", "host": "a", "memory": "8 GiB", "dirty_rate": "200 MiB/s", "dirty_window": "1 s"}]
     found = read(vms).vms.iloc[0]

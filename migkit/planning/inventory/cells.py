@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.errors import UsageError, printable, shown
+from migkit.planning.inventory import commas
 from migkit.planning.inventory.foreign import UNITS, Form, Source, form_of, from_quantity
 from migkit.planning.inventory.nouns import class_field, fields
 from migkit.planning.inventory.problems import Problem
@@ -66,12 +67,12 @@ def understood(
     """
     form = form_of(table, list(sheet))
     kept = _kept(sheet, form)
-    sheet = {name: [cells[row] for row in kept] for name, cells in sheet.items()}
-    found, notes = _found(sheet, table, columns, form)
+    rows = Sheet({name: [cells[row] for row in kept] for name, cells in sheet.items()})
+    found, notes = _found(rows, table, columns, form)
     out: Table = {}
     problems: list[Problem] = []
     for column in found:
-        values, wrong = _texts(column) if column.field.kind == "text" else _numbers(column)
+        values, wrong = _texts(column) if column.field.kind == "text" else _numbers(column, sheet.semicolons)
         out[column.name] = values
         problems += [Problem(table, int(kept[row]) + 1, column.said, *said) for row, said in wrong.items()]
     return out, problems, notes + _told(form, table, kept), kept
@@ -222,11 +223,13 @@ def _text(cell: Any) -> str | None:
     return str(cell).strip() or None
 
 
-def _numbers(column: _Column) -> tuple[np.ndarray, dict[int, tuple[str, str]]]:
+def _numbers(column: _Column, semicolons: bool) -> tuple[np.ndarray, dict[int, tuple[str, str]]]:
     values = np.full(len(column.cells), math.nan)
-    wrong: dict[int, tuple[str, str]] = {}
+    cells, wrong = commas.plain(column.cells, semicolons)
     seen: dict[Any, tuple[float, tuple[str, str] | None]] = {}
-    for row, cell in enumerate(column.cells):
+    for row, cell in enumerate(cells):
+        if row in wrong:
+            continue
         key = (type(cell), cell) if isinstance(cell, str | int | float) else None
         value, problem = seen[key] if key in seen else _number(column, cell)
         if key is not None:
@@ -263,7 +266,7 @@ def _value(column: _Column, cell: Any) -> float:
         return float(cell) * column.factor
     parse = _PARSERS.get(column.field.kind)
     if parse is None or column.factor is not None:
-        return float(str(cell).strip().replace(",", "")) * (column.factor or 1.0)
+        return float(str(cell).strip()) * (column.factor or 1.0)
     text = str(cell).strip()
     if text == "unlimited" and column.field.may_be_unlimited:
         return math.inf

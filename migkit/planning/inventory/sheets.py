@@ -15,10 +15,21 @@ from migkit.errors import UsageError, shown
 
 __all__ = ["Sheet", "opened"]
 
-Sheet = dict[str, list[Any]]
 _MOST_BYTES: Final = 1 << 28
 _MOST_ROWS: Final = 2_000_000
 _LISTS: Final = ("items", "servers", "hypervisors", "vms", "hosts", "domains", "nodes")
+
+
+class Sheet(dict[str, list[Any]]):
+    """Raw cells by column.
+
+    Attributes
+    ----------
+    semicolons
+        Whether the cells were separated by semicolons, so that a comma may stand before decimals.
+    """
+
+    semicolons: bool = False
 
 
 def opened(source: Any, table: str) -> Sheet:
@@ -102,7 +113,9 @@ def _from_csv(text: str, table: str) -> Sheet:
                 f"{table} row {number}: it has {len(row)} cells, the header has {len(header)}; quote cells that "
                 "hold the separator"
             )
-    return {name: [row[at].strip() or None for row in rows[1:]] for at, name in enumerate(header)}
+    sheet = Sheet({name: [row[at].strip() or None for row in rows[1:]] for at, name in enumerate(header)})
+    sheet.semicolons = delimiter == ";"
+    return sheet
 
 
 def _check_names(names: Iterable[str], table: str) -> None:
@@ -116,7 +129,7 @@ def _check_names(names: Iterable[str], table: str) -> None:
 def _from_pandas(frame: Any, table: str) -> Sheet:
     _check_names(map(str, frame.columns), table)
     whole = frame.astype(object).where(frame.notna(), None)
-    return {str(name): whole[name].tolist() for name in frame.columns}
+    return Sheet({str(name): whole[name].tolist() for name in frame.columns})
 
 
 def _from_arrow(source: Any) -> Sheet:
@@ -124,7 +137,7 @@ def _from_arrow(source: Any) -> Sheet:
 
     found = pa.table(source)
     _check_names(found.column_names, "table")
-    return {name: found.column(name).to_pylist() for name in found.column_names}
+    return Sheet({name: found.column(name).to_pylist() for name in found.column_names})
 
 
 def _from_rows(found: Any, table: str) -> Sheet:
@@ -134,7 +147,7 @@ def _from_rows(found: Any, table: str) -> Sheet:
         raise UsageError(f"{table}: it is no list of records; give rows as JSON objects")
     flat = [_flat(row) for row in found]
     names = dict.fromkeys(itertools.chain.from_iterable(flat))
-    return {name: [row.get(name) for row in flat] for name in names}
+    return Sheet({name: [row.get(name) for row in flat] for name in names})
 
 
 def _flat(row: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
