@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from migkit.cli._output import check_outputs
 from migkit.errors import UsageError, printable, shown
 
 __all__ = ["Command"]
@@ -63,12 +64,15 @@ class Command(click.Command):
             )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse what would be guessed, then take the arguments as click does."""
+        """Refuse what would be guessed, take the arguments as click does, then look at what is to be written."""
         if not ctx.resilient_parsing:
             values, _, order = self.make_parser(ctx).parse_args(args=list(args))
             for param, count in Counter(order).items():
                 _refuse_guess(param, values.get(param.name or ""), count)
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            check_outputs(self.get_params(ctx), ctx.params)
+        return rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the flags in groups, one a table of a scenario."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import math
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from migkit import files
-from migkit.errors import printable
+from migkit.errors import MigkitError, UsageError, printable
 from migkit.traces.place import failure
 
 if TYPE_CHECKING:
@@ -24,9 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS",
+    "PLACE",
+    "WRITTEN",
     "Bar",
+    "Output",
     "Step",
     "bars",
+    "check_outputs",
     "choose_format",
     "columns",
     "emit",
@@ -41,6 +46,86 @@ __all__ = [
 FORMATS = ("table", "json", "csv", "parquet")
 Step = Callable[[float], None]
 Bar = Callable[[str, float], contextlib.AbstractContextManager[Step]]
+
+
+class Output(click.Path):
+    """What a command writes; :func:`check_outputs` looks at it before the work begins.
+
+    Parameters
+    ----------
+    is_checked
+        Whether a regular file must be able to appear there; False: the command asks more of the place, itself.
+    """
+
+    def __init__(self, *, is_checked: bool) -> None:
+        super().__init__(path_type=Path)
+        self.is_checked = is_checked
+
+
+WRITTEN = Output(is_checked=True)
+PLACE = Output(is_checked=False)
+
+
+def check_outputs(options: Sequence[click.Parameter], values: Mapping[str, Any]) -> None:
+    """Refuse outputs that would destroy what the command reads or writes, or that cannot be written.
+
+    Parameters
+    ----------
+    options
+        Parameters of the command; those of the type :class:`Output` are outputs, all others may name inputs.
+    values
+        Their values by name.
+
+    Raises
+    ------
+    UsageError
+        An output is one of the inputs or another output, or no file can appear there.
+    """
+    outputs: list[tuple[str, Path]] = []
+    inputs: list[tuple[str, str | Path]] = []
+    for option in options:
+        value = values.get(option.name or "")
+        if isinstance(option.type, Output):
+            outputs += [(_called(option), value)] if value is not None else []
+        else:
+            inputs += [(_called(option), one) for one in _each(value) if isinstance(one, str | Path)]
+    for at, (called, path) in enumerate(outputs):
+        for other, taken in (*inputs, *outputs[:at]):
+            if _is_same(path, taken):
+                raise UsageError(f"{called}: {path} is also the file of {other}; name another file")
+    for option in options:
+        value = values.get(option.name or "")
+        if isinstance(option.type, Output) and option.type.is_checked and value is not None:
+            _check_place(value)
+
+
+def _each(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _called(option: click.Parameter) -> str:
+    """Return what a person calls a parameter: its longest flag, or the name of an argument."""
+    return max(option.opts, key=len) if isinstance(option, click.Option) else option.human_readable_name
+
+
+def _is_same(path: Path, other: str | Path) -> bool:
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):
+        return isinstance(other, Path) and path.absolute() == other.absolute()
+
+
+def _check_place(path: Path) -> None:
+    try:
+        files.check_place(path)
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> MigkitError:
+    return failure(error)(f"output {path}: cannot be written ({error.strerror}); choose another file")
 
 
 def choose_format(asked: str | None, output: Path | None) -> str:
@@ -110,7 +195,7 @@ def write_beside(path: Path, content: bytes, *, private: bool = False) -> None:
         with files.appearing(path, private=private) as stream:
             stream.write(content)
     except OSError as error:
-        raise failure(error)(f"output {path}: cannot be written ({error.strerror}); choose another file") from error
+        raise _unwritable(path, error) from error
 
 
 def narrate(text: str, quiet: bool) -> None:

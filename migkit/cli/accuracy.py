@@ -20,7 +20,7 @@ __all__ = ["command"]
 
 @click.command("accuracy", cls=Command)
 @click.argument("datasets", nargs=-1, metavar="[DATASET[=FOLDER]]...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a report (.html), or JSON (.json).")
+@click.option("-o", "--output", type=_output.WRITTEN, help="Write a report (.html), or JSON (.json).")
 @click.option("--format", "kind", type=click.Choice(["table", "json"]), help="What to print [table].")
 @click.option("--json", "kind", flag_value="json", help="The same as --format json.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")

@@ -26,7 +26,7 @@ _PRODUCTS = ("qemu", "libvirt", "nova", "kubevirt", "openshift", "proxmox", "ovi
 @click.option("--for", "product", type=click.Choice(_PRODUCTS), required=True, help="The product to set.")
 @target_options
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
+@click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(
     scenario: Path | None,

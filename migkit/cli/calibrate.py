@@ -31,7 +31,7 @@ class DriftError(MigkitError):
 
 @click.command("calibrate", cls=Command)
 @click.argument("sources", nargs=-1, required=True, metavar="TRACE|LOG...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File of the hosts to write (TOML).")
+@click.option("-o", "--output", type=_output.WRITTEN, help="File of the hosts to write (TOML).")
 @click.option("--check", type=click.Path(path_type=Path), help="Compare with this file; exit code 1 when it drifted.")
 @click.option("--require", multiple=True, metavar="CONSTANT", help="Fail unless the runs tell this one.")
 @click.option("--format", "kind", type=click.Choice(["table", "json"]), default="table", show_default=True)

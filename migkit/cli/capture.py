@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.cli._experiment import perform
 from migkit.cli._scenario import COUNT, SEED, note_idle, scenario_options, tables_from
@@ -38,14 +39,14 @@ _RATE_NS = 100_000_000
 
 @click.command("capture", cls=Command)
 @scenario_options
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the trace to this Parquet file.")
+@click.option("-o", "--output", type=_output.PLACE, help="Write the trace to this Parquet file.")
 @click.option("--force", is_flag=True, help="Overwrite that file.")
 @click.option("--seed", type=SEED, default=1, show_default=True, help="Of the guest's content and writes.")
 @click.option("--tracker", help="How dirty pages are found; default: the best that works here.")
 @click.option("--pacing", help="running_time or wall_clock; default: as the guest's capacity says.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the destination listens.")
 @click.option("--port", default=0, show_default=True, help="Port there; 0: any that is free.")
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="Save the guest to this file before the move.")
+@click.option("--checkpoint", type=_output.PLACE, help="Save the guest to this file before the move.")
 @click.option(
     "--path", type=click.Choice(PATHS), default=PATHS[0], show_default=True, help="Whether [link] is emulated."
 )

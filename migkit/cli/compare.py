@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "--strategies", metavar="NAMES", multiple=True, help="all, or names with commas between; may be repeated [all]."
 )
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
+@click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(
     scenario: Path | None,

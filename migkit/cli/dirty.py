@@ -32,7 +32,7 @@ __all__ = ["command"]
 @click.option("--warm-up", default="1 s", show_default=True, help="What a COMMAND runs before it is measured.")
 @click.option("--tracker", type=click.Choice(["soft-dirty", "uffd-async"]), help="How to track [what works here].")
 @click.option("--format", "kind", type=click.Choice(["table", "json"]), help="How to print the result [table].")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Dirty profile (JSON) to write.")
+@click.option("-o", "--output", type=_output.PLACE, help="Dirty profile (JSON) to write.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 @click.argument("program", nargs=-1, metavar="[-- COMMAND...]")
 def command(

@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 @click.option("--improve", metavar="TIME", help="Time for the search of a better plan; 0 s: the first one [10 s].")
 @click.option("--rounds", type=click.IntRange(0, 10**9), help="Rounds of the search, instead of a time.")
 @click.option("--seed", type=SEED, default=0, help="Seed of the search [0].")
-@click.option("--gantt", type=PATH, help="HTML file for a picture of the plan.")
+@click.option("--gantt", type=_output.WRITTEN, help="HTML file for a picture of the plan.")
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the plan [table].")
-@click.option("-o", "--output", type=PATH, help="File to write instead of stdout.")
+@click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(kind: str | None, output: Path | None, gantt: Path | None, quiet: bool, **asked: Any) -> None:
     """Plan how hosts are emptied: which machine goes where, when, and by when all is done.

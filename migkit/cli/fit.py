@@ -31,7 +31,7 @@ _WINDOWS_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
 @click.command("fit", cls=Command)
 @click.argument("sources", nargs=-1, metavar="[LOG|TRACE|READINGS]...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Scenario file with the guest to write.")
+@click.option("-o", "--output", type=_output.WRITTEN, help="Scenario file with the guest to write.")
 @click.option("--scalar", multiple=True, metavar="RATE-IN-WINDOW", help='A dirty rate, as in "200 MiB/s in 1 s".')
 @click.option("--memory", help="Memory of the guest [what the logs say].")
 @click.option("--zero", help="Memory that is zero [what the logs say].")

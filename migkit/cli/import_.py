@@ -22,11 +22,9 @@ __all__ = ["command"]
 
 @click.command("import", cls=Command)
 @click.argument("logs", nargs=-1, required=True)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Keep the record, one Parquet file a migration."
-)
+@click.option("-o", "--output", type=_output.PLACE, help="Keep the record, one Parquet file a migration.")
 @click.option("--force", is_flag=True, help="Overwrite files of that name.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw what remained over time, as an HTML file.")
+@click.option("--plot", type=_output.PLACE, help="Draw what remained over time, as an HTML file.")
 @click.option("--format", "kind", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(logs: tuple[str, ...], output: Path | None, force: bool, plot: Path | None, kind: str) -> None:
     """Say what logs hold: of QEMU, libvirt, Proxmox, Nova, KubeVirt, Xen, Cloud Hypervisor, CRIU.

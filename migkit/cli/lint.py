@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--scenario", type=click.Path(path_type=Path), help="A scenario file: one machine [none].")
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
+@click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(
     files: tuple[Path, ...],

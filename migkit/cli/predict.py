@@ -24,7 +24,7 @@ _ROUNDS_SHOWN = 12
 @click.command(cls=Command)
 @scenario_options
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
+@click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="Calibrated constants of the hosts to use.")
 @click.option("--host", type=click.Path(path_type=Path), help="Hosts as migkit calibrate wrote them.")
 @click.option("--level", type=float, default=0.9, help="Probability of the interval around the result [0.9].")

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.cli._scenario import scenario_from, scenario_options
 from migkit.cli.capture import as_json, describe
@@ -28,7 +29,7 @@ _WITHHELD = 0.02  # of a migration's time: a hypervisor withheld a processor for
 
 @click.command("capture", cls=Command)
 @scenario_options
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the trace to this Parquet file.")
+@click.option("-o", "--output", type=_output.PLACE, help="Write the trace to this Parquet file.")
 @click.option("--force", is_flag=True, help="Overwrite that file.")
 @click.option("--qemu", default=QEMU, show_default=True, help="The binary of QEMU: a name or a path.")
 @click.option(

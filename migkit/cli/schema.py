@@ -18,7 +18,7 @@ from migkit.scenario.policy import presets
 
 @click.command(cls=Command)
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print it [table].")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
+@click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
 @click.option("--policies", is_flag=True, help="List the policies instead, and what the system of each can do.")
 def command(kind: str | None, output: Path | None, policies: bool) -> None:
     """List the keys of a scenario file: type, default, what is allowed, meaning.

@@ -31,7 +31,7 @@ _FIND = ("bandwidth", "max_bandwidth", "downtime_limit", "streams", "writes", "m
 )
 @target_options
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
+@click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(
     scenario: Path | None,

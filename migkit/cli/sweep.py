@@ -42,9 +42,7 @@ _CLASS: Final = re.compile(r"dirty_[1-9][0-9]?")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Processes that share the work [this one alone].")
 @click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers do it, as tcp://HOST:8786.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of a design that is drawn.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder; what is there is not done again."
-)
+@click.option("-o", "--output", type=_output.PLACE, required=True, help="Folder; what is there is not done again.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 def command(
     scenario: Path | None,

@@ -35,7 +35,7 @@ _HEADER = ["tracker", "exact", "written", "missed", "extra", "arm", "collect", "
 )
 @click.option("--seed", type=SEED, default=1, show_default=True, help="Of the guest's content and writes.")
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
+@click.option("-o", "--output", type=_output.PLACE, help="File to write instead of stdout.")
 def command(
     memory: str,
     region: str,

@@ -37,7 +37,7 @@ _GOALS = {
     help=f"How much a goal counts, one of {', '.join(_GOALS)}; repeat it for more; 0 leaves it out [1].",
 )
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write instead of stdout.")
+@click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(
     scenario: Path | None,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from migkit.cli import _output, cli
 from tests.conftest import require
 
 MIGKIT = (sys.executable, "-m", "migkit")
@@ -70,3 +71,50 @@ def test_progress_is_drawn_on_a_terminal_without_a_thread_beside_what_is_measure
     threads, drawn = on_a_terminal(code)
     assert threads == "1\n"
     assert ("counting" in drawn and "100%" in drawn) == shown
+
+
+INPUT = "vm,host,memory\nweb,a,4 GiB\n"
+HOSTS = "host,memory,link\na,64 GiB,10 Gbit/s\nb,64 GiB,10 Gbit/s\n"
+DRAIN = ("drain", "--inventory", "vms.csv", "--hosts", "hosts.csv", "--empty", "a", "--improve", "0 s", "-q")
+
+
+def run_in(folder, *arguments):
+    (folder / "vms.csv").write_text(INPUT)
+    (folder / "hosts.csv").write_text(HOSTS)
+    (folder / "guest.toml").write_text('guest.memory = "64 MiB"\n')
+    (folder / "link.csv").symlink_to("vms.csv")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    done = subprocess.run([*MIGKIT, *arguments], cwd=folder, capture_output=True, text=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert done.returncode == 2
+    assert done.stdout == ""
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((*DRAIN, "-o", "vms.csv"), "--output: vms.csv is also the file of --inventory; name another file"),
+        ((*DRAIN, "-o", "./hosts.csv"), "--output: hosts.csv is also the file of --hosts; name another file"),
+        ((*DRAIN, "--gantt", "link.csv"), "--gantt: link.csv is also the file of --inventory; name another file"),
+        ((*DRAIN, "-o", "plan", "--gantt", "plan"), "--output: plan is also the file of --gantt; name another file"),
+        (
+            (*DRAIN, "-o", "plan.json", "--gantt", "absent/plan.html"),
+            "output absent/plan.html: cannot be written (No such file or directory); choose another file",
+        ),
+        (("predict", "guest.toml", "-o", "guest.toml"), "--output: guest.toml is also the file of SCENARIO"),
+        (("lint", "vms.csv", "-o", "vms.csv"), "--output: vms.csv is also the file of FILES;"),
+        (("fit", "vms.csv", "-o", "vms.csv"), "--output: vms.csv is also the file of "),
+    ],
+)
+def test_an_output_never_destroys_an_input_and_is_looked_at_before_the_work(tmp_path, arguments, said):
+    lines = run_in(tmp_path, *arguments).splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"migkit: {said}")
+
+
+@pytest.mark.parametrize("name", sorted(set(cli.list_commands(None)) - {"demo", "qemu"}))
+def test_every_output_is_declared_as_one(name):
+    command = cli.get_command(None, name)
+    outputs = [one for one in command.params if {"-o", "--gantt", "--plot", "--checkpoint"} & set(one.opts)]
+    assert all(isinstance(one.type, _output.Output) for one in outputs)
