@@ -69,7 +69,11 @@ def test_rvtools_is_known_by_its_columns():
     assert found.vms.memory_bytes[0] == 4 * GIB
     assert found.hosts.memory_bytes[0] == 64 * GIB
     assert found.hosts.cluster[0] == "c"
-    assert "read as RVTools vInfo, 1 rows" in found.notes[0]
+    assert found.notes[:2] == (
+        "vms: read as RVTools vInfo, 1 row; 2 rows of machines that do not run were left out: they take no memory "
+        "and do not move, so that hosts still hold them",
+        "hosts: cluster limits where machines may go",
+    )
 
 
 def test_kubectl_openstack_and_virsh_are_known_by_their_keys():
@@ -252,7 +256,10 @@ def test_all_wrong_rows_are_told_at_once():
         (5, "int is no table"),
         ([], "there are no rows"),
         ("nowhere.csv", "cannot be read"),
-        ([{"vm": "x", "host": "a"}], "the column memory is missing"),
+        (
+            [{"vm": "x", "host": "a"}],
+            "the column memory is missing; add it, or say where it is: --vm-column memory=COLUMN",
+        ),
         ([VMS[0] | {"memry": 5}], "the column 'memry' is not known; did you mean \"memory\"?"),
         ([VMS[0] | {"memory_bytes": 5}], "'memory_bytes' and 'memory' say the same; drop one"),
         ([3], "is no list of records"),
@@ -287,6 +294,31 @@ def test_somebody_s_own_columns_are_told_and_left_out():
     found = read([VMS[0] | {"owner": "me"}])
     assert "owner" not in found.vms
     assert "vms: ignored owner" in found.notes
+
+
+def test_what_is_guessed_is_told_and_a_group_is_no_anti_affinity():
+    vms = [{"name": "x", "node": "a", "ram": "4 GiB", "group": "prod"}]
+    hosts = [{"name": "a", "memory": "8 GiB", "link": "10 Gbit/s", "network": "dmz", "datastore": "s1"}]
+    found = read(vms, hosts)
+    assert found.notes[:4] == (
+        "vms: ignored group",
+        "vms: read name as vm, node as host, ram as memory",
+        "hosts: ignored network",
+        "hosts: read name as host, datastore as pool; pool limits where machines may go",
+    )
+    assert found.vms.anti_affinity[0] is None
+    assert found.hosts.pool[0] == "s1"
+
+
+def test_a_name_beside_a_host_is_refused():
+    with pytest.raises(UsageError, match="hosts: 'name' and 'host' say the same; drop one"):
+        read(hosts=[HOSTS[0] | {"name": "z"}])
+
+
+def test_pinned_takes_a_reason_or_yes_and_no():
+    cells = ["no", False, "FALSE", 0, 0.0, "", None, "GPU passthrough", "yes", True, 1]
+    rows = [{"vm": f"x{number}", "host": "a", "memory": "1 GiB", "pinned": cell} for number, cell in enumerate(cells)]
+    assert read(rows).vms.pinned.tolist() == [None] * 7 + ["GPU passthrough"] + ["marked as pinned"] * 3
 
 
 def test_memory_is_rounded_up_to_whole_pages():

@@ -24,18 +24,22 @@ __all__ = ["Table", "understood"]
 Table = dict[str, np.ndarray]
 _PARSERS: Final[Mapping[str, Callable[[str, str], float]]] = {"size": size, "rate": rate, "time": duration}
 _CALLED: Final = {  # what people call a column, in lower case
-    **dict.fromkeys(("name", "vm_name", "vmname", "guest"), "vm"),
+    **dict.fromkeys(("vm_name", "vmname", "guest"), "vm"),
     **dict.fromkeys(("node", "hypervisor", "host_name", "hostname"), "host"),
     **dict.fromkeys(("ram", "mem"), "memory"),
     **dict.fromkeys(("cpus", "vcpus", "cores", "cpu"), "processors"),
-    **dict.fromkeys(("bandwidth", "nic_speed", "network"), "link"),
+    **dict.fromkeys(("bandwidth", "nic_speed"), "link"),
     **dict.fromkeys(("bandwidth_bytes_per_s",), "link_bytes_per_s"),
-    **dict.fromkeys(("group", "anti_affinity_group"), "anti_affinity"),
+    **dict.fromkeys(("anti_affinity_group",), "anti_affinity"),
     **dict.fromkeys(("not_migratable", "unmovable"), "pinned"),
     **dict.fromkeys(("local_disks", "local_storage"), "local_disk"),
     **dict.fromkeys(("storage_pool", "datastore"), "pool"),
     **dict.fromkeys(("dirty_rate_window",), "dirty_window"),
 }
+_NAMES: Final = {"vms": "vm", "hosts": "host"}  # what the column "name" of each table is
+_BINDING: Final = ("anti_affinity", "pool", "cluster", "nic")  # what limits where a machine may go
+_NO: Final = ("no", "n", "false", "off", "0", "0.0")
+_YES: Final = ("yes", "y", "true", "on", "1", "1.0")
 _LARGEST: Final = float(2**62)
 
 
@@ -75,7 +79,8 @@ def understood(
         values, wrong = _texts(column) if column.field.kind == "text" else _numbers(column, sheet.semicolons)
         out[column.name] = values
         problems += [Problem(table, int(kept[row]) + 1, column.said, *said) for row, said in wrong.items()]
-    return out, problems, notes + _told(form, table, kept), kept
+    left_out = len(next(iter(sheet.values()))) - len(kept)
+    return out, problems, notes + _told(form, table, len(kept), left_out), kept
 
 
 def _kept(sheet: Sheet, form: Form | None) -> np.ndarray:
@@ -89,12 +94,21 @@ def _kept(sheet: Sheet, form: Form | None) -> np.ndarray:
     return np.flatnonzero(good)
 
 
-def _told(form: Form | None, table: str, kept: np.ndarray) -> tuple[str, ...]:
+def _told(form: Form | None, table: str, kept: int, left_out: int) -> tuple[str, ...]:
     if form is None:
         return ()
-    if not len(kept):
+    if not kept:
         raise UsageError(f"{table}: no row of {form.name} is a running machine; check the column of its state")
-    return (f"{table}: read as {form.name}, {len(kept)} rows",)
+    said = f"{table}: read as {form.name}, {_count(kept, 'row')}"
+    if not left_out:
+        return (said,)
+    them, whose = ("it takes", "its host still holds it") if left_out == 1 else ("they take", "hosts still hold them")
+    off = f"{_count(left_out, 'row')} of machines that do not run {'was' if left_out == 1 else 'were'} left out"
+    return (f"{said}; {off}: {them} no memory and {'does' if left_out == 1 else 'do'} not move, so that {whose}",)
+
+
+def _count(number: int, what: str) -> str:
+    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 def _found(
@@ -116,7 +130,7 @@ def _found(
     for said in sheet:
         if said in used:
             continue
-        plain = _plain(said)
+        plain = _plain(said, table)
         name = by_key.get(plain, "")
         field = known.get(name) or class_field(plain)
         if field is None:
@@ -130,12 +144,34 @@ def _found(
             found[name or plain] = _own(plain, field, sheet[said], said, name or plain)
     _check_present(found, known, table, form)
     notes = (f"{table}: ignored {', '.join(map(printable, ignored))}",) if ignored and not form else ()
-    return list(found.values()), notes
+    return list(found.values()), notes + _guessed(found, table, columns, form)
 
 
-def _plain(said: str) -> str:
-    plain = said.strip().lower().replace(" ", "_").replace("-", "_")
-    return _CALLED.get(plain, plain)
+def _guessed(
+    found: Mapping[str, _Column], table: str, columns: Mapping[str, Source], form: Form | None
+) -> tuple[str, ...]:
+    """Say which columns were taken for ours by their name alone, and which of those not asked for limit the moves."""
+    asked = {name for source in columns.values() for name in source.names}
+    known = asked | {name for source in (form.columns.values() if form else ()) for name in source.names}
+    read = [
+        f"{printable(column.said)} as {column.field.key}"
+        for column in found.values()
+        if not (column.said in known or class_field(column.name))
+        and _words(column.said) not in (column.name, column.field.key)
+    ]
+    binding = [one.field.key for one in found.values() if one.said not in asked and one.field.name in _BINDING]
+    limits = f"{' and '.join(binding)} {'limits' if len(binding) == 1 else 'limit'} where machines may go"
+    said = [*([f"read {', '.join(read)}"] if read else []), *([limits] if binding else [])]
+    return (f"{table}: {'; '.join(said)}",) if said else ()
+
+
+def _words(said: str) -> str:
+    return said.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _plain(said: str, table: str) -> str:
+    plain = _words(said)
+    return _NAMES[table] if plain == "name" else _CALLED.get(plain, plain)
 
 
 def _refused(said: str, plain: str, known: Mapping[str, str], table: str) -> bool:
@@ -197,13 +233,16 @@ def _check_present(found: Mapping[str, Any], known: Mapping[str, Field], table: 
     if missing:
         them = ", ".join(field.key for field in missing)
         whose = f" ({form.name} does not write it)" if form else ""
+        option, argument = ("--vm-column", "vm_columns") if table == "vms" else ("--host-column", "host_columns")
         raise UsageError(
-            f"{table}: the column {them} is missing{whose}; add it, or say where it is as in {them}=COLUMN"
+            f"{table}: the column {them} is missing{whose}; add it, or say where it is: "
+            f"{option} {missing[0].key}=COLUMN of drain, {argument} in Python"
         )
 
 
 def _texts(column: _Column) -> tuple[np.ndarray, dict[int, tuple[str, str]]]:
-    values = np.array([_text(cell) for cell in column.cells], dtype=object)
+    read = _reason if column.field.name == "pinned" else _text
+    values = np.array([read(cell) for cell in column.cells], dtype=object)
     wrong: dict[int, tuple[str, str]] = {}
     if column.field.is_required:
         wrong |= dict.fromkeys(np.flatnonzero(values == None).tolist(), ("missing", "give a name"))  # noqa: E711
@@ -221,6 +260,14 @@ def _text(cell: Any) -> str | None:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return None
     return str(cell).strip() or None
+
+
+def _reason(cell: Any) -> str | None:
+    """Return why a machine is pinned; None where the cell is empty or says no."""
+    text = _text(cell)
+    if text is None or text.lower() in _NO:
+        return None
+    return "marked as pinned" if text.lower() in _YES else text
 
 
 def _numbers(column: _Column, semicolons: bool) -> tuple[np.ndarray, dict[int, tuple[str, str]]]:
