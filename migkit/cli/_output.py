@@ -19,6 +19,7 @@ import click
 from migkit import files
 from migkit.errors import MigkitError, UsageError, printable
 from migkit.traces.place import failure
+from migkit.units import format_duration
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
@@ -34,6 +35,7 @@ __all__ = [
     "check_outputs",
     "choose_format",
     "columns",
+    "downtime",
     "emit",
     "finite",
     "flat",
@@ -253,6 +255,19 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1)
         for line in (header, *rows)
     )
     return "\n".join(lines)
+
+
+def downtime(result: Prediction) -> str:
+    """Return the downtime as a table shows it: blank where the guest stays at the source.
+
+    Examples
+    --------
+    >>> from migkit import Guest, predict
+    >>> busy = Guest.parse(memory="1 GiB", dirty=[{"region": "1 GiB", "writes_per_s": 9e6}])
+    >>> downtime(predict(guest=busy))
+    ''
+    """
+    return format_duration(result.downtime_s) if result.verdict == "converges" else ""
 
 
 def flat(result: Prediction) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def _table(results: Mapping[tuple[str, str], Prediction]) -> str:
             manner,
             result.verdict,
             format_duration(result.total_time_s),
-            format_duration(result.downtime_s),
+            _output.downtime(result),
             "without end" if result.transferred_bytes == float("inf") else format_size(result.transferred_bytes),
             str(result.iterations),
             f"{100 * result.guest_slowdown:.1f} %",

@@ -58,6 +58,7 @@ def command(
     `migkit predict` reads. A single reading leaves a family of guests open: the answer is an interval over all of
     them, the file holds the one that writes most, and the windows to measure next are named.
     """
+    from migkit.calibrate.guest.contradictions import without_contradicted
     from migkit.calibrate.guest.fitting import fit_guest
 
     if not sources and not scalar:
@@ -69,6 +70,7 @@ def command(
         memory_bytes=_size(memory, "--memory"),
         zero_bytes=_size(zero, "--zero"),
     )
+    fit = without_contradicted(fit, found.logs)
     case = _asked(_case(scenario, found, fit), asked)
     checks = _checks(found, fit) if scenario is None else ()
     answers = _answers(case, fit)
@@ -242,8 +244,7 @@ def _curve(fit: Fit) -> str:
 
 def _answer_table(answers: Sequence[tuple[str, Prediction]]) -> str:
     rows = [
-        [name, told.verdict, format_duration(told.total_time_s), format_duration(told.downtime_s)]
-        for name, told in answers
+        [name, told.verdict, format_duration(told.total_time_s), _output.downtime(told)] for name, told in answers
     ]
     return _output.columns(["the guest writes", "verdict", "total time", "downtime"], rows, left=2)
 
@@ -283,7 +284,7 @@ def _json(fit: Fit, case: Scenario, checks: Sequence[str], answers: Sequence[tup
                 "guest": dataclasses.asdict(member.guest),
                 "verdict": told.verdict,
                 "total_time_s": None if math.isinf(told.total_time_s) else told.total_time_s,
-                "downtime_s": told.downtime_s,
+                "downtime_s": told.downtime_s if told.verdict == "converges" else None,
             }
             for member, (name, told) in zip(fit.family, answers, strict=True)
         ],
@@ -298,7 +299,7 @@ def _write(output: Path, fit: Fit, sources: Sequence[str], scalar: Sequence[str]
 
     origin = ", ".join([*(Path(s).name for s in sources), *scalar])
     comments = [f"fitted to {origin}", *fit.said, *(f"cannot tell {line}" for line in fit.cannot_tell)]
-    if fit.family:
+    if len(fit.family) > 1:
         least = output.with_name(f"{output.stem}-least{output.suffix}")
         comments.append(f"One of {len(fit.family)} guests that fit: this one writes most. {least.name} writes least.")
         guest_file.write(least, fit.family[0].guest, comments[:-1])

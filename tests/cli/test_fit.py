@@ -1,3 +1,4 @@
+import gzip
 import json
 import re
 
@@ -63,6 +64,59 @@ def test_a_single_reading_is_answered_by_an_interval_and_what_to_measure(tmp_pat
     most, least = (schema.load(tmp_path / name).guest for name in ("guest.toml", "guest-least.toml"))
     assert most.dirty[0].kind == "sweep"
     assert least.dirty[0].region_bytes < 210 * 2**20
+
+
+def test_one_reading_of_a_stuck_migration_does_not_converge(tmp_path):
+    log = tmp_path / "last.log"
+    lines = gzip.decompress(data.data_path("kvm_database/precopy-16t-1.json.gz").read_bytes()).decode().splitlines()
+    log.write_text(lines[399])
+    record = json.loads(run(fit, log, "-o", tmp_path / "guest.toml", "--format", "json").stdout)
+    assert {one["verdict"] for one in record["family"]} == {"does_not_converge"}
+    assert {one["downtime_s"] for one in record["family"]} == {None}
+    told = run(fit, log).output
+    assert "does not converge, whichever of them it is" in told
+    assert "  0 s" not in told
+    with pytest.raises(InfeasibleError, match="does not converge"):
+        run(predict, tmp_path / "guest.toml", "--max-bandwidth", "1.08 Gbit/s")
+
+
+HMP = """Migration status: active
+total time: 1234567 ms
+transferred ram: 150000000 kbytes
+throughput: 1073.74 mbps
+remaining ram: 7340032 kbytes
+total ram: 67125256 kbytes
+duplicate: 1000000 pages
+normal: 37500000 pages
+dirty sync count: 42
+page size: 4 kbytes
+dirty pages rate: {rate} pages
+"""
+
+
+def test_guests_that_would_have_ended_before_the_reading_are_left_out(tmp_path):
+    log = tmp_path / "hmp.log"
+    log.write_text(HMP.format(rate=20000))
+    record = json.loads(run(fit, log, "--format", "json").output)
+    assert record["family"]
+    assert all(one["total_time_s"] is None or one["total_time_s"] > 0.95 * 1234.567 for one in record["family"])
+    assert "had not ended after 20.6 min" in " ".join(record["said"])
+
+
+def test_a_dirty_rate_that_a_task_log_says_is_fitted(tmp_path):
+    log = tmp_path / "pve.log"
+    log.write_text(
+        "2026-11-29 10:00:00 starting migration of VM 100 to node 'pve2' (10.0.0.2)\n"
+        "2026-11-29 10:00:03 starting online/live migration on unix:/run/qemu-server/100.migrate\n"
+        "2026-11-29 10:00:03 migration downtime limit: 100 ms\n"
+        "2026-11-29 10:00:04 migration active, transferred 110.5 MiB of 64.0 GiB VM-state, 112.3 MiB/s\n"
+        "2026-11-29 10:20:06 migration active, transferred 120.1 GiB of 64.0 GiB VM-state, 111.0 MiB/s, "
+        "VM dirties lots of memory: 300.0 MiB/s\n"
+    )
+    told = run(fit, log).output
+    assert "300 MiB written in 1 s" in told
+    assert "does not converge, whichever of them it is" in told
+    assert "over how long it was counted" in told
 
 
 def test_three_windows_are_answered_by_one_guest():

@@ -88,6 +88,7 @@ def fit_guest(
     points = rates.distinct(readings)
     if windows and (len(windows) > 2 or windows[-1] >= _APART * windows[0]):
         return _of_rounds(found, total, zero)
+    open_ = () if points else tuple(dict.fromkeys(line for one in found for line in one.cannot_tell))
     points = points or rates.distinct(
         Reading(r.window_s, r.marked_pages + min(r.pending_pages, r.marked_pages))
         for one in found
@@ -96,10 +97,10 @@ def fit_guest(
     if not points:
         raise UsageError(
             "fit: no log says what a bitmap sync marked (two readings around a sync, with remaining, normal and "
-            "duplicate), and no dirty rate was given; log query-migrate each second, or add "
+            "duplicate) or a dirty rate, and none was given; log query-migrate each second, or add "
             '--scalar "200 MiB/s in 1 s"'
         )
-    return _of_readings(points, total, zero)
+    return dataclasses.replace(_of_readings(points, total, zero), cannot_tell=open_)
 
 
 def _memory(observed: Sequence[Observed], given: int | None) -> int:

@@ -25,8 +25,12 @@ _HEADER_BYTES: Final = 8.0
 _WINDOW_S: Final = 0.1  # of the sender's rate limit: it looks at its rule once in each
 _LONGEST_S: Final = 1e8  # no migration lasts longer
 _SHORTEST_S: Final = 1e-4  # no round is shorter
+_RATE_WINDOW_S: Final = 1.0  # QEMU counts its dirty rate over no less
 _THROTTLES: Final = (0.0, 0.99)  # QEMU's own bounds
 _NEEDED: Final = ("t_s", "iteration", "remaining_bytes")
+_WINDOW_OPEN: Final = (
+    "the window of the dirty rate: the log does not say over how long it was counted; the shortest, 1 s, is taken"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,8 @@ class Observed:
         Whether the first pass came to its end.
     zero_again
         Share of the pages sent after the first pass that were zero when they were sent: marked, and emptied since.
+    cannot_tell
+        What the log leaves open of its rounds, in sentences.
     """
 
     memory_bytes: int
@@ -82,6 +88,7 @@ class Observed:
     rounds: tuple[Round, ...]
     first_pass: bool
     zero_again: float = 0.0
+    cannot_tell: tuple[str, ...] = ()
 
 
 def of_log(log: Log) -> Observed | None:
@@ -95,9 +102,9 @@ def of_log(log: Log) -> Observed | None:
     """
     columns = {str(name): log.frame[name].to_numpy() for name in log.frame if name not in ("phase", "status")}
     memory = _memory_bytes(columns, log.meta)
-    if log.kind != "migration" or not memory or not all(name in columns for name in _NEEDED):
+    if log.kind != "migration" or not memory:
         return None
-    keep = _usable(log, columns, memory)
+    keep = _usable(log, columns, memory) if all(name in columns for name in _NEEDED) else np.zeros(0, bool)
     if keep.any():
         found = _Readings({name: values[keep] for name, values in columns.items()}, memory).observed()
         if found.rounds:
@@ -107,18 +114,49 @@ def of_log(log: Log) -> Observed | None:
 
 def _coarsely(log: Log, memory: int) -> Observed | None:
     """Return what the totals tell where no two readings lie around a sync."""
-    one, zero = coarse(log), log.meta["totals"].get("zero_pages")
+    mean, zero = coarse(log), log.meta["totals"].get("zero_pages")
+    one = mean or _of_rate(log, memory)
     if one is None and zero is None:
         return None
     told = min(float(zero), memory / PAGE_BYTES) if zero is not None else math.nan
-    first_pass = one is not None or log.meta["outcome"] == "completed"
-    return Observed(memory_bytes=memory, zero_pages=told, rounds=(one,) if one else (), first_pass=first_pass)
+    return Observed(
+        memory_bytes=memory,
+        zero_pages=told,
+        rounds=(one,) if one else (),
+        first_pass=mean is not None or log.meta["outcome"] == "completed",
+        cannot_tell=(_WINDOW_OPEN,) if one is not None and mean is None else (),
+    )
+
+
+def _of_rate(log: Log, memory: int) -> Round | None:
+    """Return what the dirty rate of the last sync tells where no counter tells how long its window was."""
+    marked = _last_rate(log) * _RATE_WINDOW_S
+    if not 0 < marked <= memory / PAGE_BYTES:
+        return None
+    return Round(
+        start_s=0.0,
+        window_s=_RATE_WINDOW_S,
+        window_error_s=0.5 * _RATE_WINDOW_S,
+        marked_pages=marked,
+        to_send_pages=memory / PAGE_BYTES,
+        pending_pages=0.0,
+    )
+
+
+def _last_rate(log: Log) -> float:
+    """Return the dirty rate of the last sync that the log tells [pages/s]; 0 where it tells none."""
+    told = log.frame["dirtied_pages_per_s"].to_numpy(float)
+    told = told[np.isfinite(told) & (told > 0)]
+    return float(told[-1]) if told.size else 0.0
 
 
 def coarse(log: Log) -> Round | None:
-    """Return the mean round of a log of one reading, or whose readings lie too far apart: all marks over all syncs.
+    """Return the mean round of a log of one reading, or whose readings lie too far apart.
 
-    The counters tell what all syncs together marked, ``pages sent + remaining - memory``, and how many there were.
+    The counters tell the number of syncs, and that all of them together marked ``pages sent + remaining - memory``.
+    The first pass sends each page once and takes far longer than the rounds behind it. It is left out of the mean:
+    the rounds behind it took that share of the time in which pages beyond the memory were sent. If the log has a
+    dirty rate, that of the last sync tells what a round marked; else the round is the mean over all syncs.
 
     Examples
     --------
@@ -127,7 +165,7 @@ def coarse(log: Log) -> Round | None:
     >>> ram += '"dirty-sync-count": 3, "page-size": 4096}'
     >>> log = read(f'{{"status": "active", "total-time": 21000, "ram": {ram}}}')[0]
     >>> coarse(log).marked_pages, coarse(log).window_s
-    (300.0, 10.5)
+    (300.0, 3.75)
     """
     totals, frame = log.meta["totals"], log.frame
     names = ("normal_pages", "zero_pages", "total_bytes", "iteration")
@@ -139,17 +177,21 @@ def coarse(log: Log) -> Round | None:
     elapsed_s = float(totals.get("total_time_s") or totals.get("t_s") or 0.0)
     syncs = int(totals["iteration"]) - 1
     full, zero, memory = (float(totals[name]) for name in names[:3])
-    marked = full + zero + left_pages - memory / PAGE_BYTES
-    window_s = elapsed_s / max(1, syncs)
-    possible = 0 <= marked / max(1, syncs) <= memory / PAGE_BYTES
-    if syncs < 1 or not _SHORTEST_S < window_s < _LONGEST_S or not possible:
+    memory_pages = memory / PAGE_BYTES
+    again = full + zero - memory_pages
+    if syncs < 1 or not 0 <= again + left_pages <= syncs * memory_pages:
         return None
+    share = min(1.0, max(0.0, again) / full)
+    window_s = elapsed_s * (share / syncs if syncs > 1 else 1.0 - share)
+    if not _SHORTEST_S < window_s < _LONGEST_S:
+        return None
+    marked = _last_rate(log) * window_s or (again + left_pages) / syncs
     return Round(
         start_s=0.0,
         window_s=window_s,
         window_error_s=0.5 * window_s,
-        marked_pages=marked / syncs,
-        to_send_pages=memory / PAGE_BYTES,
+        marked_pages=min(marked, memory_pages),
+        to_send_pages=memory_pages,
         pending_pages=0.0,
     )
 

@@ -57,13 +57,43 @@ def test_a_log_that_begins_in_the_middle_counts_from_its_first_sync(log):
     assert all(r.window_s < 3 for r in found.rounds)
 
 
-def test_one_reading_tells_the_mean_round():
+def test_one_reading_tells_the_mean_round_behind_the_first_pass():
     line = [line for line in gzip.decompress(CONVERGENT.read_bytes()).decode().splitlines() if '"ram"' in line][-1]
     found = rounds.of_log(read(line + "\n")[0])
     (one,) = found.rounds
-    assert one.marked_pages * 6 == pytest.approx(566740 + 1628930 - 2101458)
-    assert one.window_s == pytest.approx(17.113 / 6)
+    again = 566740 + 1628930 - 2101458
+    assert one.window_s == pytest.approx(17.113 * again / 566740 / 6)
     assert found.memory_bytes == 8607571968
+
+
+@pytest.mark.parametrize("at", [260, 376, 400])
+def test_one_reading_of_a_stuck_migration_tells_its_short_rounds_at_their_rate(at):
+    path = data.data_path("kvm_database/precopy-16t-1.json.gz")
+    line = gzip.decompress(path.read_bytes()).decode().splitlines()[at - 1] + "\n"
+    (one,) = rounds.of_log(read(line)[0]).rounds
+    answer = json.loads(line)["query_migrate"]
+    steady = [r for r in rounds.of_log(read(path)[0]).rounds[1:] if r.start_s < answer["total-time"] / 1e3]
+    mean_s = sum(r.window_s * r.syncs for r in steady) / sum(r.syncs for r in steady)
+    assert one.window_s == pytest.approx(mean_s, rel=0.1)
+    assert one.marked_pages == pytest.approx(answer["ram"]["dirty-pages-rate"] * one.window_s)
+
+
+def test_the_first_pass_is_no_steady_round():
+    log = "Time elapsed: 603214 ms\nMemory processed: 73.210 GiB\nMemory remaining: 6.905 GiB\n"
+    log = (
+        f"Job type: Unbounded\nOperation: Outgoing migration\n{log}Memory total: 64.016 GiB\nPage size: 4096 bytes\n"
+    )
+    log += "Dirty rate: 76800 pages/s\nIteration: 9\nConstant pages: 1234567\nNormal pages: 19000000\n"
+    (one,) = rounds.of_log(read(log)[0]).rounds
+    assert one.window_s == pytest.approx((603 - 474) / 8, rel=0.2)
+
+
+def test_a_dirty_rate_alone_is_a_reading_of_the_shortest_window():
+    ram = '{"total": 68719476736, "transferred": 13421772800, "remaining": 60000000000, "dirty-pages-rate": 76800, '
+    ram += '"dirty-sync-count": 1, "page-size": 4096, "normal": 3270000, "duplicate": 10000}'
+    found = rounds.of_log(read(f'{{"status": "active", "total-time": 100000, "ram": {ram}}}\n')[0])
+    assert [(r.window_s, r.marked_pages) for r in found.rounds] == [(1.0, 76800.0)]
+    assert "over how long it was counted" in found.cannot_tell[0]
 
 
 def test_a_trace_tells_its_own_rounds():
