@@ -49,7 +49,7 @@ _SHOWN = 10
 @click.option("--draws", type=click.IntRange(1, 1021), default=509, help="How often it is played [509].")
 @click.option("--seed", type=SEED, default=0, help="Seed of the draws [0].")
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the answer [table].")
-@click.option("-o", "--output", type=PATH, help="File to write instead of stdout.")
+@click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(kind: str | None, output: Path | None, quiet: bool, **asked: Any) -> None:
     """Play a drain many times as a manager would carry it out, with durations that are not certain.
