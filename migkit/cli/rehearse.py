@@ -10,7 +10,7 @@ import click
 
 from migkit.cli import _output
 from migkit.cli._command import Command
-from migkit.cli._fleet import PATH, base_of, fleet_options, hosts_of, inventory_of, time_of
+from migkit.cli._fleet import base_of, fleet_options, hosts_of, inventory_of, time_of
 from migkit.cli._scenario import COUNT, SEED
 from migkit.errors import UsageError
 from migkit.units import format_duration
