@@ -51,7 +51,7 @@ from migkit.jit import assign, clear, inlined
 from migkit.policies import decision
 from migkit.policies.record import Parameters, State
 
-__all__ = ["precopy_one"]
+__all__ = ["begin", "go_on", "precopy_one"]
 
 MOST_SYNCS: Final = 2.0**62  # that are told: more are no 64-bit number
 
@@ -94,9 +94,29 @@ def precopy_one(
     """
     if steps is not None:
         decision.forget(state)
-    _begin(scenario, classes, steps, state, run, work, result)
+    begin(scenario, classes, steps, state, run, work, result)
     run.now_s = run.counted_s = min(run.now_s, parameters.time_limit_s)
-    event = decision.SYNCED
+    go_on(decision.SYNCED, scenario, steps, parameters, state, run, work, result, rounds, line, rule)
+
+
+@inlined
+def go_on(
+    event: int,
+    scenario: PackedScenario,
+    steps: np.ndarray | None,
+    parameters: Parameters,
+    state: State,
+    run: Run,
+    work: Work,
+    result: Result,
+    rounds: Any,
+    line: Any,
+    rule: Any,
+) -> None:
+    """Predict a migration from where ``state``, ``run`` and ``work`` stand to its end; its last event was ``event``.
+
+    The arguments are those of :func:`precopy_one`.
+    """
     best = np.inf
     stopping = False
     while True:
@@ -147,7 +167,7 @@ def precopy_one(
 
 
 @inlined
-def _begin(
+def begin(
     scenario: PackedScenario,
     classes: Any,
     steps: np.ndarray | None,

@@ -22,7 +22,9 @@ from migkit.scenario.ability import missing
 from migkit.units import format_rate
 from migkit.units import rate as parse_rate
 
-__all__ = ["PERMITS", "Remedy", "advise", "idle", "tidy"]
+__all__ = ["PERMITS", "Remedy", "Trial", "advise", "idle", "tidy"]
+
+Trial = Callable[[Scenario], Result]  # what becomes of a scenario
 
 _RISING: Final = (1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0)  # times what should do
 _FALLING: Final = (0.7, 0.45, 0.3, 0.2)
@@ -46,10 +48,13 @@ class Remedy(NamedTuple):
         Keys of a scenario file and what to write there.
     words
         The change as people of the system call it.
+    case
+        The scenario with that change.
     """
 
     fields: tuple[tuple[str, str], ...]
     words: str
+    case: Scenario
 
     @property
     def text(self) -> str:
@@ -58,7 +63,12 @@ class Remedy(NamedTuple):
 
 
 def advise(
-    case: Scenario, verdict: str, limit_s: float, needed_bytes_per_s: float, settled_s: float
+    case: Scenario,
+    verdict: str,
+    limit_s: float,
+    needed_bytes_per_s: float,
+    settled_s: float,
+    tried: Trial | None = None,
 ) -> Iterator[Remedy]:
     """Yield what would make a scenario converge that does not, each by itself, the least intrusive first.
 
@@ -70,6 +80,8 @@ def advise(
         The downtime limit in force [s].
     needed_bytes_per_s, settled_s
         The speed [B/s] and the limit [s] that should just do; from there the search begins.
+    tried
+        What becomes of a scenario, where it does not begin with all memory still to send.
 
     Examples
     --------
@@ -79,7 +91,7 @@ def advise(
     >>> [one.fields[0][0] for one in found]
     ['policy.max_bandwidth', 'strategy.auto_converge', 'strategy.name', 'policy.downtime_limit']
     """
-    search = _Search(case)
+    search = _Search(case, tried)
     fast = search.speed(needed_bytes_per_s, faster_link=False)
     found: tuple[Callable[[], list[Remedy | None]], ...] = (
         lambda: [fast, search.fewer(), search.auto_converge()],
@@ -123,8 +135,9 @@ def tidy(value: float) -> float:
 class _Search:
     """Changes of one scenario, each tried with the engine."""
 
-    def __init__(self, case: Scenario) -> None:
+    def __init__(self, case: Scenario, tried: Trial | None = None) -> None:
         self.case = case
+        self._result = tried or _from_the_start
         self.system = case.policy.preset.system
         self.speeds = {name: float(speed) for name, speed in bounds(case, paths.packed(case)[0]).items()}
         self.now = min(self.speeds.values())
@@ -169,7 +182,7 @@ class _Search:
             words.append(part[3])
         if missing(case) != missing(self.case):
             return None
-        return case, Remedy(tuple(fields), _joined(words))
+        return case, Remedy(tuple(fields), _joined(words), case)
 
     def _of_streams(self) -> float:
         return min(self.speeds[name] for name in ("stream", "encryption", "tcp"))
@@ -216,7 +229,8 @@ class _Search:
             middle = (low + high) // 2
             low, high = (middle, high) if holds(middle) else (low, middle)
         words = f"{low} migrations at once" if low > 1 else "one migration at a time"
-        return Remedy((("link.migrations", f"{low}"),), _named(words, self.system.together))
+        less = _with(self.case, "link", migrations=low)
+        return Remedy((("link.migrations", f"{low}"),), _named(words, self.system.together), less)
 
     def auto_converge(self) -> Remedy | None:
         """Return auto-converge, with what it costs the guest."""
@@ -225,11 +239,12 @@ class _Search:
         ability = self.system.auto_converge
         if throttled or not ability.has or ability.always or strategy.name not in ("precopy", "hybrid"):
             return None
-        result = self._result(_with(self.case, "strategy", auto_converge=True))
+        case = _with(self.case, "strategy", auto_converge=True)
+        result = self._result(case)
         if not _ends(result):
             return None
         slower = f", which slows the guest by {100.0 * result.lost_s / result.total_s:.0f} %"
-        return Remedy((("strategy.auto_converge", "true"),), _named("auto-converge", ability) + slower)
+        return Remedy((("strategy.auto_converge", "true"),), _named("auto-converge", ability) + slower, case)
 
     def postcopy(self) -> Remedy | None:
         """Return post-copy: where the policy turns to it by itself, what permits that, else a hybrid strategy."""
@@ -240,11 +255,12 @@ class _Search:
         fields: tuple[tuple[str, str], ...] = (("strategy.name", '"hybrid"'),)
         if names:
             fields = tuple((f"policy.settings.{name}", "1") for name in names)
-            goes = int(self._result(self._set(**dict.fromkeys(names, 1.0))).action) == decision.POSTCOPY
+            case = self._set(**dict.fromkeys(names, 1.0))
+            goes = int(self._result(case).action) == decision.POSTCOPY
         else:
             case = _with(self.case, "strategy", name="hybrid")
             goes = missing(case) == missing(self.case) and self._holds(case)
-        return Remedy(fields, words) if goes else None
+        return Remedy(fields, words, case) if goes else None
 
     def limit(self, guess_s: float) -> Remedy | None:
         """Return the downtime limit that would do, where the rule has one."""
@@ -261,7 +277,8 @@ class _Search:
         if limit_s is None:
             return None
         words = _named(f"a downtime limit of {_seconds(limit_s)}", self.system.downtime_limit)
-        return Remedy((("policy.downtime_limit", f'"{_seconds(limit_s)}"'),), words)
+        case = _with(self.case, "policy", downtime_limit_s=limit_s)
+        return Remedy((("policy.downtime_limit", f'"{_seconds(limit_s)}"'),), words, case)
 
     def time(self) -> list[Remedy | None]:
         """Return how much more time would do: of the time limit, or of a setting of the policy's patience."""
@@ -270,8 +287,9 @@ class _Search:
         if math.isfinite(policy.time_limit_s):
             result = self._result(_with(self.case, "policy", time_limit_s=math.inf))
             if _ends(result):
-                text = _seconds(tidy(float(result.total_s) * _BEYOND))
-                found.append(Remedy((("policy.time_limit", f'"{text}"'),), f"a time limit of {text}"))
+                limit_s = tidy(float(result.total_s) * _BEYOND)
+                text, case = _seconds(limit_s), _with(self.case, "policy", time_limit_s=limit_s)
+                found.append(Remedy((("policy.time_limit", f'"{text}"'),), f"a time limit of {text}", case))
         given = [one for one in policy.preset.settings if one.name in _PATIENCE and policy.setting(one.name) > 0.0]
         return found + [self._patience(one, policy.setting(one.name)) for one in given]
 
@@ -280,14 +298,15 @@ class _Search:
             return self._holds(self._set(**{setting.name: more}))
 
         more = _least(sure, 2.0 * value, 1e4 * value) if sure(1e4 * value) else None
-        return None if more is None else _setting(setting, more)
+        return None if more is None else _setting(setting, more, self._set(**{setting.name: more}))
 
     def permits(self) -> list[Remedy | None]:
         """Return the settings by which the policy would end the migration where it aborts it now."""
         policy = self.case.policy
         others = [one for one in policy.preset.settings if one.name in PERMITS and one.name != "allow_postcopy"]
         off = [one for one in others if not policy.setting(one.name)]
-        return [_setting(one, 1.0) for one in off if self._holds(self._set(**{one.name: 1.0}))]
+        tries = [(one, self._set(**{one.name: 1.0})) for one in off]
+        return [_setting(one, 1.0, case) for one, case in tries if self._holds(case)]
 
     def _set(self, **settings: float) -> Scenario:
         kept = tuple(pair for pair in self.case.policy.settings if pair[0] not in settings)
@@ -305,9 +324,9 @@ class _Search:
     def _holds(self, case: Scenario) -> bool:
         return _ends(self._result(case))
 
-    @staticmethod
-    def _result(case: Scenario) -> Result:
-        return trial(paths.packed(case)[0], case.policy.decider)
+
+def _from_the_start(case: Scenario) -> Result:
+    return trial(paths.packed(case)[0], case.policy.decider)
 
 
 def _ends(result: Result) -> bool:
@@ -339,9 +358,9 @@ def _with(case: Scenario, table: str, **changes: Any) -> Scenario:
     return dataclasses.replace(case, **{table: dataclasses.replace(getattr(case, table), **changes)})
 
 
-def _setting(setting: Setting, value: float) -> Remedy:
+def _setting(setting: Setting, value: float, case: Scenario) -> Remedy:
     words = f"{setting.name} = {value:g}" + f" ({setting.option})" * bool(setting.option)
-    return Remedy(((f"policy.settings.{setting.name}", f"{value:g}"),), words)
+    return Remedy(((f"policy.settings.{setting.name}", f"{value:g}"),), words, case)
 
 
 def _joined(words: list[str]) -> str:

@@ -1,0 +1,163 @@
+"""The rest of a migration that is under way: the engine goes on from where counters say that it stands.
+
+Since its last bitmap sync a migration has sent a part of what that sync found. Behind the scan pointer lies what was
+sent, ahead of it what is still pending; what the guest has written since that sync is marked by the next one. The
+engine's ring of memory is set up so, and its clock, its counters and the policy's readings as the source shows them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from migkit import jit
+from migkit.engine import postcopy, precopy, ring, run_state
+from migkit.engine.packing import Packed
+from migkit.engine.records import PackedScenario, Result, Run, Work
+from migkit.errors import UsageError
+from migkit.models import goodput as paths
+from migkit.models.history import History
+from migkit.policies import decision
+from migkit.scenario import DirtyClass, Scenario
+
+__all__ = ["Standing", "rest"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a migration stands.
+
+    Attributes
+    ----------
+    now_s, synced_s
+        Now, and when the last bitmap sync was, since the request [s].
+    iteration
+        Bitmap syncs so far.
+    ahead
+        Share of what that sync found that is still to be sent, 0 to 1.
+    shares
+        Share of each page class that the sync found dirty, in the guest's order.
+    once_pages, zero_pages
+        Pages still to be sent beside those of the classes: such that nothing writes to again, and zero pages.
+    bandwidth_bytes_per_s
+        As the source measured it last [B/s].
+    sent_bytes
+        So far [B].
+    throttle
+        Share of its time that the guest must sleep now.
+
+    Examples
+    --------
+    >>> Standing(now_s=2.0, synced_s=1.5, iteration=3, ahead=0.5, shares=(0.2,)).iteration
+    3
+    """
+
+    now_s: float
+    synced_s: float
+    iteration: int
+    ahead: float
+    shares: tuple[float, ...]
+    once_pages: float = 0.0
+    zero_pages: float = 0.0
+    bandwidth_bytes_per_s: float = 0.0
+    sent_bytes: float = 0.0
+    throttle: float = 0.0
+
+
+def rest(case: Scenario, standing: Standing) -> Result:
+    """Return what will have become of a migration at its end, times since the request.
+
+    Parameters
+    ----------
+    case
+        The scenario, with the rule, the limit and the cap that are in force now.
+    standing
+        Where it stands.
+
+    Raises
+    ------
+    UsageError
+        The standing is of other page classes than the guest's.
+
+    Examples
+    --------
+    >>> from migkit import DirtyClass, Guest
+    >>> guest = Guest(memory_bytes=2**30, dirty=(DirtyClass(region_bytes=2**26, writes_per_s=1000),))
+    >>> standing = Standing(now_s=8.0, synced_s=7.0, iteration=2, ahead=0.5, shares=(0.4,))
+    >>> result = rest(Scenario(guest=guest), standing)
+    >>> bool(8.0 < result.total_s < 8.5), int(result.iterations)
+    (True, 3)
+    """
+    if len(standing.shares) != len(case.guest.dirty):
+        raise UsageError(
+            f"standing: {len(standing.shares)} shares of {len(case.guest.dirty)} page classes; give one for each"
+        )
+    packed, _ = paths.packed(case)
+    result, state, run, work = Result.new(), decision.new_state(), Run.new(), Work.new()
+    rounds, line = History(0, 0).tables
+    _stand(packed, case, standing, state, run, work, result)
+    rule = jit.callback(case.policy.decider)
+    scenario, _, steps, parameters = packed.of_one()
+    precopy.go_on(decision.WINDOW, scenario, steps, parameters, state, run, work, result, rounds, line, rule)
+    if result.action == decision.POSTCOPY:
+        postcopy.postcopy_one(scenario, run, work, result, line)
+    return result
+
+
+def _stand(
+    packed: Packed,
+    case: Scenario,
+    standing: Standing,
+    state: decision.State,
+    run: Run,
+    work: Work,
+    result: Result,
+) -> None:
+    """Write where the migration stands into the engine's records."""
+    scenario, classes, steps, _ = packed.of_one()
+    scenario.zero_pages = standing.zero_pages
+    scenario.zero_first_pages = scenario.zero_last_pages = scenario.lead_pages = 0.0
+    scenario.normal_pages = standing.once_pages
+    scenario.setup_s, scenario.lead_s = standing.now_s, 0.0
+    precopy.begin(scenario, classes, steps, state, run, work, result)
+    state.guest_bytes = case.guest.memory_bytes
+    _lay_out(scenario, case, standing, run, work)
+    run.counted_s = run.synced_s = standing.synced_s
+    run.window_start_s, run.check_s = standing.now_s, standing.now_s + scenario.poll_s
+    run.sent_bytes = standing.sent_bytes
+    run.throttle = state.throttle = standing.throttle
+    state.iteration, state.round_start_s = standing.iteration, standing.synced_s
+    state.bandwidth_bytes_per_s = standing.bandwidth_bytes_per_s
+    run.marked_pages = run.left_pages
+    if run.zero_pages < scenario.zero_pages - run_state.NOTHING:
+        ring.first_run(scenario, run, work)
+    else:
+        run.ahead_pages = run.left_pages
+
+
+def _lay_out(scenario: PackedScenario, case: Scenario, standing: Standing, run: Run, work: Work) -> None:
+    """Make the ring: what is ahead of the scan pointer, then what was sent of classes, which may be written again.
+
+    Classes that write nothing any more have no place of their own in the records.
+    """
+    classes, ahead = int(scenario.class_count), standing.ahead
+    lying = list(zip(case.guest.dirty, standing.shares, strict=True))
+    if case.guest.layout == "interleaved":
+        lying.sort(key=_is_random)
+    active, idle = lying[:classes], lying[classes:]
+    once = standing.once_pages + sum(one.region_pages * ahead * share for one, share in idle)
+    pieces = [
+        (k, one.region_pages * ahead, share, one.region_pages * (1.0 - ahead))
+        for k, (one, share) in enumerate(active)
+    ]
+    pieces += [(classes, once, 1.0, 0.0), (classes + 1, standing.zero_pages, 1.0, 0.0)]
+    pieces += [(k, one.region_pages * (1.0 - ahead), 0.0, 0.0) for k, (one, _) in enumerate(active)]
+    kept = [piece for piece in pieces if piece[1] > 0.0]
+    for at, (segment, pages, share, first_page) in enumerate(kept):
+        piece = work.pieces[at]
+        piece.segment, piece.pages, piece.share, piece.first_page = segment, pages, share, first_page
+    run.head, run.pieces = 0.0, len(kept)
+    run.left_pages = sum(size * share for _, size, share, _ in kept)
+
+
+def _is_random(pair: tuple[DirtyClass, float]) -> bool:
+    return pair[0].kind != "sweep"

@@ -1,0 +1,88 @@
+"""The rest of a migration from its middle is what the whole migration says of it."""
+
+import numpy as np
+import pytest
+
+from migkit import predict
+from migkit.errors import UsageError
+from migkit.models.midway import Standing, rest
+from migkit.policies import decision
+from migkit.scenario import DirtyClass, Guest, Host, Policy, Scenario, Strategy
+from migkit.units import MIB, PAGE_BYTES
+
+RATES = (6000.0, 2000.0)
+SIZES = (64 * MIB, 128 * MIB)
+
+
+def scenario(**strategy):
+    dirty = tuple(DirtyClass(region_bytes=size, writes_per_s=rate) for size, rate in zip(SIZES, RATES, strict=True))
+    guest = Guest(memory_bytes=1024 * MIB, zero_bytes=512 * MIB, dirty=dirty)
+    policy = Policy(max_bandwidth_bytes_per_s=60e6, downtime_limit_s=0.15)
+    return Scenario(guest=guest, host=Host(firmware_bytes=0), policy=policy, strategy=Strategy(**strategy))
+
+
+def standing_after(case, whole, number):
+    """Return where the migration stands at the start of a round, as the mean of pre-copy has it."""
+    before, now = whole.rounds[number - 2], whole.rounds[number - 1]
+    pages = np.array([one.region_pages for one in case.guest.dirty])
+    written = np.array(RATES) / pages * before.duration_s
+    shares = -np.expm1(-written)
+    shares *= now.remaining_bytes / PAGE_BYTES / float((shares * pages).sum())
+    return Standing(
+        now_s=now.start_s,
+        synced_s=now.start_s,
+        iteration=number,
+        ahead=1.0,
+        shares=tuple(shares),
+        bandwidth_bytes_per_s=60e6,
+    )
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_from_each_round_on_the_end_is_that_of_the_whole(number):
+    case = scenario()
+    whole = predict(case, level=None)
+    result = rest(case, standing_after(case, whole, number))
+    assert int(result.action) == decision.SWITCHOVER
+    assert float(result.total_s) == pytest.approx(whole.total_time_s, rel=0.02)
+    assert abs(int(result.iterations) - whole.iterations) <= 1
+
+
+def test_in_the_first_pass_the_end_is_that_of_the_whole():
+    case = scenario()
+    whole = predict(case, level=None)
+    half_s = 0.5 * whole.rounds[0].duration_s
+    full_pages = 512 * MIB // PAGE_BYTES
+    sent = 60e6 * half_s / (PAGE_BYTES + 8)
+    ahead = 1.0 - sent / full_pages
+    once = (512 * MIB - sum(SIZES)) / PAGE_BYTES * ahead
+    standing = Standing(
+        now_s=half_s, synced_s=0.0, iteration=1, ahead=ahead, shares=(1.0, 1.0), once_pages=once, zero_pages=1e5
+    )
+    assert float(rest(case, standing).total_s) == pytest.approx(whole.total_time_s, rel=0.03)
+
+
+def test_a_guest_that_settles_never_ends_and_postcopy_now_ends_it():
+    import dataclasses
+
+    case = scenario()
+    hot = (DirtyClass(region_bytes=256 * MIB, writes_per_s=2e5),)
+    case = dataclasses.replace(case, guest=dataclasses.replace(case.guest, dirty=hot))
+    standing = Standing(now_s=60.0, synced_s=59.0, iteration=20, ahead=0.5, shares=(1.0,))
+    assert int(rest(case, standing).action) not in (decision.SWITCHOVER, decision.POSTCOPY)
+    hybrid = dataclasses.replace(case, strategy=Strategy(name="hybrid", postcopy_after_s=60.0))
+    result = rest(hybrid, standing)
+    assert int(result.action) == decision.POSTCOPY
+    assert 60.0 < float(result.total_s) < 62.0
+
+
+def test_pages_that_write_nothing_any_more_are_still_sent():
+    idle = DirtyClass(region_bytes=256 * MIB, writes_per_s=0.0)
+    case = Scenario(guest=Guest(memory_bytes=256 * MIB, dirty=(idle,)), host=Host(firmware_bytes=0))
+    result = rest(case, Standing(now_s=1.0, synced_s=0.0, iteration=1, ahead=0.5, shares=(1.0,)))
+    assert float(result.normal_pages) == pytest.approx(128 * MIB / PAGE_BYTES)
+
+
+def test_a_standing_of_other_classes_is_refused():
+    with pytest.raises(UsageError, match="1 shares of 2 page classes; give one for each"):
+        rest(scenario(), Standing(now_s=1.0, synced_s=0.0, iteration=1, ahead=0.5, shares=(1.0,)))
