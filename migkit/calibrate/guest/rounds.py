@@ -81,6 +81,10 @@ class Observed:
         Share of the pages sent after the first pass that were zero when they were sent: marked, and emptied since.
     cannot_tell
         What the log leaves open of its rounds, in sentences.
+    synced_s
+        When the last sync was [s]; NaN: not known.
+    found_pages
+        What there was to send after it [pages]; NaN: not known.
     """
 
     memory_bytes: int
@@ -89,6 +93,8 @@ class Observed:
     first_pass: bool
     zero_again: float = 0.0
     cannot_tell: tuple[str, ...] = ()
+    synced_s: float = math.nan
+    found_pages: float = math.nan
 
 
 def of_log(log: Log) -> Observed | None:
@@ -306,6 +312,8 @@ class _Readings:
             rounds=tuple(rounds),
             first_pass=bool((self._iteration > 1).any()),
             zero_again=self._zero_again(at),
+            synced_s=start_s if begun else math.nan,
+            found_pages=to_send if begun else math.nan,
         )
 
     def _sync(self, i: int, start_s: float) -> tuple[float, float, float, float]:
@@ -317,6 +325,8 @@ class _Readings:
         period_s = marked / self._rate[i] if self._rate[i] > 0 else 0.0
         if early - _WINDOW_S <= start_s + period_s <= late:  # QEMU's own period, of a sync after more than a second
             end_s, error_s = start_s + period_s, 0.01
+        if marked < 0.0 and self._rate[i] > 0:  # zero pages went, which this log does not count
+            marked = self._rate[i] * (end_s - start_s)
         since = moved * (late - end_s) / (late - early) if late > early else 0.0
         return end_s, max(error_s, 0.01), marked, max(0.0, self._left[i] + since - marked)
 

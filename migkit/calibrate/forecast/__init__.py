@@ -1,0 +1,1 @@
+"""Forecasts of a migration under way, from the counters seen so far."""

@@ -1,0 +1,275 @@
+"""What the counters seen so far allow one to believe: guests, and where the migration stands with each of them.
+
+The rounds so far give the guest's page classes (:mod:`migkit.calibrate.guest.curve`). Three things stay uncertain and
+are drawn: how much the guest will write compared with its last rounds, how fast the path will be, and, while rounds
+were all alike, which of the guests that fit one window it is. In the first pass nothing is known of what the guest
+writes, unless it was measured before the move.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from migkit.calibrate import conditions
+from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates
+from migkit.calibrate.guest import rounds
+from migkit.calibrate.guest.rounds import Observed
+from migkit.models.midway import Standing
+from migkit.models.spread.lattice import normals
+from migkit.scenario import Guest, Link, Scenario
+from migkit.units import PAGE_BYTES
+
+if TYPE_CHECKING:
+    from migkit.importers import Log
+
+__all__ = ["Belief", "beliefs", "falling", "speed_of"]
+
+_WIRE_BYTES: Final = PAGE_BYTES + 8.0
+_SPEED_SPREAD: Final = 0.01
+_SPEED_S: Final = 1.0  # the time over which the speed is measured
+_BINDS: Final = 0.9  # of a cap: what is sent at less is held back by something else
+_VERSIONS: Final = (((8, 2), "qemu-7"), ((9, 2), "qemu-8.2"), ((11, 1), "qemu-10"))
+
+
+class Belief(NamedTuple):
+    """One guest that the counters allow, and what goes with it.
+
+    Attributes
+    ----------
+    case
+        The scenario, with the cap, the limit and the speed in force.
+    standing
+        Where the migration stands.
+    known
+        Whether anything is known of what the guest writes.
+    """
+
+    case: Scenario
+    standing: Standing
+    known: bool
+
+
+def beliefs(log: Log, base: Scenario | None = None) -> list[Belief]:
+    """Return what the counters of a migration in pre-copy allow one to believe, the central belief first.
+
+    Parameters
+    ----------
+    log
+        The migration so far. Cap, limit and capabilities are its settings, where it says them.
+    base
+        What is known beside them: its policy and strategy, and its guest where that has page classes.
+
+    Examples
+    --------
+    >>> from migkit.importers import read
+    >>> from migkit.traces import data
+    >>> log = read(data.data_path("kvm_database/precopy-4t-1.json.gz"))[0]
+    >>> found = beliefs(dataclasses.replace(log, frame=log.frame[log.frame["t_s"] < 17]))
+    >>> found[0].known, found[0].standing.iteration
+    (True, 3)
+    """
+    now = _Now.of(log)
+    observed = rounds.of_log(log)
+    if now is None:
+        return []
+    case = _case(log, now, base)
+    memory_bytes = int(now.memory_pages) * PAGE_BYTES
+    found = candidates(observed, memory_bytes, base.guest if base is not None else None)
+    known = bool(found)
+    found = found or [Candidate(Guest(memory_bytes=memory_bytes), ())]
+    spread = normals(DRAWS, 2, 1)[:, 1].tolist()
+    return [
+        Belief(
+            _with(case, one.guest, math.exp(_SPEED_SPREAD * spread[at % DRAWS]) if at else 1.0),
+            _standing(one, observed, now),
+            known,
+        )
+        for at, one in enumerate(found)
+    ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Now:
+    """The last reading, and the speed of the last seconds."""
+
+    t_s: float
+    iteration: int
+    left_pages: float
+    memory_pages: float
+    sent_bytes: float
+    speed_bytes_per_s: float
+    window_bytes_per_s: float
+    throttle: float
+
+    @classmethod
+    def of(cls, log: Log) -> _Now | None:
+        frame = log.frame
+        told = frame[(frame["phase"] == "precopy") & frame["remaining_bytes"].notna() & frame["t_s"].notna()]
+        memory = frame["total_bytes"].max() if "total_bytes" in frame else math.nan
+        if math.isnan(memory):
+            memory = float(log.meta["totals"].get("total_bytes") or 0.0)
+        speed = speed_of(log)
+        if told.empty or not memory > 0 or not speed > 0:
+            return None
+        last = told.iloc[-1]
+        windows = told["bandwidth_bytes_per_s"].dropna()
+        windows = windows[windows > 0]
+        return cls(
+            t_s=float(last["t_s"]),
+            iteration=int(np.nan_to_num(last["iteration"], nan=1.0)),
+            left_pages=float(last["remaining_bytes"]) / PAGE_BYTES,
+            memory_pages=float(memory) / PAGE_BYTES,
+            sent_bytes=float(np.nan_to_num(last["sent_bytes"])),
+            speed_bytes_per_s=speed,
+            window_bytes_per_s=float(windows.iloc[-1]) if len(windows) else speed,
+            throttle=float(np.nan_to_num(last["throttle"])),
+        )
+
+
+def speed_of(log: Log) -> float:
+    """Return what was sent a second in the last seconds [B/s]; NaN: the log does not tell.
+
+    Examples
+    --------
+    >>> from migkit.importers import read_reference
+    >>> round(speed_of(read_reference("a1-q7-0")) / 1e6)
+    40
+    """
+    speed = _slope(log, "sent_bytes", ("precopy", "postcopy"))
+    if speed > 0:
+        return speed
+    said = log.frame["bandwidth_bytes_per_s"].dropna()
+    said = said[said > 0]
+    return float(said.iloc[-1]) if len(said) else math.nan
+
+
+def falling(log: Log) -> float:
+    """Return by how much the remainder of a post-copy fell a second in the last seconds [B/s]; NaN: not told.
+
+    It falls faster than bytes are sent, since zero pages take next to none.
+
+    Examples
+    --------
+    >>> from migkit.importers import read_reference
+    >>> falling(read_reference("a9-q7-0")) > 1e8
+    True
+    """
+    speed = -_slope(log, "remaining_bytes", ("postcopy",))
+    return speed if speed > 0 else speed_of(log)
+
+
+def _slope(log: Log, column: str, phases: tuple[str, ...]) -> float:
+    """Return the growth of a column a second over the last seconds of some phases; NaN: the log does not tell."""
+    frame = log.frame
+    told = frame[frame["phase"].isin(phases) & frame[column].notna() & frame["t_s"].notna()]
+    if len(told) < 2:
+        return math.nan
+    t, values = told["t_s"].to_numpy(float), told[column].to_numpy(float)
+    first = max(0, min(int(np.searchsorted(t, t[-1] - _SPEED_S)), t.size - 3))
+    return float((values[-1] - values[first]) / (t[-1] - t[first])) if t[-1] > t[first] else math.nan
+
+
+def _case(log: Log, now: _Now, base: Scenario | None) -> Scenario:
+    """Return the scenario of the migration but for its guest: the rule, cap and limit in force, and the path."""
+    guest = Guest(memory_bytes=int(now.memory_pages) * PAGE_BYTES)
+    held = conditions.of_log(log)
+    said = conditions.scenario(guest, held)
+    if log.meta["capabilities"].get("auto-converge"):
+        said = dataclasses.replace(said, strategy=dataclasses.replace(said.strategy, auto_converge=True))
+    policy = dataclasses.replace(said.policy, name=_preset(log.meta["version"]))
+    if base is not None:
+        said = dataclasses.replace(said, host=dataclasses.replace(base.host, firmware_bytes=0))
+        if base.strategy.name != "precopy":
+            said = dataclasses.replace(said, strategy=base.strategy)
+        if base.policy.name != "qemu":
+            policy = dataclasses.replace(policy, name=base.policy.name, settings=base.policy.settings)
+    said = dataclasses.replace(said, policy=policy)
+    return _held_back(said, now, held.cap_bytes_per_s)
+
+
+def _preset(version: Any) -> str:
+    """Return the named policy of a version of QEMU, ``qemu`` where none is said.
+
+    Examples
+    --------
+    >>> _preset("7.2.22"), _preset("10.0.2"), _preset(None)
+    ('qemu-7', 'qemu-10', 'qemu')
+    """
+    numbers = str(version or "").split(".")
+    if len(numbers) < 2 or not all(part.isdigit() for part in numbers[:2]):
+        return "qemu"
+    at = int(numbers[0]), int(numbers[1])
+    return next((name for before, name in _VERSIONS if at < before), "qemu-11.1")
+
+
+def _held_back(case: Scenario, now: _Now, cap_bytes_per_s: float) -> Scenario:
+    """Return the scenario with what holds the speed back: a cap that is reached, else the path."""
+    if not now.speed_bytes_per_s < _BINDS * cap_bytes_per_s:
+        return case
+    return dataclasses.replace(case, link=Link(bandwidth_bytes_per_s=now.speed_bytes_per_s))
+
+
+def _with(case: Scenario, guest: Guest, faster: float) -> Scenario:
+    """Return the scenario with a guest, on a path that is so much faster."""
+    policy, link = case.policy, case.link
+    return dataclasses.replace(
+        case,
+        guest=guest,
+        policy=dataclasses.replace(policy, max_bandwidth_bytes_per_s=policy.max_bandwidth_bytes_per_s * faster),
+        link=dataclasses.replace(link, bandwidth_bytes_per_s=link.bandwidth_bytes_per_s * faster),
+    )
+
+
+def _standing(found: Candidate, observed: Observed | None, now: _Now) -> Standing:
+    """Return where the migration stands if the guest is this one."""
+    guest = found.guest
+    common: dict[str, Any] = {
+        "now_s": now.t_s,
+        "iteration": max(1, now.iteration),
+        "bandwidth_bytes_per_s": now.window_bytes_per_s,
+        "sent_bytes": now.sent_bytes,
+        "throttle": now.throttle,
+    }
+    if now.iteration <= 1:
+        return _in_first_pass(guest, now, common)
+    left, synced_s = _last_sync(observed, now)
+    pages = np.array([one.region_pages for one in guest.dirty], float)
+    shares = np.array(found.shares)
+    dirty = float((shares * pages).sum())
+    shares = shares * min(1.0, left / dirty) if dirty > 0 else shares
+    ahead = min(1.0, now.left_pages / left) if left > 0 else 0.0
+    once = max(0.0, left - float((shares * pages).sum())) * ahead
+    return Standing(synced_s=synced_s, ahead=ahead, shares=tuple(shares.tolist()), once_pages=once, **common)
+
+
+def _in_first_pass(guest: Guest, now: _Now, common: Mapping[str, Any]) -> Standing:
+    """Return where the first pass stands: zero pages as the guest has them, else as many as there were so far."""
+    sent = now.sent_bytes / _WIRE_BYTES
+    passed = now.memory_pages - now.left_pages
+    full = now.memory_pages - guest.zero_bytes / PAGE_BYTES
+    if not guest.zero_bytes:
+        full = now.memory_pages * min(1.0, sent / passed) if passed > 0 else now.memory_pages
+    ahead = min(max(0.0, 1.0 - sent / full), now.left_pages / full) if full > 0 else 0.0
+    classes = sum(one.region_pages for one in guest.dirty)
+    return Standing(
+        synced_s=0.0,
+        ahead=ahead,
+        shares=(1.0,) * len(guest.dirty),
+        once_pages=max(0.0, full - classes) * ahead,
+        zero_pages=max(0.0, now.left_pages - full * ahead),
+        **common,
+    )
+
+
+def _last_sync(observed: Observed | None, now: _Now) -> tuple[float, float]:
+    """Return what the last sync left to send [pages], and when it was [s], which is a guess if no reading tells."""
+    if observed is not None and math.isfinite(observed.synced_s):
+        return max(observed.found_pages, now.left_pages), min(observed.synced_s, now.t_s)
+    marked = observed.rounds[-1].marked_pages if observed is not None and observed.rounds else now.left_pages
+    left = max(now.left_pages, marked)
+    return left, max(0.0, now.t_s - (left - now.left_pages) * _WIRE_BYTES / now.speed_bytes_per_s)

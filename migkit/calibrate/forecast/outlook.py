@@ -1,0 +1,240 @@
+"""When a migration under way will end, whether it will, and for how long the guest will stand."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from migkit.calibrate.forecast.belief import Belief, beliefs, falling, speed_of
+from migkit.calibrate.forecast.candidates import DRAWS
+from migkit.engine.records import Result
+from migkit.models.midway import rest
+from migkit.models.spread.lattice import normals
+from migkit.policies import decision
+from migkit.scenario import Scenario
+
+if TYPE_CHECKING:
+    from migkit.importers import Log
+
+__all__ = ["Forecaster", "Outlook"]
+
+_ENDS: Final = (decision.SWITCHOVER, decision.POSTCOPY)
+_LEVEL: Final = 0.9
+_BACKWARDS: Final = 0.02  # of the expected time: what is shown never falls behind its best by more
+_RUN_TO_RUN: Final = 0.03  # of what is to come, from one run to the next
+_WINDOW_S: Final = 0.06
+_FINISHED: Final = {"completed": "converges", "cancelled": "aborted", "failed": "aborted"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What is expected of a migration, as of one reading.
+
+    Attributes
+    ----------
+    t_s
+        Time since the request [s].
+    phase
+        setup, precopy, stopcopy, postcopy or done.
+    verdict
+        ``converges``, ``does_not_converge`` or ``aborted``; ``not_known`` before the first pass has ended, where
+        nothing was measured of the guest beforehand: then the end is that of a guest that writes nothing.
+    end_s, low_s, high_s
+        When it ends, since the request, and the bounds of that at 90 % [s]; infinite: never.
+    share
+        Share of the expected time that is over; it never falls behind its best by more than 2 %. NaN: without end.
+    converges
+        Probability that it converges as things stand; NaN: not known.
+    downtime_s, downtime_low_s, downtime_high_s
+        For how long the guest will stand, and the bounds of that at 90 % [s]; NaN: not known.
+    iteration, remaining_bytes, bandwidth_bytes_per_s, throttle
+        As of the reading.
+    """
+
+    t_s: float
+    phase: str
+    verdict: str
+    end_s: float
+    low_s: float
+    high_s: float
+    share: float
+    converges: float = math.nan
+    downtime_s: float = math.nan
+    downtime_low_s: float = math.nan
+    downtime_high_s: float = math.nan
+    iteration: int = 0
+    remaining_bytes: float = math.nan
+    bandwidth_bytes_per_s: float = math.nan
+    throttle: float = 0.0
+
+    def completed(self) -> Outlook:
+        """Return the outlook once the guest is known to have moved, though no reading tells of the end."""
+        end_s = max(self.t_s, self.end_s) if math.isfinite(self.end_s) else self.t_s
+        ends: dict[str, Any] = dict.fromkeys(("t_s", "end_s", "low_s", "high_s"), end_s)
+        return dataclasses.replace(self, phase="done", verdict="converges", share=1.0, converges=1.0, **ends)
+
+
+class Forecaster:
+    """Forecasts one migration from reading to reading.
+
+    Parameters
+    ----------
+    base
+        What is known beside the readings: the policy and the strategy, and the guest where it was measured before.
+
+    Attributes
+    ----------
+    beliefs
+        What the last outlook rests on, the central belief first.
+
+    Examples
+    --------
+    >>> from migkit.importers import read
+    >>> from migkit.traces import data
+    >>> log = read(data.data_path("kvm_database/precopy-4t-1.json.gz"))[0]
+    >>> early = dataclasses.replace(log, frame=log.frame[log.frame["t_s"] < 17])
+    >>> outlook = Forecaster().outlook(early)
+    >>> outlook.verdict, 17 < outlook.end_s < 19
+    ('converges', True)
+    """
+
+    def __init__(self, base: Scenario | None = None) -> None:
+        self._base = base
+        self._best = 0.0
+        self.beliefs: list[Belief] = []
+
+    def outlook(self, log: Log) -> Outlook:
+        """Return what is expected now, from a log of all readings so far.
+
+        Only readings count: not what the log says of the end, unless it has come.
+        """
+        last = _last(log)
+        self.beliefs = []
+        if last["phase"] == "done":
+            return self._shown(_over(log, last))
+        if last["phase"] in ("postcopy", "stopcopy"):
+            return self._shown(_pushing(log, last))
+        found = self.beliefs = beliefs(log, self._base)
+        if not found:
+            return _unknown(last, math.inf)
+        return self._shown(_expected(found, last))
+
+    def _shown(self, told: Outlook) -> Outlook:
+        """Hold the share that is over within 2 % of its best, and the end that is said with it."""
+        if told.verdict == "not_known" or not told.end_s < math.inf or told.t_s <= 0.0:
+            return told
+        share = min(1.0, max(told.t_s / max(told.end_s, told.t_s), self._best - _BACKWARDS))
+        self._best = max(self._best, share)
+        end_s = told.t_s / share
+        return dataclasses.replace(told, share=share, end_s=end_s, low_s=min(told.low_s, end_s))
+
+
+def _last(log: Log) -> dict[str, Any]:
+    """Return what the last reading says."""
+    frame = log.frame
+    told = frame[frame["remaining_bytes"].notna()]
+    row = frame.iloc[-1]
+    phase = row["phase"] if row["phase"] in ("precopy", "stopcopy", "postcopy", "done") else "setup"
+    times = frame["t_s"].dropna()
+    return {
+        "t_s": float(times.iloc[-1]) if len(times) else 0.0,
+        "phase": phase,
+        "iteration": int(np.nan_to_num(frame["iteration"].max())),
+        "remaining_bytes": float(told["remaining_bytes"].iloc[-1]) if len(told) else math.nan,
+        "bandwidth_bytes_per_s": speed_of(log),
+        "throttle": float(np.nan_to_num(row["throttle"])),
+    }
+
+
+def _unknown(last: dict[str, Any], end_s: float) -> Outlook:
+    """Return the outlook of a guest of which nothing is known: it ends at the earliest when an idle one would."""
+    return Outlook(**last, verdict="not_known", end_s=end_s, low_s=last["t_s"], high_s=math.inf, share=math.nan)
+
+
+def _over(log: Log, last: dict[str, Any]) -> Outlook:
+    totals = log.meta["totals"]
+    end_s = float(totals.get("total_time_s") or last["t_s"])
+    downtime_s = float(totals.get("downtime_s") or math.nan)
+    verdict = _FINISHED.get(log.meta["outcome"], "aborted")
+    last = last | {"t_s": max(last["t_s"], end_s)}
+    return Outlook(
+        **last,
+        verdict=verdict,
+        end_s=end_s,
+        low_s=end_s,
+        high_s=end_s,
+        share=1.0,
+        converges=1.0 if verdict == "converges" else 0.0,
+        downtime_s=downtime_s,
+        downtime_low_s=downtime_s,
+        downtime_high_s=downtime_s,
+    )
+
+
+def _pushing(log: Log, last: dict[str, Any]) -> Outlook:
+    """Return the outlook where nothing is dirtied any more: what remains goes at the speed of the last seconds."""
+    speed = falling(log) if last["phase"] == "postcopy" else math.nan
+    left_s = last["remaining_bytes"] / speed if speed > 0 else 0.0
+    end_s = last["t_s"] + (left_s if math.isfinite(left_s) else 0.0)
+    return Outlook(
+        **last,
+        verdict="converges",
+        end_s=end_s,
+        low_s=end_s - 0.2 * left_s,
+        high_s=end_s + 0.5 * left_s,
+        share=0.0,
+        converges=1.0,
+    )
+
+
+def _expected(found: list[Belief], last: dict[str, Any]) -> Outlook:
+    """Return the outlook that beliefs give: of the central one the end, of all of them the bounds."""
+    results = [rest(one.case, one.standing) for one in found]
+    ends = [_end_s(result) for result in results]
+    converging = [_ends(result) for result in results]
+    probability = float(np.mean(converging))
+    if not found[0].known:
+        return _unknown(last, max(ends[0], last["t_s"]))
+    verdict = "converges" if probability >= 0.5 else "does_not_converge"
+    some = [end for end, ending in zip(ends, converging, strict=True) if ending]
+    end_s = math.inf
+    if verdict == "converges":
+        end_s = ends[0] if converging[0] else float(np.median(some))
+    stands = sorted(float(result.downtime_s) for result in results if _ends(result)) or [math.nan]
+    low_s, high_s = _bounds(sorted(end + _noise_s(end, last["t_s"], at) for at, end in enumerate(ends)))
+    return Outlook(
+        **last,
+        verdict=verdict,
+        end_s=end_s,
+        low_s=max(last["t_s"], min(low_s, end_s)),
+        high_s=max(high_s, end_s),
+        share=math.nan if math.isinf(end_s) else 0.0,
+        converges=probability,
+        downtime_s=float(results[0].downtime_s) if converging[0] else float(np.median(stands)),
+        downtime_low_s=_bounds(stands)[0],
+        downtime_high_s=_bounds(stands)[1],
+    )
+
+
+def _ends(result: Result) -> bool:
+    return int(result.action) in _ENDS
+
+
+def _end_s(result: Result) -> float:
+    return float(result.total_s) if _ends(result) else math.inf
+
+
+def _noise_s(end_s: float, now_s: float, at: int) -> float:
+    """Return what a run differs by from its model: of what is to come, and by when its windows end [s]."""
+    z = normals(DRAWS, 3, 2)[at % DRAWS]
+    return float(_RUN_TO_RUN * z[0] * (end_s - now_s) + _WINDOW_S * z[1]) if math.isfinite(end_s) else 0.0
+
+
+def _bounds(ordered: list[float]) -> tuple[float, float]:
+    """Return the bounds that hold 90 % of values in ascending order."""
+    count = len(ordered)
+    low = math.floor(0.5 * (1.0 - _LEVEL) * (count - 1))
+    return ordered[low], ordered[count - 1 - low]

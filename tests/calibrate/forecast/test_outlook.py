@@ -1,0 +1,111 @@
+"""Forecasts of migrations under way, from recorded ones that are read up to a moment."""
+
+import dataclasses
+import math
+
+import pytest
+
+from migkit.calibrate.forecast.belief import Belief, beliefs
+from migkit.calibrate.forecast.changes import changes
+from migkit.calibrate.forecast.outlook import Forecaster
+from migkit.importers import read
+from migkit.models.midway import Standing
+from migkit.scenario import DirtyClass, Guest, Host, Policy, Scenario
+from migkit.traces import data
+from migkit.units import MIB
+from tests.verification.forecasts import recorded, until
+
+
+@pytest.fixture(scope="module")
+def recordings():
+    return {one.name: one for one in recorded()}
+
+
+def at(recording, t_s):
+    frame = recording.log.frame
+    return until(recording.log, int((frame["t_s"] <= t_s).sum()) - 1)
+
+
+def outlooks(recording, base=None, every=4):
+    forecaster = Forecaster(base)
+    rows = range(every, int((recording.log.frame["phase"] != "done").sum()), every)
+    return [forecaster.outlook(until(recording.log, row)) for row in rows]
+
+
+def test_the_end_is_known_once_the_guest_has_shown_how_it_writes(recordings):
+    one = recordings["a1-q7-0"]
+    outlook = Forecaster().outlook(at(one, 5.1))
+    assert outlook.verdict == "converges"
+    assert outlook.end_s == pytest.approx(one.end_s, rel=0.05)
+    assert outlook.low_s <= one.end_s <= outlook.high_s
+    assert outlook.t_s <= outlook.low_s <= outlook.end_s <= outlook.high_s
+
+
+def test_before_the_first_pass_has_ended_nothing_is_claimed(recordings):
+    outlook = Forecaster().outlook(at(recordings["a1-q7-0"], 2.0))
+    assert outlook.verdict == "not_known"
+    assert math.isnan(outlook.converges)
+    assert math.isinf(outlook.high_s)
+
+
+def test_a_guest_that_was_measured_before_is_known_from_the_start(recordings):
+    one = recordings["a1-q7-0"]
+    outlook = Forecaster(Scenario(guest=one.guest)).outlook(at(one, 1.7))
+    assert outlook.verdict == "converges"
+    assert outlook.end_s == pytest.approx(one.end_s, rel=0.05)
+
+
+def test_a_guest_that_writes_too_fast_is_said_not_to_converge(recordings):
+    outlook = Forecaster().outlook(at(recordings["a4-q10-0"], 8.0))
+    assert outlook.verdict == "does_not_converge"
+    assert outlook.converges < 0.5
+    assert math.isinf(outlook.end_s)
+
+
+@pytest.mark.parametrize("name", ["a1-q7-0", "a3-q10-0", "precopy-4t-1", "autoconverge-16t-2"])
+def test_what_is_over_never_falls_behind_its_best_by_more_than_two_percent(recordings, name):
+    shares = [one.share for one in outlooks(recordings[name]) if not math.isnan(one.share)]
+    best = 0.0
+    for share in shares:
+        assert share >= best - 0.02 - 1e-12
+        best = max(best, share)
+    assert best > 0.5
+
+
+def test_an_end_that_has_come_is_told_as_the_source_tells_it():
+    log = read(data.data_path("kvm_database/precopy-4t-1.json.gz"))[0]
+    outlook = Forecaster().outlook(log)
+    assert (outlook.phase, outlook.verdict, outlook.share) == ("done", "converges", 1.0)
+    assert outlook.end_s == log.meta["totals"]["total_time_s"]
+
+
+def test_postcopy_ends_when_what_remains_has_fallen(recordings):
+    one = recordings["postcopy-4t-1"]
+    outlook = Forecaster().outlook(at(one, 1.7))
+    assert (outlook.phase, outlook.verdict) == ("postcopy", "converges")
+    assert outlook.end_s == pytest.approx(one.end_s, rel=0.2)
+
+
+def test_the_cap_and_the_limit_in_force_are_those_of_the_log(recordings):
+    one = at(recordings["a1-q7-0"], 5.2)
+    assert beliefs(one)[0].case.policy.max_bandwidth_bytes_per_s == 40e6
+    lowered = dataclasses.replace(
+        one, meta={**one.meta, "settings": one.meta["settings"] | {"downtime_limit_s": 0.01}}
+    )
+    assert Forecaster().outlook(lowered).end_s > Forecaster().outlook(one).end_s
+
+
+def test_each_change_is_predicted_to_end_the_migration():
+    dirty = (DirtyClass(region_bytes=256 * MIB, writes_per_s=60_000.0),)
+    case = Scenario(guest=Guest(memory_bytes=1024 * MIB, dirty=dirty), host=Host(firmware_bytes=0), policy=Policy())
+    standing = Standing(now_s=30.0, synced_s=29.9, iteration=20, ahead=0.5, shares=(0.5,))
+    offered = changes([Belief(case, standing, True)], "does_not_converge")
+    assert [one.name for one in offered] == ["max-bandwidth", "auto-converge", "downtime-limit", "post-copy"]
+    assert all(30.0 < one.end_s < math.inf and one.downtime_s > 0.0 for one in offered)
+    assert [one.needs_a_new_start for one in offered] == [False, True, False, False]
+    assert offered[0].case.policy.max_bandwidth_bytes_per_s > case.policy.max_bandwidth_bytes_per_s
+
+
+def test_of_an_unknown_guest_no_change_is_named(recordings):
+    found = beliefs(at(recordings["a1-q7-0"], 2.0))
+    assert changes(found, "not_known") == ()

@@ -1,0 +1,187 @@
+"""Forecasts of recorded migrations, from no more of each than had been read at a moment, against what came.
+
+    python -m tests.verification.forecasts
+
+The recordings are the reference runs and the migrations of a database that ship, none of them chosen. Each is looked
+at up to 20 times, evenly spread from 30 % of its time on, and of one that was turned to post-copy by hand from then
+on. Of a reading it is known what a watcher knows: the counters
+so far, the version, the cap, the limit and the capabilities. A look is right when the verdict is right and the end,
+where there is one, lies within 10 %. The database under 16 threads without help does not converge: its load was ended
+after the benchmark, or a lull let it through.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from migkit.calibrate.forecast.outlook import Forecaster, Outlook
+from migkit.importers import Log, read, read_reference
+from migkit.scenario import DirtyClass, Guest, Policy, Scenario, Strategy
+from migkit.traces import data
+
+FROM_SHARE = 0.3
+LOOKS = 20
+WITHIN = 0.1
+FIRMWARE_BYTES = 2**20
+
+
+class Recorded(NamedTuple):
+    """One recording: its log, what came of it, its guest where that is known, and when post-copy was asked for."""
+
+    name: str
+    log: Log
+    verdict: str
+    end_s: float
+    guest: Guest | None
+    asked_s: float
+
+
+class Look(NamedTuple):
+    """One forecast and what came."""
+
+    name: str
+    at: float
+    outlook: Outlook
+    verdict: str
+    end_s: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the verdict is right, and the end within 10 %."""
+        if self.outlook.verdict != self.verdict:
+            return False
+        return self.verdict != "converges" or abs(self.outlook.end_s / self.end_s - 1.0) <= WITHIN
+
+
+def recorded() -> Iterator[Recorded]:
+    """Yield all recordings that ship."""
+    known = {run["run"]: run for run in data.reference_runs()}
+    for name in data.reference_timelines():
+        yield _reference(name, known[name])
+    for path in sorted(data.data_path("kvm_database").glob("*-*.json.gz")):
+        log = read(path)[0]
+        settings = {"max_bandwidth_bytes_per_s": 128.0 * 2**20, "downtime_limit_s": 0.3}
+        on = {"auto-converge": path.name.startswith("auto"), "postcopy-ram": path.name.startswith("post")}
+        log = dataclasses.replace(log, meta={**log.meta, "settings": settings, "capabilities": on})
+        asked_s = 0.2 if path.name.startswith("post") else 0.0
+        verdict = "does_not_converge" if path.name.startswith("precopy-16t") else "converges"
+        end_s = float(log.meta["totals"]["total_time_s"])
+        yield Recorded(path.name.removesuffix(".json.gz"), log, verdict, end_s, None, asked_s)
+
+
+def _reference(name: str, run: Mapping[str, Any]) -> Recorded:
+    log = read_reference(name)
+    frame = log.frame.assign(total_bytes=float(run["memory_bytes"]))
+    on = dict.fromkeys(str(run["capabilities"] or "").split(";"), True)
+    settings = {name: run[name] for name in ("max_bandwidth_bytes_per_s", "downtime_limit_s") if run[name]}
+    meta = {**log.meta, "settings": settings, "capabilities": on, "version": run["qemu_version"]}
+    log = dataclasses.replace(log, frame=frame, meta=meta)
+    classes = run["classes"] if not isinstance(run["classes"], str) else json.loads(run["classes"])
+    dirty = tuple(DirtyClass(**one) for one in classes)
+    memory = int(run["memory_bytes"])
+    zero = memory - sum(one.region_bytes for one in dirty) - FIRMWARE_BYTES
+    guest = Guest(memory_bytes=memory, zero_bytes=zero, dirty=dirty)
+    verdict = "converges" if run["status"] == "completed" else "does_not_converge"
+    return Recorded(name, log, verdict, float(run["total_time_s"]), guest, float(run["postcopy_after_s"] or 0.0))
+
+
+def looks(one: Recorded, *, profiled: bool = False) -> list[Look]:
+    """Return the forecasts of a recording."""
+    frame = one.log.frame
+    times = frame["t_s"].to_numpy(float)
+    since_s = max(FROM_SHARE * one.end_s, one.asked_s)
+    running = np.flatnonzero((times >= since_s) & (frame["phase"] != "done"))
+    chosen = running[np.unique(np.linspace(0, running.size - 1, min(LOOKS, running.size)).round().astype(int))]
+    base = _base(one) if profiled else None
+    forecaster = Forecaster(base)
+    found = []
+    for at in chosen.tolist():
+        log = until(one.log, at)
+        found.append(Look(one.name, times[at] / one.end_s, forecaster.outlook(log), one.verdict, one.end_s))
+    return found
+
+
+def until(log: Log, at: int) -> Log:
+    """Return what was known after a reading."""
+    frame = log.frame.iloc[: at + 1]
+    last = frame.iloc[-1]
+    totals = {
+        name: float(last[column])
+        for name, column in (
+            ("t_s", "t_s"),
+            ("iteration", "iteration"),
+            ("normal_pages", "normal_pages"),
+            ("zero_pages", "zero_pages"),
+            ("total_bytes", "total_bytes"),
+        )
+        if column in frame and not math.isnan(last[column])
+    }
+    return dataclasses.replace(log, frame=frame, meta={**log.meta, "outcome": "under way", "totals": totals})
+
+
+def _base(one: Recorded) -> Scenario | None:
+    if one.guest is None:
+        return None
+    on = one.log.meta["capabilities"].get("auto-converge", False)
+    version = str(one.log.meta["version"])
+    policy = Policy(name="qemu-7" if version.startswith("7") else "qemu-10")
+    return Scenario(guest=one.guest, policy=policy, strategy=Strategy(auto_converge=on))
+
+
+def groups(found: list[Look]) -> dict[str, list[Look]]:
+    """Return the looks by what was known."""
+    after = [one for one in found if one.outlook.verdict != "not_known"]
+    return {
+        "all": found,
+        "from the first sync on": after,
+        "in the first pass": [one for one in found if one.outlook.verdict == "not_known"],
+    }
+
+
+def right(found: list[Look]) -> float:
+    """Return the share of looks that are right."""
+    return float(np.mean([one.right for one in found]))
+
+
+def verdicts(found: list[Look]) -> float:
+    """Return the share of looks whose verdict is right."""
+    return float(np.mean([one.outlook.verdict == one.verdict for one in found]))
+
+
+def line(title: str, found: list[Look]) -> str:
+    """Return one row of the table."""
+    if not found:
+        return f"{title:42} none"
+    ending = [one for one in found if one.verdict == "converges"]
+    ends = [abs(one.outlook.end_s / one.end_s - 1) for one in ending if one.outlook.end_s < math.inf]
+    near = np.mean(np.array(ends) <= WITHIN) if ends else math.nan
+    holds = [one.outlook.low_s <= one.end_s <= one.outlook.high_s for one in ending]
+    return (
+        f"{title:42} {len(found):5}  right {right(found):6.1%}  verdict {verdicts(found):6.1%}  "
+        f"end within 10 % {near:6.1%}  interval holds {np.mean(holds) if holds else math.nan:6.1%}"
+    )
+
+
+def main() -> None:
+    """Print the table, and the recordings with the most wrong looks."""
+    ones = list(recorded())
+    for profiled in (False, True):
+        kept = [one for one in ones if one.guest is not None or not profiled]
+        found = [look for one in kept for look in looks(one, profiled=profiled)]
+        print("guest profiled before" if profiled else f"{len(kept)} recordings, counters alone")
+        for title, some in groups(found).items():
+            print(line("  " + title, some))
+        for series in sorted({re.sub(r"-\w+-\d+$|-\d+$", "", one.name) for one in kept}):
+            some = [one for one in found if re.sub(r"-\w+-\d+$|-\d+$", "", one.name) == series]
+            print(line("    " + series, some))
+
+
+if __name__ == "__main__":
+    main()
