@@ -30,6 +30,7 @@ _COMMANDS: dict[str, str] = {
     "lab": "Open the notebooks in JupyterLab.",
     "capture": "Migrate a real guest process, prove it, and record the run.",
     "qemu": "Migrate a real virtual machine of QEMU, and record the run.",
+    "watch": "Forecast a migration under way: its end, its downtime, whether it converges, what would help.",
     "dirty": "Measure how a running program dirties its memory.",
     "trackers": "Compare the dirty trackers: cost, missed and extra pages on one workload.",
     "import": "Say what a log of a migration holds: QEMU, libvirt, Proxmox, Nova, KubeVirt, Xen and more.",

@@ -48,6 +48,12 @@ _WITHHELD = 0.02  # of a migration's time: a hypervisor withheld a processor for
 @click.option("--seed", default=1, show_default=True, help="Of what the scenario leaves open.")
 @click.option("--warm-up", default="0.5 s", show_default=True, help="How long the guest works before the move.")
 @click.option("--return-path", is_flag=True, help="The source waits until the destination is ready, as with libvirt.")
+@click.option(
+    "--qmp",
+    type=click.Path(path_type=Path),
+    metavar="SOCKET",
+    help="Give the source a second monitor there, for migkit watch or migkit qemu profile.",
+)
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(
     scenario: Path | None,
@@ -60,6 +66,7 @@ def command(
     seed: int,
     warm_up: str,
     return_path: bool,
+    qmp: Path | None,
     form: str,
     **flags: str | bool | None,
 ) -> None:
@@ -96,6 +103,7 @@ def command(
         seed=seed,
         warm_up_s=duration(warm_up, "warm-up"),
         return_path=return_path,
+        monitor=qmp,
     )
     what = scenario_from(scenario, flags)
     _check_growth(growth, len(what.guest.dirty))

@@ -54,6 +54,9 @@ class Options:
         Time between two questions to the source [s], at most 0.05.
     return_path
         Have the source wait until the destination has loaded everything, as libvirt does.
+    monitor
+        Where the source has a second monitor, a UNIX socket for ``migkit watch`` or ``migkit qemu profile``; None: it
+        has none.
     """
 
     qemu: str = QEMU
@@ -64,6 +67,7 @@ class Options:
     warm_up_s: float = 0.5
     sample_s: float = 0.02
     return_path: bool = False
+    monitor: Path | None = None
 
 
 def capture(scenario: Scenario, options: Options | None = None, progress: Progress | None = None) -> Trace:
@@ -134,7 +138,7 @@ class _Run:
 
     async def perform(self) -> Trace:
         """Run the migration and return its trace."""
-        with _terminated_as_interrupted():
+        with _terminated_as_interrupted(), _gone_afterwards(self._options.monitor):
             image = guest_image()
             with _credentials(self._scenario.strategy.tls) as folder:
                 async with (
@@ -159,7 +163,13 @@ class _Run:
         )
         endpoint = "server" if name == "destination" else "client"
         tls = ("-object", f"tls-creds-psk,id=tls,endpoint={endpoint},dir={folder}") if folder else ()
-        return await Machine.start(name, settings, *tls, *more)
+        return await Machine.start(name, settings, *tls, *self._second_monitor(name), *more)
+
+    def _second_monitor(self, name: str) -> tuple[str, ...]:
+        path = self._options.monitor
+        if path is None or name != "source":
+            return ()
+        return ("-qmp", f"unix:{str(path).replace(',', ',,')},server=on,wait=off")
 
     async def _move(self, source: Machine, destination: Machine) -> Trace:
         options, interface = self._options, await ask(source.monitor)
@@ -279,6 +289,18 @@ def _credentials(wanted: bool) -> Iterator[Path | None]:
     with tempfile.TemporaryDirectory(prefix="migkit-qemu-") as folder:
         (Path(folder) / "keys.psk").write_text(f"qemu:{secrets.token_hex(32)}\n")
         yield Path(folder)
+
+
+@contextlib.contextmanager
+def _gone_afterwards(socket: Path | None) -> Iterator[None]:
+    """Remove the socket that a QEMU which was killed leaves behind."""
+    if socket is not None and socket.exists():
+        raise UsageError(f"monitor {socket}: exists already; name a new path, or remove it")
+    try:
+        yield
+    finally:
+        if socket is not None:
+            socket.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

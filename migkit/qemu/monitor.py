@@ -144,11 +144,11 @@ class Monitor:
 
     async def next_event(self) -> Event:
         """Return the next event, in the order in which QEMU sent them; wait for it without a limit."""
-        said = await self._client.events.get()
-        stamp: Any = said.get("timestamp") or {}
-        data: Any = said.get("data") or {}
-        time_ns = 10**9 * int(stamp.get("seconds", 0)) + 1000 * int(stamp.get("microseconds", 0))
-        return Event(name=str(said["event"]), data=data, time_ns=time_ns)
+        return _event(await self._client.events.get())
+
+    def heard(self) -> list[Event]:
+        """Return the events that came since they were asked for last, without waiting for more."""
+        return [_event(said) for said in self._client.events.clear()]
 
     async def close(self) -> None:
         """Disconnect; QEMU goes on."""
@@ -156,6 +156,13 @@ class Monitor:
 
         with contextlib.suppress(qmp.QMPError, OSError, EOFError):  # why the connection was lost before
             await self._client.disconnect()
+
+
+def _event(said: Mapping[str, Any]) -> Event:
+    stamp: Any = said.get("timestamp") or {}
+    data: Any = said.get("data") or {}
+    time_ns = 10**9 * int(stamp.get("seconds", 0)) + 1000 * int(stamp.get("microseconds", 0))
+    return Event(name=str(said["event"]), data=data, time_ns=time_ns)
 
 
 def _library(name: str) -> tuple[Any, QMPClient]:

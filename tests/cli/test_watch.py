@@ -1,0 +1,251 @@
+"""``migkit watch`` as a user meets it: a log that grows, a QEMU under way, and everything that may be wrong."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import psutil
+import pytest
+
+from migkit.qemu.machine import QEMU
+from migkit.traces import data
+from tests.conftest import TOP, require
+
+SLOW = [
+    "--memory",
+    "48 MiB",
+    "--zero",
+    "24 MiB",
+    "--max-bandwidth",
+    "6 MB/s",
+    "--accelerator",
+    "tcg",
+    "--warm-up",
+    "0 s",
+]
+SLOW += ["--dirty", 'region = "8 MiB", writes_per_s = 900', "--downtime-limit", "50 ms"]
+HOT = [*SLOW[:-4], "--dirty", 'region = "16 MiB", writes_per_s = 20000', "--downtime-limit", "20 ms"]
+
+
+def migkit(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "migkit", *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(TOP)},
+    )
+
+
+def watched(*arguments, said=""):
+    process = migkit("watch", *arguments)
+    out, err = process.communicate(said, timeout=120)
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def answers():
+    """The answers of a real migration, one a line."""
+    import gzip
+
+    path = data.data_path("kvm_database/precopy-4t-1.json.gz")
+    return gzip.decompress(path.read_bytes()).decode().splitlines()
+
+
+@pytest.fixture
+def moving(tmp_path):
+    """Start a real migration, return the socket of its source when it is under way, and its processes."""
+    require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
+    require(shutil.which("gcc"), "no gcc; apt-get install gcc")
+    started = []
+
+    def start(flags=SLOW):
+        path = tmp_path / "vm.qmp"
+        process = migkit("qemu", "capture", *flags, "--time-limit", "60 s", "--qmp", path)
+        started.append(process)
+        while "precopy" not in (line := process.stderr.readline()):
+            assert line, process.stderr.read()
+        return path, process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def source_of(process):
+    return next(one for one in psutil.Process(process.pid).children() if "source" in " ".join(one.cmdline()))
+
+
+def test_a_log_that_grows_is_followed_to_its_end(tmp_path, answers):
+    log = tmp_path / "migration.log"
+    log.write_text("\n".join(answers[:70]) + "\n")
+    code, out, _ = watched(log, "--once", "--json")
+    early = json.loads(out)
+    assert (code, early["phase"], early["iteration"]) == (0, "precopy", 1)
+    process = migkit("watch", log, "--every", "100 ms", "--json")
+    first = json.loads(process.stdout.readline())
+    assert first["t_s"] == early["t_s"]
+    with log.open("a") as stream:
+        stream.write("\n".join(answers[70:]) + "\n")
+    lines = process.communicate(timeout=60)[0].splitlines()
+    last = json.loads(lines[-1])
+    assert (process.returncode, last["phase"], last["verdict"], last["share"]) == (0, "done", "converges", 1.0)
+    assert last["end_s"] == 17.717
+
+
+def test_a_person_reads_one_line_a_look(tmp_path, answers):
+    log = tmp_path / "migration.log"
+    log.write_text("\n".join(answers[:87]) + "\n")
+    code, out, _ = watched(log, "--once")
+    assert code == 0
+    assert re.search(
+        r"round [34], .* left .*converges \(probability \d+%\)  ends at 1\d\.\d s \(.*\)  \d+% over", out
+    )
+
+
+def test_virsh_domjobinfo_appended_to_a_file_is_read(tmp_path):
+    form = (
+        "Job type:         Unbounded   \nTime elapsed:     {} ms\nData processed:   {:.3f} MiB\n"
+        "Data remaining:   {:.3f} MiB\nData total:       1024.000 MiB\nMemory processed: {:.3f} MiB\n"
+        "Memory remaining: {:.3f} MiB\nMemory total:     1024.000 MiB\nMemory bandwidth: 100.000 MiB/s\n"
+        "Iteration:        1\n\n"
+    )
+    blocks = [form.format(1000 * t, 100.0 * t, 1024.0 - 100.0 * t, 100.0 * t, 1024.0 - 100.0 * t) for t in (1, 2, 3)]
+    log = tmp_path / "job.log"
+    log.write_text("".join(blocks))
+    code, out, _ = watched(log, "--once", "--json")
+    outlook = json.loads(out)
+    assert (code, outlook["verdict"]) == (0, "not_known")
+    assert outlook["end_s"] == pytest.approx(10.2, rel=0.05)
+
+
+@pytest.mark.live
+def test_a_real_migration_is_forecast_to_its_end(moving):
+    path, process = moving()
+    code, out, err = watched(path, "--every", "200 ms", "--json")
+    outlooks = [json.loads(line) for line in out.splitlines()]
+    assert (code, err) == (0, ""), out
+    assert [outlooks[-1][key] for key in ("phase", "verdict")] == ["done", "converges"]
+    told = [one for one in outlooks if one["verdict"] == "converges" and one["phase"] == "precopy"]
+    assert told[-1]["end_s"] == pytest.approx(outlooks[-1]["end_s"], rel=0.15)
+    out, _ = process.communicate(timeout=60)
+    assert "intact" in out
+
+
+@pytest.mark.live
+def test_a_change_is_made_once_it_was_confirmed(moving):
+    path, process = moving(HOT)
+    code, out, err = watched(path, "--every", "200 ms", "--apply", "max-bandwidth", said="y\n" * 9)
+    assert "does not converge" in out
+    assert re.search(r"Make this change now: a cap of .*\? \[y/N\]", err)
+    assert "made: a cap of" in err
+    assert code == 0
+    assert "intact" in process.communicate(timeout=60)[0]
+
+
+@pytest.mark.live
+def test_nothing_is_changed_without_a_yes_and_postcopy_needs_its_capability(moving):
+    path, _ = moving(HOT)
+    code, out, _ = watched(path, "--once", "--apply", "post-copy", said="n\n")
+    while "not known" in out:
+        code, out, _ = watched(path, "--once", "--apply", "post-copy", said="n\n")
+    assert code == 3
+    code, _, err = watched(path, "--once", "--apply", "post-copy", said="y\n")
+    assert code == 2
+    assert "the migration was started without the capability postcopy-ram" in err
+
+
+@pytest.mark.live
+def test_a_migration_cancelled_by_someone_else_ends_the_watch(moving):
+    path, process = moving(HOT)
+    watching = migkit("watch", path, "--every", "100 ms")
+    assert "precopy" in watching.stdout.readline()
+    process.send_signal(signal.SIGINT)  # it cancels, and ends its machines
+    _, err = watching.communicate(timeout=60)
+    assert watching.returncode == 1
+    assert re.fullmatch(
+        r"migkit: (the migration failed or was cancelled|QEMU: QEMU ended before it answered).*\n", err
+    )
+
+
+@pytest.mark.live
+def test_a_qemu_killed_in_mid_migration_ends_the_watch(moving):
+    path, process = moving(HOT)
+    watching = migkit("watch", path, "--every", "100 ms")
+    assert "precopy" in watching.stdout.readline()
+    source_of(process).kill()
+    _, err = watching.communicate(timeout=60)
+    assert watching.returncode == 1
+    assert re.fullmatch(r"migkit: QEMU: QEMU ended before it answered \S+; see its log\n", err)
+
+
+@pytest.mark.live
+def test_a_guest_that_is_not_moving_is_said_so(tmp_path):
+    require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
+    path = tmp_path / "vm.qmp"
+    command = [QEMU, "-M", "none", "-display", "none", "-nodefaults", "-qmp", f"unix:{path},server=on,wait=off"]
+    with subprocess.Popen(command) as process:
+        try:
+            while not path.exists():
+                assert process.poll() is None
+            code, _, err = watched(path)
+        finally:
+            process.kill()
+    assert code == 1
+    assert "QEMU: no migration is under way, nor has one ended" in err
+
+
+def test_what_is_no_source_is_refused_in_one_line(tmp_path):
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "prose").write_text("Dear diary,\ntoday nothing moved.\n")
+    (tmp_path / "rates").write_text('{"status": "measured", "dirty-rate": 16, "start-time": 1, "calc-time": 2}\n')
+    lines = {
+        "missing": "No such file or directory; name a monitor's socket, or a log",
+        ".": "is neither a socket nor a file",
+        "empty": "nothing in it is of a migration",
+        "prose": "nothing in it is of a migration",
+        "rates": "holds no reading of a migration",
+    }
+    for name, said in lines.items():
+        code, out, err = watched(tmp_path / name)
+        assert (code, out) == (2, ""), name
+        assert said in err, name
+        assert err.count("\n") == 1
+
+
+def test_the_socket_of_another_program_is_refused(tmp_path):
+    path = tmp_path / "other"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        threading.Thread(target=_greet_wrongly, args=(server,), daemon=True).start()
+        code, _, err = watched(path)
+    assert code == 2
+    assert "the socket of another program" in err
+    code, _, err = watched(path)
+    assert code == 2
+    assert "nobody listens there" in err
+
+
+def _greet_wrongly(server):
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(b"220 mail.example ESMTP\r\n")
+        connection.recv(1)
+
+
+def test_a_log_cannot_be_told_anything(tmp_path, answers):
+    log = tmp_path / "migration.log"
+    log.write_text("\n".join(answers[:87]) + "\n")
+    code, _, err = watched(log, "--once", "--apply", "post-copy")
+    assert (code, err) == (2, "migkit: --apply: a log cannot be told anything; watch the socket of a QEMU monitor\n")
+    assert watched(log, "--every", "1 ms")[0] == 2
