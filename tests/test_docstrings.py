@@ -67,6 +67,7 @@ WITHOUT = {
         "migkit.calibrate.validate.rows",
         "migkit.calibrate.validate.to_frame",
     },
+    "what counts, as in the example of profile": {"migkit.calibrate.profiling.Source"},
     "a trace that is wrong": {
         "migkit.traces.unpacked.check_pages",
         "migkit.traces.consistency.check_phases",

@@ -94,7 +94,11 @@ class Command(click.Command):
     @property
     def _rare(self) -> Iterable[str]:
         """Flags of the command itself that few people need, where it has so many of a scenario."""
-        return ("level", "seed", "imported", "quiet") if any(_table(param) for param in self.params) else ()
+        return (
+            ("calibration", "level", "seed", "imported", "quiet")
+            if any(_table(param) for param in self.params)
+            else ()
+        )
 
 
 def _table(param: click.Parameter) -> str:

@@ -11,7 +11,7 @@ import click
 from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.cli._scenario import SEED, scenario_from, scenario_options, tables_from
-from migkit.errors import InfeasibleError
+from migkit.errors import InfeasibleError, UsageError
 from migkit.units import format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ _ROUNDS_SHOWN = 12
 @click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="Calibrated constants of the hosts to use.")
 @click.option("--host", type=click.Path(path_type=Path), help="Hosts as migkit calibrate wrote them.")
+@click.option(
+    "--qmp", type=click.Path(path_type=Path), metavar="SOCKET", help="Measure the guest behind this monitor."
+)
 @click.option("--level", type=float, default=0.9, help="Probability of the interval around the result [0.9].")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="From which the interval is drawn.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
@@ -36,6 +39,7 @@ def command(
     output: Path | None,
     calibration: Path | None,
     host: Path | None,
+    qmp: Path | None,
     level: float,
     seed: int,
     quiet: bool,
@@ -46,10 +50,13 @@ def command(
     Every field of a scenario has a flag, which has precedence over the file; values are
     written as in a file, e.g. --guest-memory "64 GiB" --link-bandwidth "10 Gbit/s".
     `migkit schema` lists the keys. Exit code 3: the migration does not converge.
+
+    With --qmp the guest is the one that runs behind a QEMU monitor: it is measured first, for half a minute at most,
+    as `migkit qemu profile` does. Cap and limit are QEMU's, unless they are given.
     """
     from migkit.models.predict import predict
 
-    case = scenario_from(scenario, flags, quiet)
+    case = scenario_from(scenario, flags, quiet) if qmp is None else _measured(qmp, scenario, flags, quiet)
     if calibration is not None:
         from migkit.calibrate import store
 
@@ -66,6 +73,19 @@ def command(
         if quiet:
             raise SystemExit(InfeasibleError.exit_code)
         raise InfeasibleError(f"{result.verdict.replace('_', ' ')}; the reasons are in the result")
+
+
+def _measured(qmp: Path, scenario: Path | None, flags: dict[str, Any], quiet: bool) -> Scenario:
+    """Return the scenario with the guest that runs behind a monitor."""
+    from migkit.cli.qemu_profile import measured
+
+    given = scenario is not None or any(value not in (None, ()) for value in flags.values())
+    tables = tables_from(scenario, flags)[0] if given else {}
+    if "guest" in tables:
+        raise UsageError("--qmp: a guest is given as well; leave out one of the two")
+    found, name, case = measured(qmp, None, 0.05, 30.0, quiet, tables)
+    _output.narrate(f"guest measured {name}: {found.passes} passes in {format_duration(found.took_s)}", quiet)
+    return case
 
 
 def _render(kind: str, case: Scenario, result: Prediction) -> str | bytes:

@@ -8,7 +8,10 @@ import click
 
 __all__ = ["command"]
 
-_COMMANDS = {"capture": "Migrate a real virtual machine from one QEMU to another, and record the run."}
+_COMMANDS = {
+    "capture": "Migrate a real virtual machine from one QEMU to another, and record the run.",
+    "profile": "Measure how a running virtual machine writes its memory, before it moves.",
+}
 
 
 class _Commands(click.Group):

@@ -16,7 +16,16 @@ from migkit.errors import CapabilityError, MigkitError, RunError, UsageError
 if TYPE_CHECKING:
     from qemu.qmp import QMPClient
 
-__all__ = ["EndedError", "Event", "LackingError", "Monitor", "NotQemuError", "QemuError", "RefusedError"]
+__all__ = [
+    "EndedError",
+    "Event",
+    "LackingError",
+    "Monitor",
+    "NotQemuError",
+    "QemuError",
+    "RefusedError",
+    "unconnected",
+]
 
 ANSWERS_WITHIN_S: Final = 10.0
 _UNKNOWN_COMMAND: Final = "CommandNotFound"
@@ -113,7 +122,7 @@ class Monitor:
                 "to it: close that, or give the socket of -qmp unix:PATH,server=on"
             ) from error
         except errors.ConnectError as error:
-            raise _unconnected(where, error.exc) from error
+            raise unconnected(where, error.exc) from error
         return cls(client, name, limit_s)
 
     async def do(self, command: str, arguments: Mapping[str, Any] | None = None) -> Any:
@@ -177,7 +186,8 @@ def _library(name: str) -> tuple[Any, QMPClient]:
     return qmp, qmp.QMPClient(name)
 
 
-def _unconnected(where: str, error: BaseException) -> QemuError:
+def unconnected(where: str, error: BaseException) -> QemuError:
+    """Return the error that tells why there is no connection to a monitor."""
     match error:
         case FileNotFoundError():
             return NotQemuError(f"{where}: there is no such socket; start QEMU with -qmp unix:PATH,server=on")

@@ -17,7 +17,7 @@ from migkit.calibrate.guest.curve import Curve, fit_curve
 from migkit.calibrate.guest.rounds import Round
 from migkit.units import format_duration
 
-__all__ = ["Changes", "fit_while_loaded"]
+__all__ = ["Changes", "fit_while_loaded", "steps_of"]
 
 _FEW: Final = 6  # rounds of which less cannot be said to follow a pattern
 _KNOWN: Final = 0.25  # a window must be known to this share of its length to say how busy the guest was
@@ -99,13 +99,35 @@ def _end_of_load(rounds: Sequence[Round], curve: Curve) -> int:
 
 
 def _steps_of(rounds: Sequence[Round], curve: Curve) -> tuple[tuple[float, float], ...]:
-    """Return the phases that rounds show: high and low in turn at least three times, each several rounds long."""
+    """Return the phases that rounds show."""
     known = _known(rounds)
-    ratios = np.array(curve.ratios)[known]
+    return steps_of(np.array([r.start_s for r in rounds])[known], np.array(curve.ratios)[known])
+
+
+def steps_of(starts: np.ndarray, ratios: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """Return the phases that windows show: high and low in turn at least three times, each several windows long.
+
+    Parameters
+    ----------
+    starts
+        When each window began [s].
+    ratios
+        What was written in it, over its mean.
+
+    Returns
+    -------
+    tuple
+        Steps ``(duration_s, intensity)``, the high one first; empty: no phases.
+
+    Examples
+    --------
+    >>> ratios = np.tile([2.0, 2.0, 0.0, 0.0], 10)
+    >>> steps_of(np.arange(40) * 0.5, ratios)
+    ((1.0, 2.0), (1.0, 0.0))
+    """
     if ratios.size < 4 * _FEW:
         return ()
     middle = 0.5 * (np.quantile(ratios, 0.1) + np.quantile(ratios, 0.9))
-    starts = np.array([r.start_s for r in rounds])[known]
     runs = [
         (bool(high), [at for at, _ in group])
         for high, group in itertools.groupby(enumerate(ratios > middle), key=lambda pair: bool(pair[1]))

@@ -51,6 +51,8 @@ class TrackedProcess:
 
     means: str
     pinned_bytes = 0
+    counts: Callable[[Mapping], bool] = staticmethod(lambda mapping: True)
+    """Which of its mappings count; all of them, unless somebody says otherwise before ``arm``."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid = watchable.reachable(pid)
@@ -121,7 +123,7 @@ class TrackedProcess:
         except (ProcessLookupError, FileNotFoundError):
             found = []
         self._same_program()
-        return [mapping for mapping in found if watchable.is_memory(mapping)]
+        return [mapping for mapping in found if watchable.is_memory(mapping) and self.counts(mapping)]
 
     def _same_program(self) -> None:
         now = watchable.image_of(self.pid)

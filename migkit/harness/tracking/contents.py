@@ -1,0 +1,94 @@
+"""What the pages of a running program hold: how many of them are zero, by looking at a few.
+
+Pages that were never touched are not there, and are zero. Of those that are there, some are read through
+``/proc/PID/mem``, which changes nothing of the program. A share of ``p`` of ``n`` pages has the standard error
+``sqrt(p (1 - p) / n)``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from typing import Final, NamedTuple
+
+from migkit.errors import CapabilityError
+from migkit.harness.linux.pagemap import Category, Pagemap, scan_of
+from migkit.harness.tracking.program import TrackedProcess
+from migkit.units import PAGE_BYTES
+
+__all__ = ["Zeros", "zero_pages"]
+
+_LOOKS: Final = 4096
+_ZERO: Final = bytes(PAGE_BYTES)
+
+
+class Zeros(NamedTuple):
+    """Pages of some mappings: all, those that hold something, and zero pages with their standard error."""
+
+    pages: int
+    populated_pages: int
+    zero_pages: float
+    error_pages: float
+
+
+def zero_pages(process: TrackedProcess, looks: int = _LOOKS, seed: int = 1) -> Zeros:
+    """Return how many pages of a program's memory are zero.
+
+    Parameters
+    ----------
+    process
+        The program; the mappings that count are counted.
+    looks
+        How many pages to read.
+    seed
+        From which they are chosen.
+
+    Raises
+    ------
+    CapabilityError
+        Its memory may not be read.
+    RunError
+        It has ended.
+    """
+    ranges: list[tuple[int, int]] = []
+    pages = 0
+    pagemap = Pagemap(process.pid)
+    try:
+        for mapping in process.memory():
+            pages += mapping.length_bytes // PAGE_BYTES
+            there = scan_of(
+                mapping.start, mapping.end, Category(0), any_of=Category.PRESENT, none_of=Category.PFNZERO
+            )
+            ranges += [(int(start), int(end)) for start, end, *_ in pagemap.ranges(there)]
+    finally:
+        pagemap.close()
+    populated = sum(end - start for start, end in ranges) // PAGE_BYTES
+    if not populated:
+        return Zeros(pages, 0, float(pages), 0.0)
+    draw = random.Random(seed)
+    weights = [end - start for start, end in ranges]
+    chosen = draw.choices(ranges, weights, k=min(looks, populated))
+    addresses = [draw.randrange(start, end, PAGE_BYTES) for start, end in chosen]
+    share, read = _share_of_zero(process.pid, addresses)
+    error = populated * math.sqrt(max(share * (1.0 - share), 1.0 / read) / read)
+    return Zeros(pages, populated, pages - populated + populated * share, error)
+
+
+def _share_of_zero(pid: int, addresses: list[int]) -> tuple[float, int]:
+    try:
+        descriptor = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
+    except PermissionError as error:
+        raise CapabilityError(f"process {pid}: its memory may not be read; run as its user or as root") from error
+    zero = read = 0
+    try:
+        for address in addresses:
+            try:
+                page = os.pread(descriptor, PAGE_BYTES, address)
+            except OSError:
+                continue  # it was unmapped since
+            read += 1
+            zero += page == _ZERO
+    finally:
+        os.close(descriptor)
+    return zero / max(1, read), max(1, read)

@@ -1,0 +1,152 @@
+"""A guest that runs where it is: what its QEMU says of it, and its dirty curve by ``calc-dirty-rate``.
+
+Before QEMU 8.2 a window is a whole number of seconds. A rate comes in whole MiB/s, so that a short window of a guest
+that writes little says little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import socket
+import struct
+from pathlib import Path
+from typing import Any, Final, Self
+
+from migkit.errors import RunError
+from migkit.qemu.monitor import LackingError, Monitor, RefusedError, unconnected
+from migkit.units import MIB, PAGE_BYTES
+
+__all__ = ["Resting", "Window"]
+
+_CREDENTIALS: Final = struct.Struct("3i")  # process, user, group: unix(7)
+_SAMPLES_PER_GIB: Final = 4096
+_SAMPLED_FROM_BYTES: Final = 128 * MIB  # smaller blocks of memory are not sampled (QEMU migration/dirtyrate.h)
+_ASKED_EVERY_S: Final = 0.05
+_MOVING: Final = ("setup", "active", "postcopy-active", "postcopy-paused", "pre-switchover", "device", "cancelling")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Distinct pages that were written in one window.
+
+    Attributes
+    ----------
+    window_s
+        Its length [s].
+    pages
+        How many.
+    mode
+        How QEMU counted: ``page-sampling``, ``dirty-bitmap`` or ``dirty-ring``.
+    """
+
+    window_s: float
+    pages: float
+    mode: str
+
+
+class Resting:
+    """A guest that runs, behind the monitor of its QEMU.
+
+    Attributes
+    ----------
+    pid
+        The process that listens at the socket: QEMU, where nobody else opened it for it.
+    memory_bytes
+        What the guest has [B].
+    parameters
+        Those of its next migration, as ``query-migrate-parameters`` names them.
+    """
+
+    def __init__(self, monitor: Monitor, pid: int, memory_bytes: int, parameters: dict[str, Any]) -> None:
+        self.monitor, self.pid = monitor, pid
+        self.memory_bytes, self.parameters = memory_bytes, parameters
+
+    @classmethod
+    async def connect(cls, path: str | Path) -> Self:
+        """Connect to the monitor at a UNIX socket, and ask.
+
+        Raises
+        ------
+        NotQemuError, LackingError, EndedError
+            See :meth:`migkit.qemu.monitor.Monitor.connect`.
+        RunError
+            The guest does not run, or moves already.
+        """
+        ours = socket.socket(socket.AF_UNIX)
+        try:
+            ours.connect(str(path))
+            pid, _, _ = _CREDENTIALS.unpack(ours.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+            monitor = await Monitor.connect(ours)
+        except OSError as error:
+            ours.close()
+            raise unconnected(f"monitor {path}", error) from error
+        except BaseException:
+            ours.close()
+            raise
+        try:
+            return await cls._asked(monitor, pid)
+        except BaseException:
+            await monitor.close()
+            raise
+
+    @classmethod
+    async def _asked(cls, monitor: Monitor, pid: int) -> Self:
+        status = await monitor.do("query-status")
+        if not status["running"]:
+            raise RunError(f"guest: does not run (QEMU's state is {status['status']}); resume it, then measure")
+        moving = (await monitor.do("query-migrate")).get("status")
+        if moving in _MOVING:
+            raise RunError(f"guest: is migrating already (state {moving}); follow it with migkit watch")
+        memory = await monitor.do("query-memory-size-summary")
+        size = int(memory["base-memory"]) + int(memory.get("plugged-memory", 0))
+        return cls(monitor, pid, size, await monitor.do("query-migrate-parameters"))
+
+    async def mode(self) -> str:
+        """Return how QEMU can count here: by KVM's bitmap, else by sampling pages.
+
+        Raises
+        ------
+        LackingError
+            This QEMU cannot, or only samples and the memory is too small for that.
+        """
+        if (await self.monitor.do("query-kvm"))["enabled"]:
+            return "dirty-bitmap"
+        if self.memory_bytes < _SAMPLED_FROM_BYTES:
+            raise LackingError(
+                f"QEMU {self.monitor.version}: does not sample memory below 128 MiB; measure it from outside, as root"
+            )
+        return "page-sampling"
+
+    async def window(self, window_s: float, mode: str) -> Window:
+        """Return what the guest writes in one window, of whole seconds where QEMU knows no shorter ones.
+
+        Raises
+        ------
+        LackingError, RefusedError, EndedError
+            QEMU has no such command, refuses it, or has ended.
+        """
+        arguments: dict[str, Any] = {
+            "calc-time": round(1e3 * window_s),
+            "calc-time-unit": "millisecond",
+            "mode": mode,
+        }
+        if mode == "page-sampling":
+            arguments["sample-pages"] = _SAMPLES_PER_GIB
+        try:
+            await self.monitor.do("calc-dirty-rate", arguments)
+        except RefusedError as error:
+            if "calc-time-unit" not in str(error):
+                raise
+            window_s = float(max(1, round(window_s)))
+            del arguments["calc-time-unit"]
+            await self.monitor.do("calc-dirty-rate", arguments | {"calc-time": int(window_s)})
+        while (answer := await self.monitor.do("query-dirty-rate"))["status"] != "measured":
+            await asyncio.sleep(_ASKED_EVERY_S)
+        return Window(window_s=window_s, pages=answer["dirty-rate"] * MIB * window_s / PAGE_BYTES, mode=mode)
+
+    async def close(self) -> None:
+        """Disconnect; the guest runs on."""
+        with contextlib.suppress(OSError):
+            await self.monitor.close()

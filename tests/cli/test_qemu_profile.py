@@ -1,0 +1,116 @@
+"""``migkit qemu profile`` of a virtual machine that runs: its curve, its file, and what is refused."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from migkit.models.dirty import unique_dirty_pages
+from migkit.qemu.machine import QEMU
+from migkit.scenario import DirtyClass, Guest
+from migkit.scenario.form import schema
+from migkit.units import MIB
+from tests.conftest import TOP, require
+from tests.qemu.running import running, works
+
+GUEST = Guest(
+    memory_bytes=128 * MIB, zero_bytes=80 * MIB, dirty=(DirtyClass(region_bytes=24 * MIB, writes_per_s=2000.0),)
+)
+
+
+def migkit(*arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "migkit", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(TOP)},
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    """A guest that writes, and its monitor's socket."""
+    require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
+    require(shutil.which("gcc"), "no gcc; apt-get install gcc")
+    path = tmp_path_factory.mktemp("vm") / "vm.qmp"
+    with running(path, GUEST) as process:
+        yield path, process
+
+
+@pytest.mark.live
+def test_the_curve_and_the_zero_pages_are_the_guests(machine, tmp_path):
+    path, process = machine
+    file = tmp_path / "guest.toml"
+    code, out, err = migkit("qemu", "profile", path, "--means", "process", "--longest", "8 s", "-o", file)
+    assert code == 0, err
+    assert "from outside, by QEMU's page tables" in out
+    found = schema.load(file).guest
+    assert found.memory_bytes == GUEST.memory_bytes
+    assert found.zero_bytes == pytest.approx(GUEST.zero_bytes, rel=0.03)
+    for window_s in (0.2, 1.0):
+        assert unique_dirty_pages(found, window_s) == pytest.approx(unique_dirty_pages(GUEST, window_s), rel=0.1)
+    assert tomllib.loads(file.read_text())["host"]["firmware"] == "0 B"
+    assert works(process) > 0.0
+
+
+@pytest.mark.live
+def test_qemu_itself_counts_by_sampling(machine):
+    path, _ = machine
+    code, out, err = migkit("qemu", "profile", path, "--means", "monitor", "--longest", "4 s", "-q")
+    assert code == 0, err
+    assert "by QEMU's calc-dirty-rate, page-sampling" in out
+    pages = next(int(line.split()[2]) for line in out.splitlines() if line.startswith("   1 s"))
+    assert pages == pytest.approx(unique_dirty_pages(GUEST, 1.0), rel=0.4)
+
+
+@pytest.mark.live
+@pytest.mark.verification
+def test_predict_measures_and_predicts_in_one(machine):
+    path, _ = machine
+    code, out, err = migkit("predict", "--qmp", path, "--max-bandwidth", "40 MB/s", "--format", "json", "-q")
+    assert code == 0, err
+    told = json.loads(out)
+    assert told["verdict"] == "converges"
+    assert 0.95 * 48 * MIB / 40e6 < told["total_time_s"] < 2.5
+
+
+def test_a_guest_cannot_be_given_and_measured_at_once(tmp_path):
+    code, _, err = migkit("predict", "--qmp", tmp_path / "vm.qmp", "--memory", "1 GiB")
+    assert (code, err) == (2, "migkit: --qmp: a guest is given as well; leave out one of the two\n")
+
+
+@pytest.mark.live
+def test_a_guest_that_stands_still_is_refused(tmp_path):
+    require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
+    path = tmp_path / "vm.qmp"
+    command = [QEMU, "-S", "-display", "none", "-nodefaults", "-qmp", f"unix:{path},server=on,wait=off"]
+    with subprocess.Popen(command) as process:
+        try:
+            while not path.exists():
+                assert process.poll() is None
+            code, _, err = migkit("qemu", "profile", path)
+        finally:
+            process.kill()
+    assert code == 1
+    assert err == "migkit: guest: does not run (QEMU's state is prelaunch); resume it, then measure\n"
+
+
+def test_what_is_no_monitor_is_refused_in_one_line(tmp_path):
+    code, _, err = migkit("qemu", "profile", tmp_path / "none")
+    assert code == 2
+    assert "there is no such socket; start QEMU with -qmp unix:PATH,server=on" in err
+    path = tmp_path / "dead"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+    code, _, err = migkit("qemu", "profile", path)
+    assert code == 2
+    assert "nobody listens there" in err
+    assert migkit("qemu", "profile", path, "--within", "0")[0] == 2
