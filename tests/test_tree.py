@@ -75,6 +75,7 @@ ONE_IDEA = {
     "predict": "a command, and what it runs",
     "qemu": "QEMU: its command, its rule, its laboratory",
     "rehearse": "a command, and what it runs",
+    "replay": "a command, and what it runs",
     "profiling": "a guest measured before it moves: how, and for a command",
     "restore": "a command, and what it runs",
     "scenario": "a scenario: the record, its package, its flags",

@@ -31,6 +31,7 @@ _COMMANDS: dict[str, str] = {
     "capture": "Migrate a real guest process, prove it, and record the run.",
     "qemu": "Migrate a real virtual machine of QEMU, and record the run.",
     "watch": "Forecast a migration under way: its end, its downtime, whether it converges, what would help.",
+    "replay": "Say what other rules would have done in a recorded migration, and when.",
     "dirty": "Measure how a running program dirties its memory.",
     "trackers": "Compare the dirty trackers: cost, missed and extra pages on one workload.",
     "import": "Say what a log of a migration holds: QEMU, libvirt, Proxmox, Nova, KubeVirt, Xen and more.",
