@@ -19,7 +19,14 @@ SMALLEST = 1e-18  # of any number that may not be 0; less than that counts as 0
 
 
 class Noun:
-    """What the records of a scenario have in common: they can be written in text with units."""
+    """What the records of a scenario have in common: they can be written in text with units.
+
+    Examples
+    --------
+    >>> from migkit import Link
+    >>> Link.parse(bandwidth="8 Gbit/s").bandwidth_bytes_per_s
+    1000000000.0
+    """
 
     __slots__ = ()
 
@@ -64,6 +71,11 @@ def check(record: Any, path: str) -> None:
         A dataclass whose fields are declared as :mod:`migkit.scenario.form.declaration` says.
     path
         The table that the record is, e.g. ``"guest.dirty"``, for messages.
+
+    Examples
+    --------
+    >>> from migkit import Link
+    >>> check(Link(), "link")
     """
     cls: Any = type(record)
     for field in declared(cls):
@@ -81,7 +93,12 @@ def check(record: Any, path: str) -> None:
 
 
 def check_steps(steps: Any, where: str) -> None:
-    """Raise :class:`UsageError` unless ``steps`` are pairs of a time above 0 and a finite share of at least 0."""
+    """Raise :class:`UsageError` unless ``steps`` are pairs of a time above 0 and a finite share of at least 0.
+
+    Examples
+    --------
+    >>> check_steps(((1.0, 0.5),), "link.steps")
+    """
     if not isinstance(steps, tuple):
         raise UsageError(f"{where}: {shown(steps)} is not a tuple of steps; write each as (seconds, share)")
     for step in steps:
