@@ -58,7 +58,7 @@ def _rule(
 
 
 def _value(option: Option, entry: Entry) -> Iterator[Trouble]:
-    outside = option.outside(entry.text)
+    outside = option.outside(entry.text, entry.type)
     if outside:
         yield Trouble(entry.line, f"{option.name} = {entry.text}: {outside}", f"write {_example(option)}")
 

@@ -37,7 +37,7 @@ def commands(text: str) -> Iterator[tuple[str, list[Entry]]]:
     Examples
     --------
     >>> list(commands("virsh migrate-setmaxdowntime web1 500"))
-    [('virsh', [Entry(path=('migrate-setmaxdowntime', 'downtime'), text='500', line=1, group=0)])]
+    [('virsh', [Entry(path=('migrate-setmaxdowntime', 'downtime'), text='500', line=1, group=0, type='')])]
     """
     for group, (line, command) in enumerate(_joined(text)):
         try:

@@ -22,12 +22,15 @@ class Entry(NamedTuple):
         Where, from 1.
     group
         Of which command, from 0; 0 in a file of settings.
+    type
+        ``text``, ``number`` or ``switch`` where the product tells them apart, as in JSON; empty: it reads every text.
     """
 
     path: tuple[str, ...]
     text: str
     line: int
     group: int = 0
+    type: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,7 @@ def flat(text: str) -> Iterator[Entry]:
     Examples
     --------
     >>> list(flat('migration_host = "node1"  # storage network'))
-    [Entry(path=('migration_host',), text='node1', line=1, group=0)]
+    [Entry(path=('migration_host',), text='node1', line=1, group=0, type='')]
     """
     for number, line in enumerate(text.splitlines(), 1):
         pair = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*=\s*(\"[^\"]*\"|'[^']*'|[^#]*?)\s*(#.*)?", line)

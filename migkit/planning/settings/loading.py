@@ -125,4 +125,5 @@ def _objects(file: str, text: str) -> Iterator[Document]:
         elif kind in _OBJECTS:
             yield Document(file=file, kind=kind, entries=tuple(entries))
         elif any(entry.path[0] == "config" for entry in entries) and not kind:
-            yield Document(file=file, kind="incus", entries=tuple(entries))
+            texts = tuple(entry._replace(type="") for entry in entries)  # Incus keeps every value as a text
+            yield Document(file=file, kind="incus", entries=texts)

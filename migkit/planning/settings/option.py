@@ -43,6 +43,9 @@ BYTES: Final = Unit("B", 1.0)
 MB_PER_S: Final = Unit("MB/s", 2.0**20)  # QEMU's vcpu-dirty-limit counts 2^20 bytes as its MB
 COUNT: Final = Unit("", 1.0)
 
+_TYPES: Final = {"number": "number", "whole": "number", "switch": "switch"}  # of the value of each form
+_TYPED: Final = {"number": "a number", "switch": "true or false"}
+_LARGEST: Final = 2.0**63  # products keep whole numbers in 64 bits with a sign
 _TRUE: Final = ("true", "yes", "on", "1")
 _FALSE: Final = ("false", "no", "off", "0")
 _QUANTITY: Final = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?\d+)?")
@@ -147,8 +150,24 @@ class Option:
         """
         return _quantity(text.strip()) if self.form == "quantity" else _number(text.strip(), self.form == "whole")
 
-    def outside(self, text: str) -> str:
-        """Say how a text lies outside of what is documented; empty where it does not."""
+    def outside(self, text: str, type_: str = "") -> str:
+        """Say how a text lies outside of what is documented; empty where it does not.
+
+        Parameters
+        ----------
+        text
+            As written.
+        type_
+            Of the value, as in :class:`migkit.planning.settings.document.Entry`.
+
+        Examples
+        --------
+        >>> Option(kind="", path=("x",), source="", low=1).outside("5", "text")
+        'it must be a number without quotes'
+        """
+        wanted = _TYPES.get(self.form, type_)
+        if type_ and wanted != type_:
+            return f"it must be {_TYPED[wanted]}{' without quotes' if type_ == 'text' else ''}"
         try:
             if self.form == "word":
                 return "" if text.strip() in self.choices else f"it must be one of {', '.join(self.choices)}"
@@ -161,7 +180,8 @@ class Option:
         except ValueTextError as error:
             return str(error)
         if self.low <= number <= self.high:
-            return ""
+            beyond = self.form == "whole" and math.isinf(self.high) and number >= _LARGEST
+            return "it is larger than any whole number of 64 bits" if beyond else ""
         return f"it must be {self.allowed()}"
 
     def allowed(self) -> str:
@@ -223,7 +243,8 @@ class Option:
             return f"{self._rounded(value / 2**20):.0f}Mi"
         steps = self._rounded(value / self.unit.factor / self.step)
         number = steps * self.step if self.step >= 1.0 else steps / round(1.0 / self.step)
-        return f"{max(number, self.low) if self.up else number:.12g}"
+        number = max(number, self.low) if self.up else number
+        return f"{number:.0f}" if self.form == "whole" else f"{number:.12g}"
 
     def _rounded(self, steps: float) -> float:
         near = round(steps)
@@ -247,7 +268,7 @@ def _number(text: str, whole: bool) -> float:
         number = math.nan
     if not math.isfinite(number) or "_" in text:
         raise ValueTextError("it must be a plain number, without a unit")
-    if whole and not number.is_integer():
+    if whole and not text.lstrip("+-").isdecimal():
         raise ValueTextError("it must be a whole number")
     return number
 

@@ -141,7 +141,11 @@ class Product:
         for document in documents:
             for entry in document.entries:
                 for option in self.options:
-                    if option.kind == document.kind and option.path == entry.path and not option.outside(entry.text):
+                    if (
+                        option.kind == document.kind
+                        and option.path == entry.path
+                        and not option.outside(entry.text, entry.type)
+                    ):
                         values[option.name] = option.read(entry.text)
                         lines[option.name] = (document.file, entry.line)
         return Settlement(name or self.title, values | self.said(documents), lines)

@@ -31,7 +31,7 @@ def objects(text: str) -> Iterator[list[Entry]]:
     Examples
     --------
     >>> [entry for document in objects("spec:\\n  allowPostCopy: true") for entry in document]
-    [Entry(path=('spec', 'allowPostCopy'), text='true', line=2, group=0)]
+    [Entry(path=('spec', 'allowPostCopy'), text='true', line=2, group=0, type='switch')]
     """
     _check_depth(text)
     try:
@@ -73,7 +73,7 @@ def _entries(node: Any, path: tuple[str, ...], depth: int, seen: set[int]) -> It
     if depth > _DEEPEST:
         raise _TreeError("it is nested too deeply")
     if isinstance(node, yaml.ScalarNode):
-        yield Entry(path, str(node.value), node.start_mark.line + 1)
+        yield from _scalar(node, path)
         return
     if id(node) in seen:
         raise _TreeError(f"line {node.start_mark.line + 1}: an alias stands for a whole part; write it out")
@@ -85,6 +85,18 @@ def _entries(node: Any, path: tuple[str, ...], depth: int, seen: set[int]) -> It
     else:
         for at, value in enumerate(node.value):
             yield from _entries(value, (*path, str(at)), depth + 1, seen)
+
+
+def _scalar(node: yaml.ScalarNode, path: tuple[str, ...]) -> Iterator[Entry]:
+    """Yield one value with its type; null is not given, yes and on are true, and quotes make a text of a value."""
+    tag, text = node.tag.rpartition(":")[2], str(node.value)
+    if tag == "bool":
+        text = "true" if text.lower() in ("true", "yes", "on") else "false"
+    if tag != "null":
+        yield Entry(path, text, node.start_mark.line + 1, type="text" if node.style else _TYPES.get(tag, ""))
+
+
+_TYPES: Final = {"bool": "switch", "int": "number", "float": "number"}
 
 
 def qmp(text: str) -> Iterator[Entry]:
@@ -101,7 +113,7 @@ def qmp(text: str) -> Iterator[Entry]:
     --------
     >>> command = '{"execute": "migrate-set-parameters", "arguments": {"downtime-limit": 500}}'
     >>> list(qmp(command))
-    [Entry(path=('migrate-set-parameters', 'downtime-limit'), text='500', line=1, group=0)]
+    [Entry(path=('migrate-set-parameters', 'downtime-limit'), text='500', line=1, group=0, type='number')]
     """
     decoder, at, group = json.JSONDecoder(), 0, 0
     while at < len(text):
@@ -133,4 +145,8 @@ def _command(command: dict[str, Any], text: str, at: int, end: int, group: int) 
         for word, held in pairs if capabilities is not None else [(key, value)]:
             place = text.find(f'"{word}"', at, end)
             plain = held if isinstance(held, str) else json.dumps(held)
-            yield Entry((name, word), plain, text.count("\n", 0, max(place, at)) + 1, group)
+            line = text.count("\n", 0, max(place, at)) + 1
+            yield Entry((name, word), plain, line, group, _JSON_TYPES.get(type(held), ""))
+
+
+_JSON_TYPES: Final = {bool: "switch", int: "number", float: "number", str: "text"}

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 
@@ -40,9 +41,9 @@ def text_with(option, value):
         return kube(kind, nested(path, value))
     if kind == "QMP":
         if path[0].endswith("capabilities"):
-            state = {"capability": path[1], "state": value}
-            return json.dumps({"execute": path[0], "arguments": {"capabilities": [state]}})
-        plain = value if value.lstrip("-").isdigit() or value in ("true", "false") else json.dumps(value)
+            state = f'{{"capability": "{path[1]}", "state": {plain_json(value)}}}'
+            return f'{{"execute": "{path[0]}", "arguments": {{"capabilities": [{state}]}}}}'
+        plain = plain_json(value)
         return f'{{"execute": "{path[0]}", "arguments": {{"{path[1]}": {plain}}}}}'
     if kind == "virsh":
         return f"virsh {path[0]} web1 --{path[1]} {value}"
@@ -55,6 +56,10 @@ def text_with(option, value):
     if kind in ("datacenter.cfg", "VM.conf"):
         return f"{path[0]}: {path[1]}={value}\n" if len(path) == 2 else f"{path[0]}: {value}\n"
     return f"[{path[0]}]\n{path[1]} = {value}\n" if len(path) == 2 else f'{path[0]} = "{value}"\n'
+
+
+def plain_json(value):
+    return value if re.fullmatch(r"-?[\d.]+|true|false", value) else json.dumps(value)
 
 
 def found(rule, files):
@@ -329,6 +334,10 @@ CASES = {
         {"h.yaml": hco("bandwidthPerMigration: 32Mi")},
         {"h.yaml": hco("bandwidthPerMigration: 32Mi", "completionTimeoutPerGiB: 90")},
     ),
+    "kubevirt-place": (
+        {"k.yaml": kube("KubeVirt", nested(("spec", "migrations", "bandwidthPerMigration"), "64Mi"))},
+        {"k.yaml": cluster("bandwidthPerMigration: 64Mi"), "p.yaml": policy("bandwidthPerMigration: 64Mi")},
+    ),
     "kubevirt-hco-place": (
         {"h.yaml": hco("allowPostCopy: true", place=("liveMigrationConfig",))},
         {"h.yaml": hco("allowPostCopy: true", place=("liveMigrationConfig",), version="v1beta1")},
@@ -583,6 +592,37 @@ def test_every_rule_is_tried_and_has_a_public_source():
     assert len(own) >= 40
     assert all(rule.source.startswith("https://") for rule in RULES)
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("k.yaml", cluster('completionTimeoutPerGiB: "80"'), ["= 80: it must be a number without quotes"]),
+        ("k.yaml", cluster("parallelMigrationsPerCluster: '5'"), ["= 5: it must be a number without quotes"]),
+        ("k.yaml", cluster('allowAutoConverge: "true"'), ["= true: it must be true or false without quotes"]),
+        ("k.yaml", cluster("allowAutoConverge: 1"), ["= 1: it must be true or false"]),
+        ("k.yaml", cluster('bandwidthPerMigration: "64Mi"', "progressTimeout: null", "network:"), []),
+        ("q.json", capabilities("multifd").replace("true", '"true"'), ["it must be true or false without quotes"]),
+        ("q.json", parameters(downtime_limit="300"), ["= 300: it must be a number without quotes"]),
+        ("i.yaml", 'config:\n  migration.stateful: "true"\n', []),
+        ("nova.conf", nova("completion_timeout = 1e3")["nova.conf"], ["= 1e3: it must be a whole number"]),
+        ("nova.conf", nova("downtime_steps = 99999999999999999999")["nova.conf"], ["larger than any whole number"]),
+        ("nova.conf", nova("bandwidth = '500'")["nova.conf"], []),
+        ("nova.conf", nova("downtime 500", "bandwidth = 500")["nova.conf"], ["downtime 500 is no name with a value"]),
+    ],
+)
+def test_a_value_has_the_type_that_the_product_wants(file, text, says):
+    """JSON and Kubernetes tell 5 from "5"; oslo.config and Incus read texts, and no whole number has an exponent."""
+    found_errors = [one.what for rule in RULES for one in found(rule, {file: text}) if one.level == "error"]
+    assert len(found_errors) == len(says)
+    assert all(words in what for words, what in zip(says, found_errors, strict=True))
+
+
+def test_yes_is_true_in_yaml():
+    """KubeVirt's rules see the switch that is on, however YAML writes it."""
+    rule = rule_named("kubevirt-post-copy-never")
+    assert found(rule, {"k.yaml": cluster("allowPostCopy: yes")})
+    assert found(rule, {"k.yaml": cluster("allowPostCopy: yes", "allowWorkloadDisruption: on")}) == []
 
 
 def test_every_option_has_a_rule_of_its_own_for_its_value():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -166,6 +167,21 @@ def _other_version(document: Document, documents: Sequence[Document]) -> Iterato
         yield Trouble(entry.line, what, f"move it to {'.'.join(right)}")
 
 
+def _wrong_place(options: Sequence[Option]) -> Check:
+    """Return a check for options of migrations at a place where this kind of object has none of them."""
+    everywhere = checks.elsewhere([option for option in options if option.name not in _COMMON])
+
+    def found(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:
+        other = tuple(_PLACES[kind] for kind in _HYPERCONVERGED if document.kind in _HYPERCONVERGED)
+        rest = tuple(entry for entry in document.entries if entry.path[:-1] not in other)
+        yield from everywhere(dataclasses.replace(document, entries=rest), documents)
+
+    return found
+
+
+_COMMON: Final = ("network", "compression", "steps")  # names that other parts of the objects may have, too
+
+
 def _changed_default(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:
     missing = [
         name
@@ -261,6 +277,7 @@ def _own(options: Sequence[Option], cap: Option) -> tuple[Rule, ...]:
             _API,
             _timeout_below_cap(cap),
         ),
+        _rule("place", "error", _ALL, "The API drops fields that it has not.", _API, _wrong_place(options)),
         _rule("hco-place", "error", hco, "The field moved between v1beta1 and v1.", _HCO, _other_version),
         _rule("hco-defaults", "note", hco, "An upgrade changes what is not written.", _HCO_CHANGE, _changed_default),
         _rule(
