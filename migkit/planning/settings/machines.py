@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from migkit.errors import UsageError
+from migkit.errors import UsageError, printable
 from migkit.models.frames import known_columns
 from migkit.models.many import predict_many
+from migkit.models.rows import RowsError
 from migkit.planning.inventory import read_machines
 from migkit.planning.settings.product import Product, Values
 from migkit.scenario import Guest, Scenario
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Fleet"]
 
 _NAMES: Final = ("name", "vm")
+_SHOWN: Final = 5  # machines in a message
 _KEPT: Final = ("tls", "storage_bytes", "storage_dirty_bytes_per_s")  # of a strategy: the guest's and the site's own
 
 
@@ -36,11 +41,17 @@ class Fleet:
         Columns of :func:`migkit.models.many.predict_many`.
     base
         What has no column.
+    source
+        Where the machines are from, for messages.
+    lines
+        Line of each row in the file, from 1; empty: there is no such file.
     """
 
     names: list[str]
     frame: pd.DataFrame
     base: Scenario
+    source: str = "inventory"
+    lines: tuple[int, ...] = ()
 
     @classmethod
     def of_scenario(cls, case: Scenario, name: str) -> Fleet:
@@ -93,17 +104,25 @@ class Fleet:
         except (OSError, ValueError, pd.errors.ParserError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise UsageError(f"inventory {path}: cannot be read ({reason}); give a CSV or Parquet file") from error
-        if "memory_bytes" in frame.columns:
-            return cls.of_frame(frame)
-        machines = read_machines(path)
-        known = known_columns()
-        told = [one for one in machines.columns if one in known or one.startswith("dirty_")]
-        return cls.of_frame(machines[["vm", *told]].copy())
+        if "memory_bytes" not in frame.columns:
+            machines = read_machines(path)
+            known = known_columns()
+            told = [one for one in machines.columns if one in known or one.startswith("dirty_")]
+            frame = machines[["vm", *told]].copy()
+        lines = () if path.suffix == ".parquet" else _lines(path)
+        found = cls.of_frame(frame)
+        return dataclasses.replace(
+            found, source=f"inventory {path}", lines=lines if len(lines) == len(found.names) else ()
+        )
 
     def only(self, rows: np.ndarray) -> Fleet:
         """Return the machines of some rows, given as a mask."""
-        names = [name for name, wanted in zip(self.names, rows.tolist(), strict=True) if wanted]
-        return Fleet(names, self.frame[rows].reset_index(drop=True), self.base)
+        return dataclasses.replace(
+            self,
+            names=list(itertools.compress(self.names, rows)),
+            frame=self.frame[rows].reset_index(drop=True),
+            lines=tuple(itertools.compress(self.lines, rows)),
+        )
 
     def outcomes(self, product: Product, values: Values) -> pd.DataFrame:
         """Return what becomes of each machine: verdict, times and the others of ``predict_many``.
@@ -111,7 +130,29 @@ class Fleet:
         Raises
         ------
         UsageError
-            Rows are wrong.
+            Rows are wrong; the message names the machines.
         """
         base = product.scenario(values, self.base)
-        return predict_many(self.frame, base)
+        try:
+            return predict_many(self.frame, base)
+        except RowsError as error:
+            raise UsageError(self._wrong(error.reasons)) from error
+
+    def _wrong(self, reasons: Mapping[int, str]) -> str:
+        """Return in one line which machines are wrong, and how."""
+        told = [f"{self._place(row)}: {reason}" for row, reason in itertools.islice(reasons.items(), _SHOWN)]
+        more = f"; and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
+        verb = "is" if len(reasons) == 1 else "are"
+        return f"{self.source}: {len(reasons)} of {len(self.names)} machines {verb} wrong: {'; '.join(told)}{more}"
+
+    def _place(self, row: int) -> str:
+        line = f"line {self.lines[row]}, " if self.lines else ""
+        return f"{line}machine {printable(self.names[row])}"
+
+
+def _lines(path: Path) -> tuple[int, ...]:
+    """Return the line in which each row of a CSV file begins; a quoted cell may go on over lines."""
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        reader = csv.reader(file)
+        begins = itertools.chain([1], (reader.line_num + 1 for _ in itertools.count()))
+        return tuple(line for line, row in zip(begins, reader, strict=False) if row)[1:]

@@ -127,7 +127,7 @@ def test_columns_of_a_policy_do_not_count():
         (pd.DataFrame({"memory_bytes": [GIB]}), "the column name is missing"),
         (FLEET.head(0), "no rows"),
         (FLEET.assign(memory_gib=1.0), "memory_gib is not known"),
-        (FLEET.assign(memory_bytes=-1), "rows are wrong"),
+        (FLEET.assign(memory_bytes=-1), "3 of 3 machines are wrong: machine idle: "),
     ],
 )
 def test_a_wrong_inventory_is_refused(frame, says):
@@ -172,6 +172,16 @@ def test_a_list_of_objects_as_kubectl_prints_it_is_read_object_by_object():
         ' {"kind": "KubeVirt", "spec": {"configuration": {"migrations": {"network": "n"}}}}]}'
     )
     assert [one.kind for one in documents_of("a.json", text)] == ["MigrationPolicy", "KubeVirt"]
+
+
+def test_a_wrong_row_is_named_by_its_machine_and_line(tmp_path):
+    """Blank lines and quoted cells of several lines count as lines of the file."""
+    path = tmp_path / "vms.csv"
+    path.write_text('name,memory_bytes\nweb,1073741824\n\n"a\nb",1073741824\ndb,NaN\n')
+    with pytest.raises(UsageError) as error:
+        lint_documents(documents_of("nova.conf", "[libvirt]\n"), Fleet.load(path))
+    assert f"inventory {path}: 1 of 3 machines is wrong: line 6, machine db: " in str(error.value)
+    assert "predict_many" not in str(error.value)
 
 
 def test_an_inventory_of_a_drain_is_read_as_well(tmp_path):
