@@ -39,9 +39,9 @@ def command(
 ) -> None:
     """Find settings of a product with which the migration of SCENARIO keeps its limits, and write them to paste.
 
-    Manner, streams, downtime limit, cap and timeout are looked for in this order, the least intrusive first; the
-    policy of the scenario does not count. Each text is read back as `migkit lint` reads it and predicted again
-    before it is printed.
+    Manner, streams, cap, downtime limit and timeout are looked for in this order, the least intrusive first: a cap
+    comes before another downtime limit than the default. The policy of the scenario does not count. Each text is
+    read back as `migkit lint` reads it and predicted again before it is printed.
     Exit code 3: nothing that the product can be told keeps the limits.
     """
     from migkit.planning.settings.advise import advise

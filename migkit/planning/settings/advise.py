@@ -201,9 +201,12 @@ class _Attempt:
         return None
 
     def _limit(self) -> bool:
-        """Find the downtime limit: the default where that does, else the shortest that does; else force the end."""
+        """Find the downtime limit, the least change first: the default, then with a cap, then the nearest that does.
+
+        Where none does, force the end.
+        """
         name = self.product.downtime_limit
-        if self._holds():
+        if self._holds() or self._capped():
             return True
         if not name or name not in self.product.defaults() or not self._limit_counts():
             return self._forced()
@@ -214,11 +217,25 @@ class _Attempt:
         del self.given[name]
         return self._forced()
 
+    def _capped(self) -> bool:
+        """Set the largest cap that keeps the limits of a migration that converges without; else leave the cap off."""
+        name = self.product.cap
+        if not name or self._predict().verdict != "converges":
+            return False
+        carried = goodput(self._scenario())
+        for share in _SHARES:
+            self.given[name] = share * carried
+            if self._holds():
+                return True
+        self.given[name] = math.inf
+        return False
+
     def _limits(self) -> Iterator[float]:
-        """Yield downtime limits as they are written, the shortest first."""
+        """Yield downtime limits as they are written, the one nearest to the default first."""
         option, longest_s = self.product.option(self.product.downtime_limit), self._longest_limit_s()
-        for step in range(_LIMITS):
-            value = longest_s * _LEAST_LIMIT ** (1.0 - step / (_LIMITS - 1))
+        usual_s = float(self.product.defaults()[option.name])
+        values = [longest_s * _LEAST_LIMIT ** (1.0 - step / (_LIMITS - 1)) for step in range(_LIMITS)]
+        for value in sorted(values, key=lambda one: abs(math.log(one / usual_s))):
             if option.can_write(value):
                 yield float(option.read(option.write(value)))
 
@@ -270,23 +287,30 @@ class _Attempt:
         return self._holds()
 
     def _caps(self) -> Iterator[None]:
-        """Set caps to try: a margin above the least that does, where that leaves something to others; then none."""
+        """Set caps to try: a margin above the least that does, where that leaves something to others; then none.
+
+        A cap that is needed is tried as it is, too.
+        """
         name = self.product.cap
         if not name:
             yield
             return
+        needed, self.given[name] = float(self.given[name]), math.inf
         carried, longest_s = goodput(self._scenario()), _SLOWER * self._predict().total_time_s
-        least = math.inf
+        least = needed
         for share in _SHARES:
+            if share * carried >= needed:
+                continue
             self.given[name] = share * carried
             found = self._predict()
             if self.targets.missed(found) or found.total_time_s > longest_s:
                 break
             least = share * carried
-        if math.isfinite(least):
-            self.given[name] = least * _MARGIN
-            self._together()
-            yield
+        for cap in (least * _MARGIN, needed):
+            if math.isfinite(cap):
+                self.given[name] = cap
+                self._together()
+                yield
         self.given[name] = math.inf
         self._together()
         yield

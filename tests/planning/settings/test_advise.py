@@ -123,6 +123,23 @@ def test_a_longer_downtime_limit_is_asked_for_where_it_is_allowed():
     assert long.result.downtime_s <= 1.5
 
 
+@pytest.mark.parametrize("name", ["qemu", "libvirt", "ovirt", "nova"])
+def test_a_cap_alone_comes_before_another_downtime_limit(name):
+    """Without a cap the downtime lies about 300 ms; the same cap keeps it below by every product's rule."""
+    advice = advise(case(64, 8, 76_800.0, 1.25e9), name, Targets(downtime_s=0.3))
+    assert PRODUCTS[name].downtime_limit not in advice.settings
+    assert PRODUCTS[name].cap in advice.settings
+    assert not [note for note in advice.notes if note.level == "warning"]
+
+
+def test_a_shorter_downtime_limit_is_the_nearest_that_does():
+    """Where no cap does, as the cap does not bind the last pass, the limit is lowered no further than it must be."""
+    advice = advise(case(8, 1, 30_000.0, 1.25e9), "qemu", Targets(downtime_s=0.1))
+    limit_s = float(advice.settings["downtime-limit"]) * 1e-3
+    assert 0.03 < limit_s <= 0.1
+    assert advice.result.downtime_s <= 0.1
+
+
 def test_what_a_product_cannot_be_told_is_said():
     assert any("128 MiB/s" in sentence for sentence in advise(CALM, "incus").cannot)
     assert any("downtime limit" in sentence for sentence in advise(CALM, "openshift").cannot)
