@@ -418,7 +418,7 @@ CASES = {
     ),
     "proxmox-unknown-flag": (
         {"m.sh": "qm migrate 100 node2 --online --with-local-disk"},
-        {"m.sh": "qm migrate 100 node2 -online --with-local-disks 1"},
+        {"m.sh": "qm migrate 100 node2 -online --with-local-disks 1\nqm set 100 --net0 virtio --migrate_speed 100\n"},
     ),
     "proxmox-twice": (
         {"datacenter.cfg": "max_workers: 2\nmax_workers: 4\n"},
@@ -623,6 +623,11 @@ def test_yes_is_true_in_yaml():
     rule = rule_named("kubevirt-post-copy-never")
     assert found(rule, {"k.yaml": cluster("allowPostCopy: yes")})
     assert found(rule, {"k.yaml": cluster("allowPostCopy: yes", "allowWorkloadDisruption: on")}) == []
+
+
+def test_a_flag_of_qm_set_is_checked():
+    (finding,) = found(rule_named("proxmox-unknown-flag"), {"m.sh": "qm set 100 --migrate_sped 100"})
+    assert finding.do == "did you mean --migrate_speed?"
 
 
 def test_every_option_has_a_rule_of_its_own_for_its_value():

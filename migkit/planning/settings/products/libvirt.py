@@ -25,7 +25,7 @@ from migkit.planning.settings.option import (
     Value,
 )
 from migkit.planning.settings.product import Manner, Product, Snippet, Values, text_of
-from migkit.planning.settings.products import names
+from migkit.planning.settings.products import keywords
 from migkit.scenario import Policy, Scenario
 
 __all__ = ["LIBVIRT"]
@@ -304,9 +304,9 @@ _FILES: Final = (
     *(
         _rule(f"unknown-in-{kind}", "warning", kind, "libvirt ignores what it does not know.", source, check)
         for kind, source, check in (
-            ("qemu.conf", _QEMU_CONF, checks.foreign(names.QEMU)),
-            ("libvirt.conf", _CLIENT_CONF, checks.foreign((*names.LIBVIRT, *_QEMU_ONLY))),
-            ("libvirtd.conf", _DAEMON_CONF, checks.foreign((*names.LIBVIRTD, *_QEMU_ONLY))),
+            ("qemu.conf", _QEMU_CONF, checks.foreign(keywords.QEMU)),
+            ("libvirt.conf", _CLIENT_CONF, checks.foreign((*keywords.LIBVIRT, *_QEMU_ONLY))),
+            ("libvirtd.conf", _DAEMON_CONF, checks.foreign((*keywords.LIBVIRTD, *_QEMU_ONLY))),
         )
     ),
     _rule("unread", "error", "qemu.conf", "libvirt refuses the file.", _QEMU_CONF, checks.unread, *_CONFIGS),

@@ -15,7 +15,7 @@ from migkit.planning.settings.document import Document, Entry
 from migkit.planning.settings.finding import Check, Rule, Trouble
 from migkit.planning.settings.option import B_PER_S, KIB_PER_S, MBIT_PER_S, MIB_PER_S, MS, Option, S, Unit, Value
 from migkit.planning.settings.product import Product, Snippet, Values, text_of
-from migkit.planning.settings.products import names
+from migkit.planning.settings.products import keywords
 from migkit.scenario import Policy, Scenario
 
 __all__ = ["PROXMOX"]
@@ -234,12 +234,28 @@ def _is_mapped_pci(entry: Entry) -> bool:
 
 
 def _unknown_flag(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:
-    known = [option.name for option in OPTIONS if option.path[0] == "migrate"]
-    for entry in document.all("migrate"):
-        if entry.path[-1] not in known:
-            near = difflib.get_close_matches(entry.path[-1], known, n=1)
+    for entry in document.entries:
+        command, flag = entry.path[0], entry.path[-1]
+        known = _FLAGS.get(command, (flag,))
+        if flag not in known and (command == "migrate" or flag.rstrip("0123456789") not in known):
+            near = difflib.get_close_matches(flag, known, n=1)
             advice = f"did you mean --{near[0]}?" if near else "leave it out"
-            yield Trouble(entry.line, f"qm migrate has no --{entry.path[-1]}", advice)
+            yield Trouble(entry.line, f"qm {command} has no --{flag}", advice)
+
+
+_FLAGS: Final = {
+    "migrate": tuple(option.name for option in OPTIONS if option.path[0] == "migrate"),
+    "set": (
+        *keywords.VM,
+        "delete",
+        "digest",
+        "force",
+        "revert",
+        "skiplock",
+        "background_delay",
+        "import-working-storage",
+    ),
+}
 
 
 def _rule(name: str, level: str, kinds: tuple[str, ...], why: str, source: str, check: Check) -> Rule:
@@ -264,7 +280,7 @@ RULES: Final = (
         (_CLUSTER,),
         "Proxmox leaves it out, with a warning in its log.",
         _DATACENTER,
-        checks.foreign((*names.DATACENTER, "migrate_speed", "migrate_downtime")),
+        checks.foreign((*keywords.DATACENTER, "migrate_speed", "migrate_downtime")),
     ),
     _rule(
         "unknown-in-machine",
@@ -272,7 +288,7 @@ RULES: Final = (
         ("VM.conf",),
         "Proxmox leaves it out, with a warning in its log.",
         _QM,
-        checks.foreign((*names.VM, "bwlimit", "migration", "max_workers")),
+        checks.foreign((*keywords.VM, "bwlimit", "migration", "max_workers")),
     ),
     _rule("unread", "error", (_CLUSTER, "VM.conf"), "Proxmox skips the line.", _DATACENTER, checks.unread),
     _rule("local-device", "error", ("VM.conf",), "It is tied to its host.", _SERVER, _bound),
