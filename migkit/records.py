@@ -17,7 +17,7 @@ import dataclasses
 import functools
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, ClassVar, Self, get_args, get_origin
 
 import numpy as np
@@ -120,6 +120,24 @@ class Record(np.ndarray):
         return cls._dtype
 
 
+class _Several(dict[int, Any]):
+    """The records of an array of them, each made when it is asked for first."""
+
+    def __init__(self, kind: Any, parts: np.ndarray) -> None:
+        super().__init__()
+        self._kind, self._parts = kind, parts
+
+    def __missing__(self, number: int) -> Any:
+        made = self[number] = self._parts[number].view(self._kind)
+        return made
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[number] for number in range(len(self)))
+
+
 def is_taken(name: str) -> bool:
     """Return whether no field can have this name, since arrays call something else so."""
     return hasattr(np.ndarray, name)
@@ -183,6 +201,6 @@ def _part(field: Field) -> Callable[[Any], Any]:
         part = record[where]
         if kind is float:
             return part.view(np.ndarray)
-        return [each.view(kind) for each in part.reshape(count, -1, *part.shape[1:])] if count else part.view(kind)
+        return _Several(kind, part.reshape(count, -1, *part.shape[1:])) if count else part.view(kind)
 
     return read

@@ -85,6 +85,8 @@ def test_a_part_is_made_once_and_looks_at_the_same_numbers():
     whole[8] = 7.0
     assert whole.points[1].y_s == 7.0
     assert whole.copy().points[1] is not whole.points[1]
+    assert [point.y_s for point in whole.points] == [0.0, 7.0]
+    assert len(whole.points) == 2
 
 
 def test_numbers_of_a_kind_are_assigned_to_what_is_derived_from_it():
