@@ -26,7 +26,7 @@ from migkit.models.predict import predict
 from migkit.scenario import DirtyClass, Guest, Scenario
 from migkit.units import PAGE_BYTES, format_duration, format_size
 
-__all__ = ["Answer", "Profiled", "Source", "profile"]
+__all__ = ["Answer", "Profiled", "Source", "guest_of", "profile"]
 
 _LEAST_PASSES: Final = 3
 _MOST_PASSES: Final = 50
@@ -163,6 +163,19 @@ def profile(
         answer=answer,
         said=(*_drift(passes), *said),
     )
+
+
+def guest_of(curve: Sequence[Reading], memory_bytes: int, zero_bytes: int = 0) -> Guest:
+    """Return the guest that one pass shows.
+
+    Examples
+    --------
+    >>> guest = guest_of([Reading(0.1, 100.0), Reading(1.0, 950.0)], 2**28)
+    >>> round(unique_dirty_pages(guest, 1.0))
+    950
+    """
+    empty = Guest(memory_bytes=memory_bytes, zero_bytes=zero_bytes)
+    return dataclasses.replace(empty, dirty=_classes(curve, empty))
 
 
 def windows_of(case: Scenario, guest: Guest, limit_s: float) -> tuple[float, ...]:

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from migkit.harness.linux.pagemap import Mapping
     from migkit.harness.tracking.program import TrackedProcess
     from migkit.qemu.resting import Resting
+    from migkit.scenario import Guest
 
-__all__ = ["MEANS", "opened", "planned", "tell"]
+__all__ = ["MEANS", "guest_that_moves", "opened", "planned", "tell"]
 
 MEANS: Final = ("process", "monitor")
+_WINDOWS_S: Final = (0.03, 0.1, 0.3, 1.0, 4.0)  # of a guest that moves already
 _LEAST_BLOCK_BYTES: Final = 16 * MIB  # of guest memory in one mapping of QEMU
 
 
@@ -120,13 +122,35 @@ def opened(socket: Path, means: str | None) -> Iterator[tuple[Any, Resting]]:
         yield source or _ByMonitor(runner, resting, runner.run(resting.mode())), resting
 
 
+def guest_that_moves(pid: int, memory_bytes: int) -> Guest:
+    """Return the guest of a QEMU that migrates, by one pass from outside of about 4 s.
+
+    Raises
+    ------
+    UsageError, CapabilityError, RunError
+        The process is not QEMU, may not be tracked, or has ended.
+    """
+    from migkit.calibrate.profiling import guest_of
+    from migkit.harness.tracking.program import track
+
+    _check_is_qemu(pid)
+    with track(pid) as process:
+        source = _FromOutside(process, memory_bytes)
+        zero = source.zero_bytes()
+        return guest_of(source.once(_WINDOWS_S), memory_bytes, zero)
+
+
+def _check_is_qemu(pid: int) -> None:
+    name = Path(f"/proc/{pid}/comm").read_text().strip()
+    if "qemu" not in name:
+        raise CapabilityError(f"process {pid}: listens at the socket and is {name}, not QEMU")
+
+
 def _from_outside(resting: Resting, stack: contextlib.ExitStack, asked: bool) -> _FromOutside | None:
     from migkit.harness.tracking.program import track
 
     try:
-        name = Path(f"/proc/{resting.pid}/comm").read_text().strip()
-        if "qemu" not in name:
-            raise CapabilityError(f"process {resting.pid}: listens at the socket and is {name}, not QEMU")
+        _check_is_qemu(resting.pid)
         return _FromOutside(stack.enter_context(track(resting.pid)), resting.memory_bytes)
     except (CapabilityError, OSError, UsageError) as error:
         if asked:

@@ -42,6 +42,9 @@ Show = Callable[["Outlook", tuple["Change", ...]], None]
 @click.option(
     "--guest", type=click.Path(path_type=Path), help="Scenario file of the guest, as profile or fit wrote it."
 )
+@click.option(
+    "--measure", is_flag=True, help="Measure the guest from outside first, for about 5 s; as root or QEMU's user."
+)
 @click.option("--once", is_flag=True, help="Look once; exit code 3: it does not converge as things stand.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a look.")
 @click.option("--prometheus", type=click.IntRange(1, 65535), metavar="PORT", help="Serve the forecast on 127.0.0.1.")
@@ -52,6 +55,7 @@ def command(
     source: Path,
     every: str,
     guest: Path | None,
+    measure: bool,
     once: bool,
     as_json: bool,
     prometheus: int | None,
@@ -67,7 +71,8 @@ def command(
       while sleep 1; do virsh domjobinfo vm; done >>job.log &    migkit watch job.log
 
     Nothing is changed unless --apply names a change. It asks first, and again if that was not enough. Until the
-    first pass has ended nothing is known of what the guest writes, unless --guest names a profile of it.
+    first pass has ended nothing is known of what the guest writes, unless --guest names a profile of it, or --measure
+    takes one now.
 
     Exit codes: 0 the migration completed, 1 it failed or was cancelled or QEMU ended, 2 SOURCE is no such thing,
     3 --once and it does not converge, 4 no permission or a version without the counters, 130 Ctrl-C; the migration
@@ -77,7 +82,11 @@ def command(
     if every_s < _SHORTEST_S:
         raise UsageError(f"--every: {every_s * 1e3:g} ms is too short; give at least 50 ms")
     base = _base(guest)
+    if measure and guest is not None:
+        raise UsageError("--measure: a guest is given as well; leave out one of the two")
     with _opened(source) as (looks, followed), _shown(as_json, prometheus) as show:
+        if measure:
+            base = _measured(source, followed)
         _watch(looks, followed, base, show, every_s, once, wanted)
 
 
@@ -134,6 +143,17 @@ def _base(guest: Path | None) -> Scenario | None:
     return None if guest is None else schema.load(guest)
 
 
+def _measured(source: Path, followed: _Asked | None) -> Scenario:
+    """Return the guest that moves, measured from outside."""
+    from migkit.cli._profiling import guest_that_moves
+    from migkit.qemu.monitor import listener_of
+    from migkit.scenario import Scenario
+
+    if followed is None:
+        raise UsageError("--measure: a log has no guest to measure; watch the socket of a QEMU monitor")
+    return Scenario(guest=guest_that_moves(listener_of(source), followed.memory_bytes()))
+
+
 @contextlib.contextmanager
 def _opened(source: Path) -> Iterator[tuple[Callable[[], Log | None], _Asked | None]]:
     """Yield what looks at the source, and the QEMU behind it, if it is the socket of one."""
@@ -178,6 +198,10 @@ class _Asked:
                 yield cls(runner, followed)
             finally:
                 runner.run(followed.close())
+
+    def memory_bytes(self) -> int:
+        """Return what the guest has [B]."""
+        return self._runner.run(self._followed.memory_bytes())
 
     def log(self) -> Log | None:
         """Ask once, and return all answers so far; None: QEMU has ended, as managers end it after a migration."""

@@ -100,6 +100,11 @@ class Followed:
         lines = [version, {"return": self._settings}, {"return": self._capabilities}, *self._answers]
         return "\n".join(json.dumps(line) for line in lines) + "\n"
 
+    async def memory_bytes(self) -> int:
+        """Return what the guest has [B]."""
+        memory = await self.monitor.do("query-memory-size-summary")
+        return int(memory["base-memory"]) + int(memory.get("plugged-memory", 0))
+
     def can(self, capability: str) -> bool:
         """Return whether a capability was switched on for this migration."""
         return any(one["capability"] == capability and one["state"] for one in self._capabilities)

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import logging
 import socket
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 ANSWERS_WITHIN_S: Final = 10.0
+_CREDENTIALS: Final = struct.Struct("3i")  # process, user, group: unix(7)
 _UNKNOWN_COMMAND: Final = "CommandNotFound"
 
 
@@ -184,6 +186,28 @@ def _library(name: str) -> tuple[Any, QMPClient]:
         ) from error
     logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
     return qmp, qmp.QMPClient(name)
+
+
+def listener_of(path: str | Path) -> int:
+    """Return the process that listens at a UNIX socket: QEMU, where nobody else opened it for it (unix(7)).
+
+    Raises
+    ------
+    NotQemuError, LackingError
+        There is no such socket, nobody listens, or it may not be opened.
+    """
+    with socket.socket(socket.AF_UNIX) as ours:
+        try:
+            ours.connect(str(path))
+        except OSError as error:
+            raise unconnected(f"monitor {path}", error) from error
+        return peer_of(ours)
+
+
+def peer_of(ours: socket.socket) -> int:
+    """Return the process at the other end of a UNIX socket."""
+    pid, _, _ = _CREDENTIALS.unpack(ours.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return int(pid)
 
 
 def unconnected(where: str, error: BaseException) -> QemuError:

@@ -10,17 +10,15 @@ import asyncio
 import contextlib
 import dataclasses
 import socket
-import struct
 from pathlib import Path
 from typing import Any, Final, Self
 
 from migkit.errors import RunError
-from migkit.qemu.monitor import LackingError, Monitor, RefusedError, unconnected
+from migkit.qemu.monitor import LackingError, Monitor, RefusedError, peer_of, unconnected
 from migkit.units import MIB, PAGE_BYTES
 
 __all__ = ["Resting", "Window"]
 
-_CREDENTIALS: Final = struct.Struct("3i")  # process, user, group: unix(7)
 _SAMPLES_PER_GIB: Final = 4096
 _SAMPLED_FROM_BYTES: Final = 128 * MIB  # smaller blocks of memory are not sampled (QEMU migration/dirtyrate.h)
 _ASKED_EVERY_S: Final = 0.05
@@ -77,7 +75,7 @@ class Resting:
         ours = socket.socket(socket.AF_UNIX)
         try:
             ours.connect(str(path))
-            pid, _, _ = _CREDENTIALS.unpack(ours.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+            pid = peer_of(ours)
             monitor = await Monitor.connect(ours)
         except OSError as error:
             ours.close()

@@ -21,9 +21,9 @@ SLOW = [
     "--memory",
     "48 MiB",
     "--zero",
-    "24 MiB",
+    "28 MiB",
     "--max-bandwidth",
-    "6 MB/s",
+    "10 MB/s",
     "--accelerator",
     "tcg",
     "--warm-up",
@@ -142,6 +142,20 @@ def test_a_real_migration_is_forecast_to_its_end(moving):
 
 
 @pytest.mark.live
+def test_a_guest_measured_while_it_moves_is_known_in_the_first_pass(moving):
+    slow = {"10 MB/s": "1.5 MB/s", 'region = "8 MiB", writes_per_s = 900': 'region = "8 MiB", writes_per_s = 80'}
+    slower = [slow.get(flag, flag) for flag in SLOW]
+    path, process = moving(slower)
+    code, out, err = watched(path, "--measure", "--every", "300 ms", "--json")
+    assert code == 0, err
+    outlooks = [json.loads(line) for line in out.splitlines()]
+    first, last = outlooks[0], outlooks[-1]
+    assert (first["iteration"], first["verdict"]) == (1, "converges")
+    assert first["end_s"] == pytest.approx(last["end_s"], rel=0.25)
+    assert "intact" in process.communicate(timeout=60)[0]
+
+
+@pytest.mark.live
 def test_a_change_is_made_once_it_was_confirmed(moving):
     path, process = moving(HOT)
     code, out, err = watched(path, "--every", "200 ms", "--apply", "max-bandwidth", said="y\n" * 9)
@@ -249,3 +263,5 @@ def test_a_log_cannot_be_told_anything(tmp_path, answers):
     code, _, err = watched(log, "--once", "--apply", "post-copy")
     assert (code, err) == (2, "migkit: --apply: a log cannot be told anything; watch the socket of a QEMU monitor\n")
     assert watched(log, "--every", "1 ms")[0] == 2
+    code, _, err = watched(log, "--measure")
+    assert (code, err.partition(";")[0]) == (2, "migkit: --measure: a log has no guest to measure")
