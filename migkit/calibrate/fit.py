@@ -22,6 +22,7 @@ import numpy as np
 from migkit.calibrate.identify import INVERSES, REMEDIES, identified
 from migkit.calibrate.log_costs import ABSORBED, log_costs, with_downtimes
 from migkit.calibrate.observe import ENCODINGS, Block, blocks
+from migkit.calibrate.repeats import refuse_repeats, same_log, same_trace
 from migkit.errors import InfeasibleError, UsageError
 from migkit.scenario import Host, Scenario
 from migkit.scenario.installation.typical import Estimate, Typical
@@ -141,7 +142,7 @@ def fit(
     Raises
     ------
     UsageError
-        No traces, unlike machines, or a constant in ``require`` that no run can tell.
+        No traces, the same run twice, unlike machines, or a constant in ``require`` that no run can tell.
     InfeasibleError
         A constant in ``require`` that these traces do not tell; it says which run to add.
 
@@ -343,11 +344,13 @@ def _spread(residuals: np.ndarray) -> float:
 def _covariance(design: np.ndarray, residuals: np.ndarray, soft: float) -> np.ndarray:
     """Return ``s^2 (J^T W J)^-1`` with the weights W of the soft L1 loss, ``(1 + (r / f)^2)^-1/2``.
 
-    With no spare rows ``s^2`` is that of the expected scatter, 1.
+    The expected scatter, 1, counts as one spare row: few rows that happen to agree are not known better than each
+    could be measured. Without spare rows ``s^2`` is 1, and with many it is theirs.
     """
     weights = 1.0 / np.sqrt(1.0 + (residuals / soft) ** 2)
     spare = residuals.size - design.shape[1]
-    variance = float(weights @ residuals**2 / spare) if spare > 0 else 1.0
+    off = float(weights @ residuals**2)
+    variance = max(off / spare, (1.0 + off) / (1.0 + spare)) if spare > 0 else 1.0
     inverse: np.ndarray = np.linalg.pinv(design.T @ (design * weights[:, None]))
     return inverse * variance
 
@@ -377,6 +380,8 @@ def _check_alike(traces: Sequence[Trace], logs: Sequence[Log]) -> None:
                 raise UsageError(
                     f"calibration: traces differ in {fact} ({one} and {other}); calibrate each installation apart"
                 )
+    refuse_repeats("calibration", traces, same_trace)
+    refuse_repeats("calibration", logs, same_log)
 
 
 def _check_names(require: Sequence[str]) -> None:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migkit.calibrate.fit import FITTED, fit
+from migkit.calibrate.fit import FITTED, _least_squares, fit
+from migkit.calibrate.observe import Block
 from migkit.errors import InfeasibleError, UsageError
 from migkit.models.predict import predict
 from migkit.scenario import Host
@@ -165,3 +166,15 @@ def test_predictions_draw_fitted_constants_with_their_errors(design, computed, s
         for low_s, high_s in [predict(dataclasses.replace(case, host=host)).interval.total_time_s]
     ]
     assert widths[1] > widths[0]
+
+
+def test_the_same_run_twice_is_refused(scenario, computed):
+    one = computed(scenario(), seed=1)
+    with pytest.raises(UsageError, match="runs 1 and 3 of 3 hold the same readings"):
+        fit([one, computed(scenario(), seed=2), computed(scenario(), seed=1)])
+
+
+def test_rows_that_agree_by_chance_are_not_known_beyond_what_each_can_be_measured_to():
+    block = Block("two", ("setup_s",), np.ones((2, 1)), np.array([0.002, 0.002]), np.full(2, 5e-4), "two rows")
+    error = float(np.sqrt(_least_squares(block).covariance[0, 0]))
+    assert 5e-4 / 2 <= error <= 5e-4

@@ -161,6 +161,14 @@ def test_calibrate_says_what_it_cannot_tell_and_which_run_to_add():
     assert "a cap or the link; add a run without a cap" in told
 
 
+@pytest.mark.parametrize("command", [calibrate, fit])
+def test_a_copy_of_a_run_does_not_count_as_another(command, tmp_path):
+    copy = tmp_path / "copy.json.gz"
+    copy.write_bytes(PRECOPY.read_bytes())
+    with pytest.raises(UsageError, match="runs 1 and 2 of 2 hold the same readings"):
+        run(command, PRECOPY, copy)
+
+
 def test_a_constant_that_is_required_and_not_told_fails():
     with pytest.raises(InfeasibleError, match="goodput_bytes_per_s cannot be fitted"):
         run(calibrate, PRECOPY, "--require", "goodput_bytes_per_s")

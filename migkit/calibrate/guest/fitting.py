@@ -11,6 +11,7 @@ from migkit.calibrate.guest import readings as rates
 from migkit.calibrate.guest.readings import Member, Reading
 from migkit.calibrate.guest.rounds import Observed, Round
 from migkit.calibrate.guest.stationary import Changes, fit_while_loaded
+from migkit.calibrate.repeats import refuse_repeats
 from migkit.errors import UsageError
 from migkit.scenario import DirtyClass, Guest
 from migkit.units import PAGE_BYTES, format_duration, format_size
@@ -70,7 +71,7 @@ def fit_guest(
     Raises
     ------
     UsageError
-        There is nothing to fit to, or the parts contradict each other.
+        There is nothing to fit to, the same migration was given twice, or the parts contradict each other.
 
     Examples
     --------
@@ -84,6 +85,7 @@ def fit_guest(
             f"fit: zero pages ({format_size(zero)}) leave nothing of the memory ({format_size(total)}); check --zero"
         )
     found = [one for one in observed if one.rounds]
+    refuse_repeats("fit", found, lambda one, other: one.rounds == other.rounds)
     windows = sorted(r.window_s for one in found for r in one.rounds)
     points = rates.distinct(readings)
     if windows and (len(windows) > 2 or windows[-1] >= _APART * windows[0]):
