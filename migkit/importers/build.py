@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,13 +13,16 @@ from migkit.importers import gaps
 from migkit.importers.assemble import Migration
 from migkit.importers.findings import Log, Rate
 from migkit.importers.glossary import COLUMNS, TOTALS
-from migkit.importers.meanings import BEFORE, MEANINGS, OUTCOMES, PHASES, SINCE, SOURCES
+from migkit.importers.meanings import BEFORE, MEANINGS, OUTCOMES, PHASES, SINCE, SOURCES, TIMED_OUT
 from migkit.importers.reading.stamps import UNIX
 from migkit.importers.series import clock_of, columns_of, framed, rate_frame, rows_of
+from migkit.units import format_duration
 
 __all__ = ["migration_log", "rate_log"]
 
 _MOST_EVENTS: Final = 200
+_SECONDS: Final = re.compile(r"\b(?:after|for) (\d{1,9}) sec\b")
+_SLACK_S: Final = 60.0  # between the clocks of a count and of a log
 _ONCE: Final = ("request_s", "end_s", "succeeded", "failed", "mended_rates")
 
 
@@ -54,7 +58,7 @@ def migration_log(migration: Migration, about: Mapping[str, Any]) -> Log:
         **_span(columns, clock, pieces),
         "resolution_bytes": _resolution(migration),
         "repeated_readings": migration.repeated,
-        "notes": [*about["notes"], *_notes(migration, totals)],
+        "notes": [*about["notes"], *_notes(migration, totals), *_early(migration, clock)],
     }
     meta["meanings"] = _meanings(meta, version, {*meta["totals"], *columns})
     return Log(
@@ -107,6 +111,9 @@ def _outcome(migration: Migration, totals: Mapping[str, Any]) -> str:
         return "completed" if totals.get("succeeded") else "failed"
     if states and set(states) == {"none"}:
         return "not started"
+    last = migration.samples[-1].line if migration.samples else 0
+    if any(event.status == TIMED_OUT and event.line > last for event in migration.events):
+        return TIMED_OUT
     begun = any(PHASES.get(state, "other") not in ("setup",) for state in states)
     return "under way" if begun or migration.samples else "not said"
 
@@ -236,4 +243,25 @@ def _notes(migration: Migration, totals: Mapping[str, Any]) -> list[str]:
             f"{len(migration.afterwards)} answers without counters after the end: another side or another look "
             "(the destination answers so)"
         )
+    return notes
+
+
+def _early(migration: Migration, clock: str | None) -> list[str]:
+    """Say which lines count more seconds than had passed by their stamps since the migration began."""
+    counted = [
+        s.stamp.seconds - s.values["t_s"]
+        for s in migration.samples
+        if s.stamp is not None and s.stamp.clock == clock and "t_s" in s.values
+    ]
+    notes = []
+    for event in migration.events:
+        said = _SECONDS.search(event.what)
+        if not said or not counted or event.stamp is None or event.stamp.clock != clock:
+            continue
+        passed_s = event.stamp.seconds - min(counted)
+        if float(said[1]) > passed_s + _SLACK_S:
+            notes.append(
+                f"line {event.line} counts {said[1]} s, but by its stamp the migration had run for "
+                f"{format_duration(passed_s)}: they contradict each other, or the line is of another migration"
+            )
     return notes

@@ -96,9 +96,9 @@ class Log:
         ``postcopy_faults``; NaN where the log is silent.
     meta
         What the source is (``source``, ``family``, ``form``, ``encoding``, ``lines``), ``vm``, ``version``,
-        ``outcome`` (completed, failed, cancelled, under way or not said), ``totals`` by our names, ``settings``,
-        ``capabilities``, ``events``, ``texts``, ``clock``, ``started`` and ``ended`` (ISO 8601 where the log is
-        stamped), ``resolution_bytes`` where sizes were rounded, ``meanings`` of totals, ``notes``.
+        ``outcome`` (completed, failed, cancelled, timed out, under way or not said), ``totals`` by our names,
+        ``settings``, ``capabilities``, ``events``, ``texts``, ``clock``, ``started`` and ``ended`` (ISO 8601 where
+        the log is stamped), ``resolution_bytes`` where sizes were rounded, ``meanings`` of totals, ``notes``.
     unknown
         Fields and states that migkit has no name for, by their own names: the last value of each.
     cannot_tell

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from migkit.importers.meanings import TIMED_OUT
 from migkit.units import PAGE_BYTES, format_duration, format_size
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ def cannot_tell(columns: Columns, meta: Mapping[str, Any]) -> tuple[str, ...]:
     said += _about_time(columns, meta)
     if meta["outcome"] in ("under way", "not said"):
         said.append("It stops while the migration is under way: total time, downtime and outcome are not in it.")
+    elif meta["outcome"] == TIMED_OUT:
+        said.append(
+            "It stops at the completion timeout: whether Nova aborted the migration there, as "
+            "live_migration_timeout_action = abort has it, or forced its end is not in it."
+        )
     elif meta["outcome"] == "completed" and "downtime_s" not in meta["totals"]:
         said.append("It does not say how long the guest stood still.")
     said += _about_end(columns, meta)

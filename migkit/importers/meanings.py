@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["BEFORE", "MEANINGS", "OUTCOMES", "PHASES", "SINCE", "SOURCES"]
+__all__ = ["BEFORE", "MEANINGS", "OUTCOMES", "PHASES", "SINCE", "SOURCES", "TIMED_OUT"]
 
+TIMED_OUT: Final = "timed out"  # what manages it lost patience; what came of that is told apart
 PHASES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("none", "setup", "wait-unplug"), "setup"),
     **dict.fromkeys(("active", "running"), "precopy"),
@@ -20,7 +21,7 @@ PHASES: Final[Mapping[str, str]] = {
         "postcopy",
     ),
     **dict.fromkeys(("completed", "cancelling", "cancelled", "failing", "failed"), "done"),
-    "colo": "other",
+    **dict.fromkeys(("colo", TIMED_OUT), "other"),
 }
 OUTCOMES: Final[Mapping[str, str]] = {
     "completed": "completed",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from migkit.errors import printable
 from migkit.importers.findings import Log
+from migkit.importers.meanings import TIMED_OUT
 from migkit.importers.reading.numbers import words
 from migkit.units import PAGE_BYTES, format_duration, format_rate, format_size
 
@@ -25,6 +26,7 @@ _OUTCOMES: Final = {
     "failed": "failed",
     "cancelled": "was cancelled",
     "under way": "was under way at the last reading",
+    TIMED_OUT: "ran into its completion timeout, at which Nova aborts it by default",
     "not started": "no migration was under way",
     "not said": "has no outcome in the log",
 }

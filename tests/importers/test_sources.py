@@ -111,6 +111,36 @@ def test_nova():
     assert any("VM Paused" in event["what"] for event in log.meta["events"])
 
 
+NOVA = (
+    "2026-11-29 10:00:31.456 7 INFO nova.virt.libvirt.driver [instance: 6e1a] Migration running for 30 secs, memory "
+    "95% remaining (bytes processed=3900000000, remaining=65200000000, total=68719476736)\n"
+    "2026-11-29 {at} 7 WARNING nova.virt.libvirt.migration [instance: 6e1a] Live migration not completed after "
+    "51200 sec\n"
+)
+
+
+def test_the_completion_timeout_of_nova_is_an_outcome():
+    (log,) = read(NOVA.format(at="10:00:30.000").replace("2026-11-29 10:00:30.000", "2026-11-30 00:13:30.000"))
+    assert log.meta["outcome"] == "timed out"
+    assert "ran into its completion timeout, at which Nova aborts it by default" in summary(log)
+    assert log.meta["notes"] == []
+    assert any("whether Nova aborted" in line for line in log.cannot_tell)
+
+
+def test_a_line_that_counts_more_than_its_stamp_allows_is_questioned():
+    (log,) = read(NOVA.format(at="10:25:01.456"))
+    assert log.meta["notes"] == [
+        "line 2 counts 51200 s, but by its stamp the migration had run for 25 min: they contradict each other, or "
+        "the line is of another migration"
+    ]
+
+
+def test_readings_after_the_timeout_say_that_it_went_on():
+    later = NOVA.format(at="10:25:01.456").splitlines()[0].replace("10:00:31", "10:26:31").replace("30 s", "1590 s")
+    (log,) = read(NOVA.format(at="10:25:01.456") + later + "\n")
+    assert log.meta["outcome"] == "under way"
+
+
 def test_kubevirt():
     (log,) = read(MORE / "kubevirt.log")
     assert log.frame["sent_bytes"].dropna().tolist() == [120 * MIB, 1120 * MIB]

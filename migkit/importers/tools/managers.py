@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from migkit.importers.context import Context
 from migkit.importers.findings import Emit, Event, Sample, Setting
+from migkit.importers.meanings import TIMED_OUT
 from migkit.importers.names import TABLES, Name
 from migkit.importers.reading.numbers import number, quantity, scaled, words
 from migkit.units import PAGE_BYTES
@@ -211,7 +212,8 @@ class Nova(Lines):
             (r"Migration operation has completed", "_completed"),
             (r"Migration operation was (cancelled|aborted)", "_cancelled"),
             (r"(?:Migration operation|Live [Mm]igration) (?:has )?(?:failed|failure)(?:: ?(.*))?", "_failed"),
-            (r"(Live migration stuck for \d+ sec|Live migration not completed after \d+ sec)", "_told"),
+            (r"(Live migration stuck for \d{1,9} sec)", "_told"),
+            (r"(Live migration not completed after \d{1,9} sec)", "_timed_out"),
             (r"(Switching to post-copy migration|Starting post-copy|Live migration switched to post_?copy)", "_told"),
             (r"(VM (?:Paused|Resumed|Started|Stopped) \(Lifecycle Event\))", "_told"),
             (r"(Took [\d.]{1,12} seconds for pre_live_migration on destination host [\w.-]{1,64})", "_told"),
@@ -240,6 +242,9 @@ class Nova(Lines):
 
     def _failed(self, match: re.Match[str], context: Context) -> None:
         self._event("failed: " + words(match[1] or "no reason given"), context, status="failed")
+
+    def _timed_out(self, match: re.Match[str], context: Context) -> None:
+        self._event(words(match[1]), context, status=TIMED_OUT)
 
     def _told(self, match: re.Match[str], context: Context) -> None:
         self._event(words(match[1]), context)
