@@ -204,7 +204,7 @@ def _as_shown(natural_s: float, result: Result, measured_bytes_per_s: float) -> 
     would leave. A rule that switched over had no more left than it allows; one that never would had more at every
     sync. What is left is told in seconds as the rule tells it, by the bandwidth that it measured.
     """
-    if result.degraded_s > 0.0 or not measured_bytes_per_s > 0.0:
+    if result.degraded_s > 0.0 or result.undecided > 0.0 or not measured_bytes_per_s > 0.0:
         return natural_s
     left_s = float(result.switchover_pages) * PAGE_BYTES / measured_bytes_per_s
     if result.action == decision.SWITCHOVER:

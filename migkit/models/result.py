@@ -96,7 +96,7 @@ class Prediction:
     verdict
         ``converges``, ``does_not_converge``, ``aborted`` or ``timed_out``. What the engine cannot decide within its
         bound on work, or within 10^12 s, times out where it has a time limit and else does not converge; then the
-        first of the reasons says "not decided".
+        first of the reasons says "not decided" or "still under way".
     reason
         Why, in one word: ``within_limit`` (the rest was within the downtime limit), ``forced`` (a manager forces the
         end), ``by_passes``, ``stopcopy``, ``postcopy``, ``settled`` (rounds are alike above the limit),

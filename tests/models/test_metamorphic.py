@@ -98,10 +98,16 @@ def test_petabytes_over_a_byte_a_second_are_answered(policy):
 def test_what_is_not_decided_says_so_or_times_out():
     never = predict(slow())
     assert never.verdict == "does_not_converge"
-    assert "not decided" in never.reasons[0]
+    assert "still under way after" in never.reasons[0]
+    assert "no more than 31,688 years" in never.reasons[0]
     case = slow(policy=Policy(time_limit_s=1e15))
     assert predict(case).verdict == "timed_out"
     assert predict(case).total_time_s == 1e15
+
+
+def test_an_idle_guest_has_no_natural_downtime_however_slow_its_link():
+    case = Scenario(guest=Guest(memory_bytes=2**50), link=Link(bandwidth_bytes_per_s=0.125))
+    assert predict(case, level=None, detail=False).natural_downtime_s == 0.0
 
 
 @pytest.mark.parametrize("duration_s", [1e-6, 1e-3])

@@ -11,6 +11,7 @@ import numpy as np
 
 from migkit.engine.packing import Packed
 from migkit.engine.records import SETTLED, Result
+from migkit.engine.run_state import LAST_S
 from migkit.models.advice.limits import LIMITS, beyond, bounds, limited_by, words
 from migkit.models.advice.remedies import PERMITS, Remedy, advise, idle
 from migkit.models.dirty import unique_dirty_pages
@@ -24,6 +25,8 @@ __all__ = ["REASONS", "Facts", "Why", "reason_of", "why"]
 
 _MARGIN: Final = 1.05  # a limit, and a cap, that is a little above what is just enough
 _ABOVE: Final = 1.5  # times the limit: the last window's bandwidth may be below that of the round by so much
+_FAR_ABOVE: Final = 2.0  # times the limit: a downtime that a reader of the limit does not expect
+_YEAR_S: Final = 365.25 * 86_400.0
 _WORTH_SAYING: Final = 1.5  # times the cap: what the link would carry without it
 REASONS: Final = (  # words of ``reason``
     *("within_limit", "forced", "by_passes", "stopcopy", "postcopy"),
@@ -207,7 +210,17 @@ def _converges(case: Scenario, last: LastLook, result: Result) -> str:
     left_bytes = result.switchover_pages * PAGE_BYTES
     if left_bytes > _ABOVE * last.bandwidth_bytes_per_s * last.downtime_limit_s and last.bandwidth_bytes_per_s > 0.0:
         return f"{head}, more than the downtime limit of {limit} allows; {case.policy.name} forces the end."
-    return f"{head} under a downtime limit of {limit}."
+    return f"{head} under a downtime limit of {limit}{_beyond_pages(last, result)}."
+
+
+def _beyond_pages(last: LastLook, result: Result) -> str:
+    """Say that the guest is down for longer than the limit that its pages were within."""
+    if result.downtime_s <= _FAR_ABOVE * last.downtime_limit_s:
+        return ""
+    return (
+        f", which counts the pages alone: with all else that is sent and done meanwhile the guest is down for "
+        f"{format_duration(result.downtime_s)}"
+    )
 
 
 def _in_force(last: LastLook) -> str:
@@ -227,10 +240,11 @@ def _settles(facts: Facts) -> str:
 
 
 def _undecided(result: Result) -> str:
-    return (
-        f"not decided: {int(result.iterations)} bitmap syncs in {format_duration(result.total_s)} "
-        "neither came to an end nor became alike."
-    )
+    after = format_duration(result.total_s)
+    if result.total_s > LAST_S:
+        years = f"{LAST_S / _YEAR_S:,.0f} years"
+        return f"it is still under way after {after}, and a migration is followed for no more than {years}."
+    return f"not decided: {int(result.iterations)} bitmap syncs in {after} neither came to an end nor became alike."
 
 
 def _limit_s(case: Scenario, last: LastLook) -> float:

@@ -47,6 +47,15 @@ def test_an_end_that_is_forced_is_not_said_to_be_under_the_limit():
     assert "more than the downtime limit of 300 ms allows; kubevirt forces the end" in why(BUSY, policy)
 
 
+def test_a_downtime_far_above_the_limit_is_said_to_hold_more_than_pages():
+    slow = Link.parse(bandwidth="1 kbit/s", rtt="1 s")
+    told = predict(Guest(memory_bytes=2**20), link=slow, level=None)
+    assert told.downtime_s > 600
+    assert "300 ms, which counts the pages alone" in told.reasons[0]
+    assert "the guest is down for" in told.reasons[0]
+    assert "counts the pages alone" not in why(MODERATE, Policy(name="qemu"))
+
+
 def merged(tables, remedy):
     """Return the tables of a scenario with what a remedy writes."""
     changed = {name: dict(table) for name, table in tables.items()}
