@@ -16,6 +16,7 @@ __all__ = [
     "RunError",
     "TraceError",
     "UsageError",
+    "counted",
     "printable",
     "shown",
 ]
@@ -33,6 +34,17 @@ def printable(text: str) -> str:
     redis-server\\x1b[2J\\n*:6379
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def counted(number: int, what: str) -> str:
+    """Return how many there are of something, in words.
+
+    Examples
+    --------
+    >>> counted(1, "host"), counted(2, "host")
+    ('1 host', '2 hosts')
+    """
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 class _Short(reprlib.Repr):

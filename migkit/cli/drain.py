@@ -12,7 +12,7 @@ from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.cli._fleet import PATH, base_of, fleet_options, hosts_of, inventory_of, time_of
 from migkit.cli._scenario import COUNT, SEED
-from migkit.errors import InfeasibleError, UsageError
+from migkit.errors import InfeasibleError, UsageError, counted
 from migkit.units import format_duration, format_rate
 
 if TYPE_CHECKING:
@@ -114,10 +114,9 @@ def _table(plan: Plan) -> str:
     """Return the plan for a person: the answer, what holds it up, hosts, moves."""
     end = format_duration(plan.makespan_s)
     lines = [
-        f"{len(plan.moves)} moves empty {len(plan.hosts)} hosts in {end}"
-        + ("" if math.isinf(plan.deadline_s) else f", deadline {format_duration(plan.deadline_s)}"),
-        f"no plan is shorter than {format_duration(plan.lower_bound_s)}: {plan.bound_by} needs that long",
-        f"the first plan took {format_duration(plan.greedy_makespan_s)}; {plan.rounds} rounds of search",
+        f"{_moves(len(plan.moves))} {counted(len(plan.hosts), 'host')} in {end}{_deadline(plan)}",
+        plan.bound,
+        f"the first plan took {format_duration(plan.greedy_makespan_s)}; {counted(plan.rounds, 'round')} of search",
         "checked by a replay: no constraint is broken",
     ]
     found = plan.to_dict()
@@ -146,6 +145,19 @@ def _table(plan: Plan) -> str:
         ),
     ]
     return "\n".join([*lines, *(f"\n{title}\n{text}" for title, text in tables)])
+
+
+def _moves(number: int) -> str:
+    return f"{counted(number, 'move')} {'empties' if number == 1 else 'empty'}"
+
+
+def _deadline(plan: Plan) -> str:
+    if math.isinf(plan.deadline_s):
+        return ""
+    deadline = f"the deadline of {format_duration(plan.deadline_s)}"
+    return (
+        f", within {deadline}" if plan.is_in_time else f": {format_duration(plan.late_by_s)} too late for {deadline}"
+    )
 
 
 def _until(time_s: float | None) -> str:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import pyarrow.parquet as pq
 import pytest
@@ -32,7 +33,7 @@ def run(*arguments, code=None):
 def test_the_plan_in_every_form(files, tmp_path):
     asked = [*files, "--empty", "a", "--policy", "libvirt", "--rounds", "5", "-q"]
     table = run(*asked).stdout
-    assert "2 moves empty 1 hosts in" in table
+    assert "2 moves empty 1 host in" in table
     assert "checked by a replay" in table
     rows = list(csv.DictReader(io.StringIO(run(*asked, "--format", "csv").stdout)))
     assert {row["vm"] for row in rows} == {"web", "db"}
@@ -50,8 +51,12 @@ def test_a_deadline_that_is_missed_ends_with_3(files):
     with pytest.raises(InfeasibleError, match=r"^drain: the deadline is 5 s, the plan takes .* no plan can keep it"):
         run(*asked, "--deadline", "5 s")
     late = run(*asked, "--deadline", "5 s", code=3)
-    assert "2 moves empty 1 hosts" in late.stdout
-    assert "deadline 30 min" in run(*asked, "--deadline", "30 min").stdout
+    assert re.match(r"2 moves empty 1 host in .* s: .* s too late for the deadline of 5 s\n", late.stdout)
+    plan = json.loads(run(*asked, "--deadline", "5 s", "--format", "json", code=3).stdout)
+    assert plan["is_in_time"] is False
+    assert plan["late_by_s"] == pytest.approx(plan["makespan_s"] - 5.0)
+    kept = run(*asked, "--deadline", "30 min").stdout
+    assert ", within the deadline of 30 min\n" in kept
 
 
 @pytest.mark.parametrize(
@@ -67,6 +72,7 @@ def test_a_deadline_that_is_missed_ends_with_3(files):
         (["--empty", "a", "--max-bandwidth", "10"], "has no unit"),
         (["--empty", "a", "--scenario", "nowhere.toml"], "cannot be read"),
         (["--empty", "a", "--vm-column", "memory"], "says no column"),
+        (["--empty", "a", "--at-once", "1"], "at_once: 1 is the size of a wave, and all hosts are emptied in one"),
         (["--empty", "a", "--workload", "redis"], "'redis' is not known"),
     ],
 )

@@ -1,6 +1,7 @@
 """Hosts are emptied: the plan holds, is near its bound, is no worse than greedy, and what cannot be is explained."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -143,7 +144,7 @@ CONFLICTS = [
     (
         [*THREE, {"vm": "y", "host": "b", "memory": "24 GiB"}],
         {"hosts": "ab"},
-        ["memory (60 GiB must move, 40 GiB are free on 1 open hosts)"],
+        ["memory (60 GiB must move, 40 GiB are free on 1 open host)"],
     ),
     (
         [*THREE, *({"vm": f"y{n}", "host": n, "memory": "34 GiB"} for n in "bc")],
@@ -161,7 +162,7 @@ CONFLICTS = [
     (
         [WRITER],
         {"hosts": "ab"},
-        ["x ends at no share of its link", "one migration is carried at 10 Gbit/s at most"],
+        ["x never ends on its link", "one migration is carried at 10 Gbit/s at most"],
     ),
 ]
 
@@ -198,7 +199,7 @@ def test_pools_and_clusters_that_leave_no_host():
     with_disk = migkit.Inventory.read([ROOM | {"local_disk": "1 GiB"}], rows)
     assert drain(with_disk, ["a"], base=UNCAPPED).moves.destination.tolist() == ["b"]
     rows[1]["pool"], rows[1]["cluster"] = "a", "d"
-    with pytest.raises(Conflict, match=r"cluster .a leave no open host in it"):
+    with pytest.raises(Conflict, match=r"cluster .no other open host is in that of a"):
         drain(migkit.Inventory.read([ROOM], rows), ["a"])
 
 
@@ -207,8 +208,28 @@ def test_a_deadline_that_no_plan_keeps_is_proven(cluster):
     assert not plan.is_in_time
     assert "so that no plan can keep it" in plan.late
     slots = drain(cluster, ["h0"], base=UNCAPPED, deadline_s=40.0, limits=[Limit("cluster", 1)], improve_s=0)
-    assert "1 slot a cluster needs" in slots.late
+    assert "because of 1 slot a cluster, so that no plan can keep it" in slots.late
     assert drain(cluster, ["h0"], base=UNCAPPED, deadline_s=1e4, improve_s=0).late == ""
+
+
+def test_a_bound_of_waves_is_no_bound_of_every_plan():
+    inventory = small([{"vm": f"v{n}", "host": n, "memory": "4 GiB"} for n in "ab"])
+    one = drain(inventory, ["a"], base=UNCAPPED, rolling=True, service_s=3600.0, deadline_s=60.0, improve_s=0)
+    assert re.fullmatch(
+        r"no timetable of these waves is shorter than .* min, "
+        r"because of the migration of va alone and 60 min of work on the hosts",
+        one.bound,
+    )
+    assert "no plan can keep it" not in one.late
+    two = drain(inventory, ["a", "b"], base=UNCAPPED, rolling=True, at_once=1, improve_s=0)
+    assert "because of 2 waves one after the other (the longest by the migration of v" in two.bound
+
+
+def test_waves_are_as_large_as_ends_first():
+    inventory = fleet(12, 72, seed=3, memory_bytes=144 * GIB)
+    best = drain(inventory, "all", base=UNCAPPED, rolling=True, improve_s=0).makespan_s
+    asked = [drain(inventory, "all", base=UNCAPPED, rolling=True, at_once=k, improve_s=0) for k in range(1, 13)]
+    assert best <= min(plan.makespan_s for plan in asked)
 
 
 def test_a_budget_of_moves(cluster):

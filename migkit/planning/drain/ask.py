@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from migkit.errors import RunError, UsageError, shown
+from migkit.errors import RunError, UsageError, counted, shown
 from migkit.planning.check import violations
 from migkit.planning.drain.conflicts import Conflict, check_movable
 from migkit.planning.drain.evacuation import Plan, plan_of
@@ -199,6 +199,11 @@ def planned(
     1
     """
     _check_numbers(service_s=service_s, most_moves=most_moves, improve_s=improve_s, at_once=at_once, rounds=rounds)
+    if at_once is not None and not rolling:
+        raise UsageError(
+            f"at_once: {at_once} is the size of a wave, and all hosts are emptied in one; "
+            "add rolling (--rolling), or leave it out"
+        )
     began = time.monotonic()
     base = base if base is not None else Scenario(guest=Guest(memory_bytes=4096))
     hosts = numbers_of(inventory, empty, rolling)
@@ -326,13 +331,16 @@ def _in_order(fleet: Fleet, names: np.ndarray) -> np.ndarray:
 
 
 def _sizes(order: Order, at_once: int | None) -> list[int]:
-    """Return how many hosts a wave may empty: what was asked for, else all, half of them, a quarter and so on."""
+    """Return how many hosts a wave may empty: what was asked for, else the sizes that share all evenly over waves.
+
+    One size stands for each number of waves, so that 40 hosts are tried by 40, 20, 14, 10, 8, 7, 6, 5, 4, 3, 2 and 1.
+    """
     number = len(order.empty)
     if not order.rolling:
         return [number]
     if at_once is not None:
         return [min(at_once, number)]
-    return sorted({math.ceil(number / 2**power) for power in range(number.bit_length() + 1)}, reverse=True)
+    return sorted({math.ceil(number / waves) for waves in range(1, number + 1)}, reverse=True)
 
 
 def _check_budget(parts: Sequence[Rolling], most_moves: float) -> None:
@@ -352,12 +360,13 @@ def _told(fleet: Fleet, parts: Sequence[Rolling], base: Scenario) -> list[str]:
     if most < link:
         cap = most == base.policy.max_bandwidth_bytes_per_s
         by = f"the cap of the policy {base.policy.name}" if cap else "the hosts' streams"
-        told.append(f"one migration takes at most {format_rate(most)} of a link of {format_rate(link)}: {by}")
+        of = f"a link of {format_rate(link)}" if math.isfinite(link) else "an unlimited link"
+        told.append(f"one migration takes at most {format_rate(most)} of {of}: {by}")
     if len(parts) > 1:
         told.append(
             f"the fleet was planned in {len(parts)} parts of about {_PART_HOSTS} hosts; no machine changes its part"
         )
     largest = max((len(leg.hosts) for part in parts for leg in part.legs), default=0)
     if parts and parts[0].order.rolling:
-        told.append(f"waves of up to {largest} hosts")
+        told.append(f"waves of up to {counted(largest, 'host')}")
     return told

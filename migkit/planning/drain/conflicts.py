@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from migkit.errors import InfeasibleError
+from migkit.errors import InfeasibleError, counted
 from migkit.planning.drain.destinations import placed, searched
 from migkit.planning.drain.problem import KINDS, Fleet, Problem
 from migkit.units import format_rate, format_size
@@ -149,10 +149,11 @@ def _against(problem: Problem, kind: int, shown: Callable[[float], str]) -> str:
     if use.size == 1:
         return f"{shown(float(use[0]))} needed, no open host has more than {shown(float(free.max(initial=0.0)))} free"
     if use.sum() > free.sum():
-        return f"{shown(float(use.sum()))} must move, {shown(float(free.sum()))} are free on {free.size} open hosts"
+        hosts = counted(free.size, "open host")
+        return f"{shown(float(use.sum()))} must move, {shown(float(free.sum()))} are free on {hosts}"
     return (
         f"{shown(float(use.sum()))} must move in pieces of up to {shown(float(use.max()))}; "
-        f"{shown(float(free.sum()))} are free in {free.size} pieces of up to {shown(float(free.max()))}"
+        f"{shown(float(free.sum()))} are free in {counted(free.size, 'piece')} of up to {shown(float(free.max()))}"
     )
 
 
@@ -162,11 +163,15 @@ def _of_groups(problem: Problem) -> str:
     worst = int(np.argmax(sizes - room))
     machine = problem.machines[np.flatnonzero(problem.group == worst)[0]]
     name = problem.fleet.group_names[problem.fleet.group[machine]]
-    return f"anti-affinity (group {name}: {sizes[worst]} must move, {room[worst]} open hosts have none of it)"
+    return f"anti-affinity (group {name}: {sizes[worst]} must move, {_without(int(room[worst]))} of it)"
+
+
+def _without(hosts: int) -> str:
+    return f"{counted(hosts, 'open host')} {'has' if hosts == 1 else 'have'} none"
 
 
 def _of_clusters(problem: Problem) -> str:
-    return f"cluster ({_homes(problem)} leave no open host in it)"
+    return f"cluster (no other open host is in that of {_homes(problem)})"
 
 
 def _of_pools(problem: Problem) -> str:
@@ -208,7 +213,7 @@ def check_movable(fleet: Fleet, machines: np.ndarray, reasons: Sequence[str | No
     pinned = [int(m) for m in machines if fleet.pinned[m]]
     if pinned:
         first = pinned[0]
-        more = f" and {len(pinned) - 1} more machines" if len(pinned) > 1 else ""
+        more = f" and {counted(len(pinned) - 1, 'more machine')}" if len(pinned) > 1 else ""
         host = fleet.hosts[fleet.home[first]]
         raise Conflict(
             f"{host} cannot be emptied",
@@ -218,12 +223,12 @@ def check_movable(fleet: Fleet, machines: np.ndarray, reasons: Sequence[str | No
     stuck = machines[fleet.carries[fleet.home[machines]] < fleet.critical_bytes_per_s[machines]]
     if stuck.size:
         first = int(stuck[0])
-        more = f", and {stuck.size - 1} more machines likewise" if stuck.size > 1 else ""
+        more = f", and {counted(stuck.size - 1, 'more machine')} likewise" if stuck.size > 1 else ""
         need = fleet.critical_bytes_per_s[first]
-        least = f"at {format_rate(float(need))} or more" if np.isfinite(need) else "at no share of its link"
+        ends = f"ends at {format_rate(float(need))} or more" if np.isfinite(need) else "never ends on its link"
         have = min(float(fleet.carries[fleet.home[first]]), fleet.demand_bytes_per_s)
         raise Conflict(
             f"{fleet.hosts[fleet.home[first]]} cannot be emptied",
-            [f"{fleet.vms[first]} ends {least}{more}", f"one migration is carried at {format_rate(have)} at most"],
+            [f"{fleet.vms[first]} {ends}{more}", f"one migration is carried at {format_rate(have)} at most"],
             "allow it a longer downtime, raise the cap (--max-bandwidth), or use auto-converge or post-copy",
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from migkit.errors import counted
 from migkit.planning.drain.resume import state_at
 from migkit.planning.drain.waves import Leg, Rolling
 from migkit.units import format_duration, format_size
@@ -41,9 +42,11 @@ class Plan:
     greedy_makespan_s
         The same of the plan that was there at once [s].
     lower_bound_s
-        No timetable of these waves is shorter [s].
+        No plan is shorter; with ``bounds_waves``, no timetable of these waves [s].
     bound_by
         What sets that bound, in words.
+    bounds_waves
+        Whether hosts are emptied in waves, so that other waves may be sooner than the bound.
     deadline_s
         By when it must be done; infinite: whenever [s].
     rounds
@@ -62,11 +65,23 @@ class Plan:
     deadline_s: float = math.inf
     rounds: int = 0
     notes: tuple[str, ...] = ()
+    bounds_waves: bool = False
 
     @property
     def is_in_time(self) -> bool:
         """Whether all is done by the deadline."""
         return self.makespan_s <= self.deadline_s * (1.0 + 1e-9)
+
+    @property
+    def late_by_s(self) -> float:
+        """How long after the deadline all is done; 0 where it is kept [s]."""
+        return 0.0 if self.is_in_time else self.makespan_s - self.deadline_s
+
+    @property
+    def bound(self) -> str:
+        """What no plan, or no timetable of these waves, can beat, and why, in words."""
+        what = "timetable of these waves" if self.bounds_waves else "plan"
+        return f"no {what} is shorter than {format_duration(self.lower_bound_s)}, because of {self.bound_by}"
 
     @property
     def late(self) -> str:
@@ -76,10 +91,11 @@ class Plan:
         asked = (
             f"the deadline is {format_duration(self.deadline_s)}, the plan takes {format_duration(self.makespan_s)}"
         )
-        least = f"{self.bound_by} needs {format_duration(self.lower_bound_s)} at least"
-        if self.lower_bound_s > self.deadline_s:
-            return f"drain: {asked}: {least}, so that no plan can keep it; relax the deadline or that resource"
-        return f"drain: {asked}; {least}, so that a better plan may exist: give the search more time"
+        if self.lower_bound_s <= self.deadline_s:
+            return f"drain: {asked}; {self.bound}, so that a better plan may exist: give the search more time"
+        if self.bounds_waves:
+            return f"drain: {asked}; {self.bound}; try waves of another size, or relax the deadline or what is scarce"
+        return f"drain: {asked}; {self.bound}, so that no plan can keep it; relax the deadline or that resource"
 
     def state(self, now_s: float) -> pd.DataFrame:
         """Return what has moved and what is moving at a time [s], as ``drain`` takes it to plan the rest anew."""
@@ -90,6 +106,7 @@ class Plan:
         whole = {
             name: getattr(self, name) for name in ("makespan_s", "greedy_makespan_s", "lower_bound_s", "bound_by")
         }
+        whole |= {"bounds_waves": self.bounds_waves, "is_in_time": self.is_in_time, "late_by_s": self.late_by_s}
         whole |= {"deadline_s": self.deadline_s if math.isfinite(self.deadline_s) else None, "rounds": self.rounds}
         tables = {name: _rows(getattr(self, name)) for name in ("moves", "hosts", "blockers")}
         return whole | tables | {"notes": list(self.notes)}
@@ -120,6 +137,7 @@ def plan_of(
         bound_by=_bound_by(parts[tight]),
         deadline_s=deadline_s,
         rounds=sum(leg.rounds for leg, _, _ in legs),
+        bounds_waves=any(part.order.rolling for part in parts),
         notes=tuple(notes),
     )
 
@@ -180,9 +198,11 @@ def _bound_by(part: Rolling) -> str:
     first = longest.bounds[0]
     said = f"the migration of {first.what} alone" if first.kind == "machine" else first.what
     waves = sum(leg.kind == "out" for leg in part.legs)
-    return (
-        said if waves == 1 and len(part.legs) == 1 else f"{waves} waves one after the other, the longest by {said},"
-    )
+    if len(part.legs) > 1:
+        legs = f"{counted(waves, 'wave')}{' out and home' if len(part.legs) > waves else ''}"
+        said = f"{legs} one after the other (the longest by {said})"
+    worked_s = waves * part.order.service_s
+    return said if worked_s == 0 else f"{said} and {format_duration(worked_s)} of work on the hosts"
 
 
 def _blockers(part: Rolling) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from migkit.planning.drain.timetable import Clock, Timetable
 __all__ = ["Leg", "Order", "Rolling", "best_of", "rolled"]
 
 _FRUGAL = 1e9  # where moves are scarce, no machine goes to a host that is still to be emptied if another has room
+_WORSE = 4  # sizes of waves that may end later, one after the other, before smaller ones are given up
 _WORTH_COMPILING = 24  # migrations of one wave; fewer take less in plain Python than loading compiled kernels
 
 
@@ -165,7 +166,8 @@ def rolled(fleet: Fleet, order: Order, at_once: int, search: Searching | None = 
 def best_of(fleet: Fleet, order: Order, sizes: Sequence[int], most_moves: float) -> tuple[Rolling, int]:
     """Return the greedy waves that end first within a budget of moves, and how many hosts they empty at once.
 
-    ``sizes`` are the numbers that are tried, descending; smaller waves are tried as long as they end no later.
+    ``sizes`` are the numbers that are tried, descending. Smaller waves are tried until several sizes in turn end
+    later than the best one, or the work on the hosts alone would.
 
     Raises
     ------
@@ -176,10 +178,15 @@ def best_of(fleet: Fleet, order: Order, sizes: Sequence[int], most_moves: float)
     if order.rolling and math.isfinite(most_moves):
         frugal = dataclasses.replace(order, shun=_FRUGAL)
         tried = [(rolled(fleet, frugal, size), size) for size in sizes]
-    for number, size in enumerate(sizes):
-        tried.append((rolled(fleet, order, size), size))
-        if number and tried[-2][0].moves <= most_moves and tried[-1][0].end_s > tried[-2][0].end_s:
+    best_s, later = math.inf, 0
+    for size in sizes:
+        if later == _WORSE or math.ceil(len(order.empty) / size) * order.service_s > best_s:
             break
+        tried.append((rolled(fleet, order, size), size))
+        one = tried[-1][0]
+        later = later + 1 if one.end_s > best_s else 0
+        if one.moves <= most_moves:
+            best_s = min(best_s, one.end_s)
     return min(tried, key=lambda one: (max(one[0].moves, most_moves), one[0].end_s, one[0].moves))
 
 

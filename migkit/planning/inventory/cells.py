@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from migkit.errors import UsageError, printable, shown
+from migkit.errors import UsageError, counted, printable, shown
 from migkit.planning.inventory import commas
 from migkit.planning.inventory.foreign import UNITS, Form, Source, form_of, from_quantity
 from migkit.planning.inventory.nouns import class_field, fields
@@ -99,16 +99,12 @@ def _told(form: Form | None, table: str, kept: int, left_out: int) -> tuple[str,
         return ()
     if not kept:
         raise UsageError(f"{table}: no row of {form.name} is a running machine; check the column of its state")
-    said = f"{table}: read as {form.name}, {_count(kept, 'row')}"
+    said = f"{table}: read as {form.name}, {counted(kept, 'row')}"
     if not left_out:
         return (said,)
     them, whose = ("it takes", "its host still holds it") if left_out == 1 else ("they take", "hosts still hold them")
-    off = f"{_count(left_out, 'row')} of machines that do not run {'was' if left_out == 1 else 'were'} left out"
+    off = f"{counted(left_out, 'row')} of machines that do not run {'was' if left_out == 1 else 'were'} left out"
     return (f"{said}; {off}: {them} no memory and {'does' if left_out == 1 else 'do'} not move, so that {whose}",)
-
-
-def _count(number: int, what: str) -> str:
-    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 def _found(
