@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 def command(kind: str | None, output: Path | None, gantt: Path | None, quiet: bool, **asked: Any) -> None:
     """Plan how hosts are emptied: which machine goes where, when, and by when all is done.
 
+    A table of machines needs the columns vm, host and memory, one of hosts needs host, memory and link. The page
+    "From a question to a size" of the reference (./run docs) has all columns, such as anti_affinity, pinned, pool,
+    nic and dirty_rate.
+
     CSV and Parquet hold the moves, JSON the whole plan. The plan is checked by a replay that knows nothing of how it
     was made. Exit code 3: there is no plan, or none in time; what conflicts is said.
     """

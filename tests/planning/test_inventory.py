@@ -1,7 +1,9 @@
 """Inventories from everywhere: read alike, and refused in one clear line for each thing that is wrong."""
 
+import itertools
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,9 @@ import migkit
 from migkit.calibrate.guest import readings
 from migkit.errors import UsageError
 from migkit.planning.inventory import Inventory, InventoryError
+from migkit.planning.inventory.nouns import fields
+from migkit.scenario import DirtyClass
+from migkit.scenario.form.declaration import declared
 
 GIB = 2**30
 VMS = [
@@ -319,6 +324,24 @@ def test_pinned_takes_a_reason_or_yes_and_no():
     cells = ["no", False, "FALSE", 0, 0.0, "", None, "GPU passthrough", "yes", True, 1]
     rows = [{"vm": f"x{number}", "host": "a", "memory": "1 GiB", "pinned": cell} for number, cell in enumerate(cells)]
     assert read(rows).vms.pinned.tolist() == [None] * 7 + ["GPU passthrough"] + ["marked as pinned"] * 3
+
+
+def documented(table):
+    """Return the rows that the guide has for the columns of a table, as they follow from the fields."""
+    page_class = [field for field in declared(DirtyClass) if field.is_column] if table == "vms" else []
+    rows = [(field.key, field) for field in fields(table)]
+    rows += [(f"dirty_1_{field.key}", field) for field in page_class]
+    for name, field in rows:
+        needed = "yes" if field.is_required and field not in page_class else ""
+        yield f"| `{name}` | {needed} | {field.kind} | {field.rule.meaning.replace('``', '`')} |"
+
+
+@pytest.mark.parametrize("table", ["vms", "hosts"])
+def test_the_guide_has_every_column(table):
+    guide = (Path(migkit.__file__).parents[1] / ".docs" / "planning.md").read_text().splitlines()
+    at = guide.index(next(documented(table)))
+    rows = list(itertools.takewhile(lambda line: line.startswith("|"), guide[at:]))
+    assert rows == list(documented(table))
 
 
 def test_memory_is_rounded_up_to_whole_pages():

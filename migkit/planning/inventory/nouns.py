@@ -37,7 +37,7 @@ class Machine:
         default=None, metadata=rule("Group; no two machines of a group may be on one host.")
     )
     pinned: str | None = dataclasses.field(
-        default=None, metadata=rule("Why the machine cannot migrate; missing: it can.")
+        default=None, metadata=rule("Why the machine cannot migrate, or yes; no or missing: it can.")
     )
     local_disk_bytes: float = dataclasses.field(
         default=0.0, metadata=rule("Disks on the host's own storage, which are copied along.")
