@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from migkit.cli import _output
-from migkit.errors import UsageError
+from migkit.errors import UsageError, counted
 from migkit.units import duration
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def time_of(asked: dict[str, Any], name: str) -> float | None:
 
 
 def inventory_of(asked: dict[str, Any], quiet: bool) -> Inventory:
-    """Read both tables; what is wrong with them goes to stderr as a table, before the error."""
+    """Read both tables; what is wrong with them is told once: as a table on stderr, or quietly in the error."""
     from migkit.planning.inventory import Inventory, InventoryError
 
     for name, option in (("vms", "--inventory"), ("hosts", "--hosts")):
@@ -90,11 +90,14 @@ def inventory_of(asked: dict[str, Any], quiet: bool) -> Inventory:
             workload=asked["workload"],
         )
     except InventoryError as error:
+        if quiet:
+            raise
         rows = [[one.table, str(one.row or ""), one.column, one.value, one.allowed] for one in error.problems]
         header = ["table", "row", "column", "value", "allowed"]
         for line in _output.columns(header, rows, left=5).splitlines():
             _output.narrate(line, quiet)
-        raise
+        wrong = f"{counted(len(rows), 'thing')} {'is' if len(rows) == 1 else 'are'}"
+        raise UsageError(f"inventory: {wrong} wrong, as the table above says; correct the rows") from error
 
 
 def _columns(option: str, texts: Sequence[str]) -> dict[str, str]:

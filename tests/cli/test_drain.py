@@ -92,6 +92,10 @@ def test_tables_that_are_missing_or_wrong(files, tmp_path):
     lines = result.stderr.splitlines()
     assert lines[0].split()[:4] == ["table", "row", "column", "value"]
     assert len(lines) == 3
+    assert str(result.exception) == "inventory: 2 things are wrong, as the table above says; correct the rows"
+    quiet = run(*files, "--empty", "a", "-q", code=2)
+    assert quiet.stderr == ""
+    assert 'vms row 1, memory: "4" has no unit' in str(quiet.exception)
 
 
 def test_a_drain_under_way_is_planned_anew(files, tmp_path):
