@@ -26,6 +26,7 @@ _WINDOW_S: Final = 0.1  # of the sender's rate limit: it looks at its rule once 
 _LONGEST_S: Final = 1e8  # no migration lasts longer
 _SHORTEST_S: Final = 1e-4  # no round is shorter
 _RATE_WINDOW_S: Final = 1.0  # QEMU counts its dirty rate over no less
+_MANY_SYNCS: Final = 10  # beside which what the first pass marked counts little
 _THROTTLES: Final = (0.0, 0.99)  # QEMU's own bounds
 _NEEDED: Final = ("t_s", "iteration", "remaining_bytes")
 _WINDOW_OPEN: Final = (
@@ -160,9 +161,10 @@ def coarse(log: Log) -> Round | None:
     """Return the mean round of a log of one reading, or whose readings lie too far apart.
 
     The counters tell the number of syncs, and that all of them together marked ``pages sent + remaining - memory``.
-    The first pass sends each page once and takes far longer than the rounds behind it. It is left out of the mean:
-    the rounds behind it took that share of the time in which pages beyond the memory were sent. If the log has a
-    dirty rate, that of the last sync tells what a round marked; else the round is the mean over all syncs.
+    The first pass sends each page once and takes far longer than the rounds behind it. These took that share of the
+    time in which pages beyond the memory were sent. If the log has a dirty rate, that of the last sync tells what
+    such a round marked; if not, the mean over all syncs does, provided that they are many and the migration still
+    goes on. Else what the first pass marked counts for too much, and the round is the mean with the first pass.
 
     Examples
     --------
@@ -171,7 +173,7 @@ def coarse(log: Log) -> Round | None:
     >>> ram += '"dirty-sync-count": 3, "page-size": 4096}'
     >>> log = read(f'{{"status": "active", "total-time": 21000, "ram": {ram}}}')[0]
     >>> coarse(log).marked_pages, coarse(log).window_s
-    (300.0, 3.75)
+    (300.0, 10.5)
     """
     totals, frame = log.meta["totals"], log.frame
     names = ("normal_pages", "zero_pages", "total_bytes", "iteration")
@@ -187,11 +189,15 @@ def coarse(log: Log) -> Round | None:
     again = full + zero - memory_pages
     if syncs < 1 or not 0 <= again + left_pages <= syncs * memory_pages:
         return None
-    share = min(1.0, max(0.0, again) / full)
-    window_s = elapsed_s * (share / syncs if syncs > 1 else 1.0 - share)
+    share, rate = min(1.0, max(0.0, again) / full), _last_rate(log)
+    if syncs == 1:
+        share = 1.0 - share  # the first pass is the only round that ended
+    elif not rate and (syncs < _MANY_SYNCS or log.meta["outcome"] == "completed"):
+        share = 1.0
+    window_s = elapsed_s * share / syncs
     if not _SHORTEST_S < window_s < _LONGEST_S:
         return None
-    marked = _last_rate(log) * window_s or (again + left_pages) / syncs
+    marked = rate * window_s or (again + left_pages) / syncs
     return Round(
         start_s=0.0,
         window_s=window_s,
