@@ -72,6 +72,13 @@ def test_the_table_has_a_line_for_each(path, tmp_path):
     assert (tmp_path / "table.txt").read_text().strip() == text.strip()
 
 
+def test_a_guest_that_stays_has_no_downtime(path):
+    text = run(path, "--policies", "qemu", "--dirty", 'region = "128 MiB", writes_per_s = 1e6')
+    header, row = (next(line for line in text.splitlines() if word in line) for word in ("downtime", "does_not"))
+    end = header.index("downtime") + len("downtime")
+    assert row[end - len("downtime") : end].strip() == ""
+
+
 def test_names_that_are_not_known(path):
     with pytest.raises(UsageError) as caught:
         run(path, "--strategies", "precopy,copy")
