@@ -30,7 +30,7 @@ def test_every_error_is_public():
     family = {
         name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)
     }
-    assert family | {"printable", "shown"} == set(errors.__all__)
+    assert family | {"counted", "printable", "shown"} == set(errors.__all__)
 
 
 def test_an_unknown_command_is_one_line_and_exit_2():
