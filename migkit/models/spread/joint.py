@@ -61,7 +61,14 @@ class Scatter(NamedTuple):
     added_s: np.ndarray
 
 
-def ends(frame: pd.DataFrame, base: Scenario, shares_bytes_per_s: np.ndarray, number: int, seed: int) -> Ends:
+def ends(
+    frame: pd.DataFrame,
+    base: Scenario,
+    shares_bytes_per_s: np.ndarray,
+    number: int,
+    seed: int,
+    wanted: np.ndarray | None = None,
+) -> Ends:
     """Return when each machine's migration ends at each of its shares of a link.
 
     Parameters
@@ -76,6 +83,8 @@ def ends(frame: pd.DataFrame, base: Scenario, shares_bytes_per_s: np.ndarray, nu
         Draws: 17, 31, 61, 127 or 257; 1: what is expected, nothing drawn.
     seed
         From which the inputs are drawn.
+    wanted
+        Whether each machine is worked out; the others never end. None: all of them.
 
     Examples
     --------
@@ -91,7 +100,8 @@ def ends(frame: pd.DataFrame, base: Scenario, shares_bytes_per_s: np.ndarray, nu
     total_s, gave_up_s = np.full((2, number, rows, shares), math.inf)
     orders = _orders(rows, number, seed)
     table = frames.read(frame)
-    for some, case, rule in cases(table, base, np.ones(rows, dtype=bool), max(1, _RUNS // number)):
+    good = np.ones(rows, dtype=bool) if wanted is None else wanted
+    for some, case, rule in cases(table, base, good, max(1, _RUNS // number)):
         for at in range(shares):
             link = draws.changed(case.link, {"bandwidth_bytes_per_s": shares_bytes_per_s[some, at]})
             there = draws.changed(case, {"link": link})

@@ -98,7 +98,14 @@ def expected(vms: pd.DataFrame, base: Scenario, link_bytes_per_s: float) -> Outc
 
 
 def drawn(
-    vms: pd.DataFrame, base: Scenario, link_bytes_per_s: float, *, draws: int, points: int, seed: int
+    vms: pd.DataFrame,
+    base: Scenario,
+    link_bytes_per_s: float,
+    *,
+    draws: int,
+    points: int,
+    seed: int,
+    wanted: np.ndarray | None = None,
 ) -> Outcomes:
     """Return draws of what may come: hosts and links common to all machines, guests apart.
 
@@ -112,6 +119,8 @@ def drawn(
         How many of them the engine works out, the others scatter around these: 17, 31, 61, 127 or 257.
     seed
         From which they come.
+    wanted
+        Whether each machine may move at all; None: all of them.
 
     Examples
     --------
@@ -127,7 +136,7 @@ def drawn(
     frame, base = asked(vms, base, link_bytes_per_s)
     least, most = table.rates_bytes_per_s[:, :1], table.rates_bytes_per_s[:, -1:]
     rates = np.concatenate([least * _BELOW, least * (most / least) ** _ABOVE], axis=1)
-    found = ends(frame, base, rates, points, seed)
+    found = ends(frame, base, rates, points, seed, wanted)
     return Outcomes(
         rates, found.total_s, found.gave_up_s, table.proportional, scatter(base, len(vms), draws, seed), table
     )

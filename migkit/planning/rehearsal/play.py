@@ -76,9 +76,19 @@ def courses(asked: Asked) -> tuple[Stage, outcomes.Outcomes, list[Course]]:
         found = outcomes.expected(inventory.vms, base, link)
     else:
         points = min(_POINTS, asked.draws)
-        found = outcomes.drawn(inventory.vms, base, link, draws=asked.draws, points=points, seed=asked.seed)
+        found = outcomes.drawn(
+            inventory.vms, base, link, draws=asked.draws, points=points, seed=asked.seed, wanted=_may_move(asked)
+        )
     stage = _stage(asked, found)
     return stage, found, [stage.play(found, draw, asked.seed, asked.until_s) for draw in range(asked.draws)]
+
+
+def _may_move(asked: Asked) -> np.ndarray | None:
+    """Return which machines may move; None: any, since those that have moved stand in the way of a later wave."""
+    if asked.at_once < asked.hosts.size:
+        return None
+    names = asked.inventory.hosts["host"].to_numpy()[asked.hosts]
+    return asked.inventory.vms["host"].isin(names).to_numpy()
 
 
 def _stage(asked: Asked, found: outcomes.Outcomes) -> Stage:
