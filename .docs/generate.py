@@ -63,7 +63,7 @@ MODULES = {
         "migkit.planning.rehearsal",
         "migkit.planning.rehearsal.managers",
         "migkit.planning.rehearsal.damage",
-        "migkit.planning.rehearsal.upgrade",
+        "migkit.planning.rehearsal.upgrades",
         "migkit.planning.check",
         "migkit.planning.settings.advise",
         "migkit.planning.settings.lint",

@@ -169,7 +169,7 @@ def _until(time_s: float | None) -> str:
 
 
 def _draw(plan: Plan, path: Path, quiet: bool) -> None:
-    from migkit.viz.gantt import gantt
+    from migkit.viz.schedule import gantt
 
     figure = gantt(plan.moves, plan.hosts, deadline_s=plan.deadline_s)
     _output.write_beside(path, figure.to_html(include_plotlyjs=True).encode())

@@ -79,8 +79,8 @@ def _rehearsed(asked: dict[str, Any], quiet: bool) -> Rehearsal | Upgrade:
 
     from migkit.planning.rehearsal import Upgrade, manager_of, rehearse, upgrade
     from migkit.planning.rehearsal.damage import failure_of
-    from migkit.planning.rehearsal.rehearse import size_of
-    from migkit.planning.rehearsal.upgrade import changed_to
+    from migkit.planning.rehearsal.rehearsing import size_of
+    from migkit.planning.rehearsal.upgrades import changed_to
     from migkit.planning.slots import limits_of
 
     names = hosts_of(asked["empty"])

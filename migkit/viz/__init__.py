@@ -2,9 +2,9 @@
 
 from migkit.viz.accuracy import predicted_against_measured
 from migkit.viz.bars import rounds
-from migkit.viz.gantt import gantt
 from migkit.viz.logs import imported
 from migkit.viz.panels import convergence, overview
+from migkit.viz.schedule import gantt
 from migkit.viz.strategies import crossovers, timelines
 from migkit.viz.style import CONFIG, Figure
 from migkit.viz.timeline import prediction, remaining

@@ -24,6 +24,7 @@ def test_arcs_are_those_of_a_bitmap_whatever_is_sent_in_between(grain):
     region = DirtyClass(region_bytes=PAGES * 4096, writes_per_s=1.0, kind="sweep")
     guest = Guest(memory_bytes=PAGES * 4096, dirty=(region,), tracking_bytes=grain * 4096)
     packed = goodput.packed(Scenario(guest=guest))[0]
+    one, _, steps, _ = packed.of_one()
     run, work = Run.new(), Work.new()
     work.segments[0][: PackedClass.SIZE] = packed.classes
     run.pieces = run.is_plain = 1.0
@@ -43,7 +44,7 @@ def test_arcs_are_those_of_a_bitmap_whatever_is_sent_in_between(grain):
             bitmap[page // grain * grain : page // grain * grain + grain] = 1.0
         position = (position + writes) % PAGES
         run.now_s += writes
-        guest_engine.mark(packed.scenario, packed.steps, run, work)
+        guest_engine.mark(one, steps, run, work)
         shares = np.full(PAGES, np.nan)
         for first, pages, share in pieces(run, work):
             shares[first : first + pages] = share

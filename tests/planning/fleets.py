@@ -2,7 +2,7 @@
 
 from migkit import Guest, Host, Policy, Scenario
 from migkit.planning.inventory import Inventory
-from migkit.planning.inventory.example import example as fleet
+from migkit.planning.inventory.examples import example as fleet
 
 __all__ = ["GIB", "UNCAPPED", "fleet", "small"]
 

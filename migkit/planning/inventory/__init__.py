@@ -1,6 +1,6 @@
 """Machines and hosts as people have them: read from any table, checked, all wrong rows at once."""
 
-from migkit.planning.inventory.example import example
+from migkit.planning.inventory.examples import example
 from migkit.planning.inventory.fleet import Inventory, read_machines
 from migkit.planning.inventory.problems import InventoryError, Problem
 

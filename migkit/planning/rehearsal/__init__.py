@@ -2,7 +2,7 @@
 
 from migkit.planning.rehearsal.answer import Rehearsal
 from migkit.planning.rehearsal.managers import Manager, manager_of
-from migkit.planning.rehearsal.rehearse import rehearse
-from migkit.planning.rehearsal.upgrade import Upgrade, upgrade
+from migkit.planning.rehearsal.rehearsing import rehearse
+from migkit.planning.rehearsal.upgrades import Upgrade, upgrade
 
 __all__ = ["Manager", "Rehearsal", "Upgrade", "manager_of", "rehearse", "upgrade"]

@@ -10,7 +10,7 @@ from migkit.errors import UsageError, shown
 from migkit.planning.inventory import Inventory
 from migkit.planning.rehearsal.answer import Rehearsal
 from migkit.planning.rehearsal.managers import PRODUCTS, Manager, manager_of
-from migkit.planning.rehearsal.rehearse import rehearse
+from migkit.planning.rehearsal.rehearsing import rehearse
 from migkit.scenario import Scenario
 from migkit.scenario.policy import presets
 from migkit.units import format_duration
@@ -133,13 +133,13 @@ def upgrade(
     Parameters
     ----------
     inventory, empty
-        As for :func:`migkit.planning.rehearsal.rehearse.rehearse`.
+        As for :func:`migkit.planning.rehearsal.rehearsing.rehearse`.
     before, after
         The managers.
     base, base_after
         What migrations have in common before and after; None: each manager's policy, and the defaults.
     **asked
-        Further arguments of :func:`migkit.planning.rehearsal.rehearse.rehearse`; they hold for both.
+        Further arguments of :func:`migkit.planning.rehearsal.rehearsing.rehearse`; they hold for both.
 
     Examples
     --------
