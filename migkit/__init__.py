@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from migkit.models.simulate import Simulation, simulate
     from migkit.planning.drain import Plan, drain
     from migkit.planning.inventory import Inventory
+    from migkit.planning.rehearsal import Rehearsal, Upgrade, rehearse, upgrade
     from migkit.planning.sensitivity import Sensitivity, sensitivity
     from migkit.planning.settings.advise import Advice, advise
     from migkit.planning.settings.lint import Lint, lint
@@ -52,6 +53,7 @@ _NAMES = {
     "migkit.planning.tradeoffs": ("Tradeoffs", "tradeoffs"),
     "migkit.planning.drain": ("Plan", "drain"),
     "migkit.planning.inventory": ("Inventory",),
+    "migkit.planning.rehearsal": ("Rehearsal", "Upgrade", "rehearse", "upgrade"),
     "migkit.scenario": ("DirtyClass", "Guest", "Host", "Link", "Policy", "Scenario", "Strategy"),
     "migkit.scenario.policy": ("presets", "register_policy"),
     "migkit.scenario.profile": ("DirtyProfile",),
@@ -75,6 +77,7 @@ __all__ = [
     "Policy",
     "Prediction",
     "Range",
+    "Rehearsal",
     "Scenario",
     "Sensitivity",
     "Simulation",
@@ -83,6 +86,7 @@ __all__ = [
     "Targets",
     "Trace",
     "Tradeoffs",
+    "Upgrade",
     "__version__",
     "advise",
     "capture",
@@ -95,12 +99,14 @@ __all__ = [
     "predict_many",
     "presets",
     "register_policy",
+    "rehearse",
     "sensitivity",
     "simulate",
     "size",
     "sweep",
     "sweep_to",
     "tradeoffs",
+    "upgrade",
 ]
 
 

@@ -121,7 +121,10 @@ def drain(
         state=state,
     )
     ends = [part.end_s for part in found.parts]
-    plan = plan_of(found.parts, found.offsets_s(ends), found.greedy_s, deadline_s, found.notes)
+    least = [part.bound_s for part in found.parts]
+    plan = plan_of(
+        found.parts, found.offsets_s(ends), found.offsets_s(least), found.greedy_s, deadline_s, found.notes
+    )
     wrong = violations(
         found.inventory, plan.moves, plan.hosts, found.fleet.durations, found.fleet.limits, return_home=return_home
     )

@@ -113,9 +113,14 @@ class Plan:
 
 
 def plan_of(
-    parts: Sequence[Rolling], offsets_s: Sequence[float], greedy_s: float, deadline_s: float, notes: Sequence[str]
+    parts: Sequence[Rolling],
+    offsets_s: Sequence[float],
+    least_offsets_s: Sequence[float],
+    greedy_s: float,
+    deadline_s: float,
+    notes: Sequence[str],
 ) -> Plan:
-    """Return the plan of the parts of a fleet, each beginning at its offset [s]."""
+    """Return the plan of the parts of a fleet, each beginning at its offset, and at the least at another one [s]."""
     import pandas as pd
 
     legs = [(leg, offset, part) for part, offset in zip(parts, offsets_s, strict=True) for leg in part.legs]
@@ -125,7 +130,7 @@ def plan_of(
     )
     ends = [part.end_s + offset for part, offset in zip(parts, offsets_s, strict=True)]
     last = int(np.argmax(ends)) if ends else 0
-    least = [part.bound_s + offset for part, offset in zip(parts, offsets_s, strict=True)]
+    least = [part.bound_s + offset for part, offset in zip(parts, least_offsets_s, strict=True)]
     tight = int(np.argmax(least)) if least else 0
     return Plan(
         moves=moves.sort_values(["start_s", "end_s", "vm"], ignore_index=True),
