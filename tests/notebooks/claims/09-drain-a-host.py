@@ -4,3 +4,6 @@ assert one.makespan_s <= one.greedy_makespan_s
 assert one.lower_bound_s <= one.makespan_s
 assert set(rolling.hosts.host) == set(fleet.hosts.host)
 assert rolling.makespan_s <= rolling.greedy_makespan_s
+assert 0.0 <= chances.probability <= 1.0
+assert one.makespan_s < chances.empty_by_s(0.5)
+assert chances.fixes.probability.max() >= chances.probability
