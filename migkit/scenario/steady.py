@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -84,10 +86,6 @@ def sums(steps: Steps) -> Steps:
 
 
 def _joined(steps: Steps) -> Steps:
-    joined: list[tuple[float, float]] = []
-    for duration_s, share in steps:
-        if joined and joined[-1][1] == share:
-            joined[-1] = (joined[-1][0] + duration_s, share)
-        else:
-            joined.append((duration_s, share))
-    return tuple(joined)
+    """Join neighbours of one share; the sum of their times is rounded once, so that it is that of their halves."""
+    groups = itertools.groupby(steps, key=operator.itemgetter(1))
+    return tuple((math.fsum(duration_s for duration_s, _ in group), share) for share, group in groups)

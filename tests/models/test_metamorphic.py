@@ -16,7 +16,7 @@ SWEEP = DirtyClass(region_bytes=16_322_560, writes_per_s=242_181.74410527956, ki
 RANDOM = DirtyClass(region_bytes=103_153_664, writes_per_s=31_755.35369399179, reads_per_s=1000.0)
 
 
-@pytest.mark.parametrize("number", range(0, 24, 2))
+@pytest.mark.parametrize("number", [*range(0, 24, 2), 892, 1_141])
 def test_changed_forms_compare_as_they_should(number):
     assert [one for one in violations(scenario("ordinary", 0, number)) if not one.explanation] == []
 
