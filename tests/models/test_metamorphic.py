@@ -148,3 +148,9 @@ def test_extremes_that_once_lost_their_digits(number):
     found = predict(case)
     assert list(faults(found)) == []
     assert list(differences(case, found)) == []
+
+
+def test_rounds_beyond_counting_are_rounded():
+    found = predict(scenario("extreme", 0, 373, most_bytes=128 * MIB))
+    assert found.iterations > 2**53
+    assert list(faults(found)) == []
