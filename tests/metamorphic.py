@@ -214,7 +214,9 @@ def _doubled(case: Scenario) -> Scenario | None:
     guest, link, host, strategy = case.guest, case.link, case.host, case.strategy
     if link.loss or link.rtt_s:
         return None
-    flush = host.flush_pages if host.flush_pages is not None else case.policy.preset.flush_pages[1]
+    least, flush = case.policy.preset.flush_pages if host.flush_pages is None else (host.flush_pages,) * 2
+    if least != flush:
+        return None  # a window ends with either buffer, and a host can state one only
     firmware = host.firmware_bytes if host.firmware_bytes is not None else case.policy.preset.firmware_bytes
     halved = (
         "page_cpu_s",
