@@ -26,6 +26,7 @@ MANAGERS = ("nova", "kubevirt", "kubevirt-ramp", "kubevirt-stall", "ovirt", "pro
 EXPLANATIONS = {
     "window": "QEMU looks at its rule at the end of a window or poll, and whole pages or buffers fill a window: "
     "a decision may come a window earlier or later.",
+    "windows": "Each window and each poll of a long pass sends whole pages: all of them are off by a part of a page.",
     "round": "When what is left misses the limit by little, one more round is made, or one less.",
     "passes": "The rule counts passes, or looks at how one compares with the pass before: another number of them.",
     "throttle": "The guest is slowed by steps, at syncs and by timers: the runs are throttled differently.",
@@ -339,6 +340,7 @@ def _explained(case: Scenario, base: Prediction, other: Prediction, off_s: float
     slowed = [row.throttle for row in base.rounds] != [row.throttle for row in other.rounds]
     checks = {
         "window": off_s <= window_s,
+        "windows": off_s <= PAGE / _look_bytes(case, base) * base.total_time_s,
         "round": off_s <= window_s + 2.0 * max(later, default=0.0),
         "throttle": any(throttles) and slowed,
         "moment": moments,
@@ -348,6 +350,12 @@ def _explained(case: Scenario, base: Prediction, other: Prediction, off_s: float
         "differences": case.xbzrle_cache_bytes is not None,
     }
     return next((name for name, holds in checks.items() if holds), "")
+
+
+def _look_bytes(case: Scenario, base: Prediction) -> float:
+    """Return what goes between two looks at the rule in the first pass [B]."""
+    sent = [row.sent_bytes / row.duration_s for row in base.rounds if row.duration_s > 0.0]
+    return max(1.0, next(iter(sent), 0.0) * min(WINDOW_S, case.host.poll_s))
 
 
 def _short(one: Prediction) -> str:
