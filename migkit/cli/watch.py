@@ -68,7 +68,8 @@ def command(
 
     \b
       migkit watch /run/vm.qmp
-      while sleep 1; do virsh domjobinfo vm; done >>job.log &    migkit watch job.log
+      while sleep 1; do virsh domjobinfo vm; done >>job.log &
+      migkit watch job.log
 
     Nothing is changed unless --apply names a change. It asks first, and again if that was not enough. Until the
     first pass has ended nothing is known of what the guest writes, unless --guest names a profile of it, or --measure
