@@ -17,6 +17,7 @@ import numpy as np
 
 from migkit.calibrate import conditions
 from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates
+from migkit.calibrate.forecast.speeds import speed_of, zero_page_s
 from migkit.calibrate.guest import rounds
 from migkit.calibrate.guest.rounds import Observed
 from migkit.models.midway import Standing
@@ -27,11 +28,10 @@ from migkit.units import PAGE_BYTES
 if TYPE_CHECKING:
     from migkit.importers import Log
 
-__all__ = ["Belief", "beliefs", "falling", "speed_of"]
+__all__ = ["Belief", "beliefs"]
 
 _WIRE_BYTES: Final = PAGE_BYTES + 8.0
 _SPEED_SPREAD: Final = 0.01
-_SPEED_S: Final = 1.0  # the time over which the speed is measured
 _BINDS: Final = 0.9  # of a cap: what is sent at less is held back by something else
 _VERSIONS: Final = (((8, 2), "qemu-7"), ((9, 2), "qemu-8.2"), ((11, 1), "qemu-10"))
 
@@ -131,49 +131,6 @@ class _Now:
         )
 
 
-def speed_of(log: Log) -> float:
-    """Return what was sent a second in the last seconds [B/s]; NaN: the log does not tell.
-
-    Examples
-    --------
-    >>> from migkit.importers import read_reference
-    >>> round(speed_of(read_reference("a1-q7-0")) / 1e6)
-    40
-    """
-    speed = _slope(log, "sent_bytes", ("precopy", "postcopy"))
-    if speed > 0:
-        return speed
-    said = log.frame["bandwidth_bytes_per_s"].dropna()
-    said = said[said > 0]
-    return float(said.iloc[-1]) if len(said) else math.nan
-
-
-def falling(log: Log) -> float:
-    """Return by how much the remainder of a post-copy fell a second in the last seconds [B/s]; NaN: not told.
-
-    It falls faster than bytes are sent, since zero pages take next to none.
-
-    Examples
-    --------
-    >>> from migkit.importers import read_reference
-    >>> falling(read_reference("a9-q7-0")) > 1e8
-    True
-    """
-    speed = -_slope(log, "remaining_bytes", ("postcopy",))
-    return speed if speed > 0 else speed_of(log)
-
-
-def _slope(log: Log, column: str, phases: tuple[str, ...]) -> float:
-    """Return the growth of a column a second over the last seconds of some phases; NaN: the log does not tell."""
-    frame = log.frame
-    told = frame[frame["phase"].isin(phases) & frame[column].notna() & frame["t_s"].notna()]
-    if len(told) < 2:
-        return math.nan
-    t, values = told["t_s"].to_numpy(float), told[column].to_numpy(float)
-    first = max(0, min(int(np.searchsorted(t, t[-1] - _SPEED_S)), t.size - 3))
-    return float((values[-1] - values[first]) / (t[-1] - t[first])) if t[-1] > t[first] else math.nan
-
-
 def _case(log: Log, now: _Now, base: Scenario | None) -> Scenario:
     """Return the scenario of the migration but for its guest: the rule, cap and limit in force, and the path."""
     guest = Guest(memory_bytes=int(now.memory_pages) * PAGE_BYTES)
@@ -182,8 +139,12 @@ def _case(log: Log, now: _Now, base: Scenario | None) -> Scenario:
     if log.meta["capabilities"].get("auto-converge"):
         said = dataclasses.replace(said, strategy=dataclasses.replace(said.strategy, auto_converge=True))
     policy = dataclasses.replace(said.policy, name=_preset(log.meta["version"]))
+    host = dataclasses.replace(base.host if base is not None else said.host, firmware_bytes=0)
+    zero_s = zero_page_s(log)
+    if zero_s > 0:
+        host = dataclasses.replace(host, zero_page_cpu_s=zero_s)
+    said = dataclasses.replace(said, host=host)
     if base is not None:
-        said = dataclasses.replace(said, host=dataclasses.replace(base.host, firmware_bytes=0))
         if base.strategy.name != "precopy":
             said = dataclasses.replace(said, strategy=base.strategy)
         if base.policy.name != "qemu":

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from migkit.calibrate.forecast.belief import Belief, beliefs, falling, speed_of
+from migkit.calibrate.forecast.belief import Belief, beliefs
 from migkit.calibrate.forecast.candidates import DRAWS
+from migkit.calibrate.forecast.speeds import falling, speed_of
 from migkit.engine.records import Result
 from migkit.models.midway import rest
 from migkit.models.spread.lattice import normals

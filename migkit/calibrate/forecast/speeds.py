@@ -1,0 +1,111 @@
+"""How fast a migration under way goes, by its readings: bytes a second, and what a zero page takes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from migkit.units import PAGE_BYTES
+
+if TYPE_CHECKING:
+    from migkit.importers import Log
+
+__all__ = ["falling", "speed_of", "zero_page_s"]
+
+_WIRE_BYTES: Final = PAGE_BYTES + 8.0
+_ZERO_BYTES: Final = 9.0
+_LAST_S: Final = 1.0  # the time over which a speed is measured
+_MOSTLY_ZERO: Final = 0.5  # of the bytes of a stretch that are marks of zero pages
+_ENOUGH_ZERO: Final = 4096  # pages of a stretch that tells what one takes
+
+Values = npt.NDArray[Any]
+
+
+class _Stretches(NamedTuple):
+    """What happened between each two readings; where the remainder is not told, nothing is known of zero pages."""
+
+    lasting_s: Values
+    sent_bytes: Values
+    zero_pages: Values
+
+    @classmethod
+    def of(cls, log: Log, *phases: str) -> _Stretches:
+        frame = log.frame
+        told = frame[frame["phase"].isin(phases) & frame["sent_bytes"].notna() & frame["t_s"].notna()]
+        t_s, sent = told["t_s"].to_numpy(float), np.diff(told["sent_bytes"].to_numpy(float))
+        passed = -np.diff(told["remaining_bytes"].to_numpy(float))
+        zero_pages = (passed / PAGE_BYTES * _WIRE_BYTES - sent) / (_WIRE_BYTES - _ZERO_BYTES)
+        return cls(np.diff(t_s), sent, np.nan_to_num(zero_pages))
+
+    @property
+    def mostly_zero(self) -> Values:
+        """Whether a stretch sent hardly anything but marks of zero pages."""
+        told: Values = self.zero_pages * _ZERO_BYTES > _MOSTLY_ZERO * self.sent_bytes
+        return told & (self.zero_pages >= _ENOUGH_ZERO)
+
+    def bytes_per_s(self, kept: Values) -> float:
+        """Return what was sent a second in the last seconds of some stretches; NaN: they took no time."""
+        lasting_s, sent = self.lasting_s[kept], self.sent_bytes[kept]
+        first = int(np.searchsorted(-np.cumsum(lasting_s[::-1])[::-1], -_LAST_S, side="right")) - 1
+        first = max(0, min(first, lasting_s.size - 2))
+        took_s = float(lasting_s[first:].sum())
+        return float(sent[first:].sum()) / took_s if took_s > 0 else math.nan
+
+
+def speed_of(log: Log) -> float:
+    """Return what was sent a second in the last seconds [B/s]; NaN: the log does not tell.
+
+    Stretches of zero pages do not count: they send next to nothing, however fast the path is.
+
+    Examples
+    --------
+    >>> from migkit.importers import read_reference
+    >>> round(speed_of(read_reference("a1-q7-0")) / 1e6)
+    40
+    """
+    stretches = _Stretches.of(log, "precopy", "postcopy")
+    speed = stretches.bytes_per_s(~stretches.mostly_zero)
+    if speed > 0:
+        return speed
+    said = log.frame["bandwidth_bytes_per_s"].dropna()
+    said = said[said > 0]
+    return float(said.iloc[-1]) if len(said) else math.nan
+
+
+def zero_page_s(log: Log) -> float:
+    """Return what a zero page takes in the first pass [s]: the median of stretches of hardly anything else; else NaN.
+
+    Examples
+    --------
+    >>> from migkit.importers import read_reference
+    >>> 1e-7 < zero_page_s(read_reference("a7-q7-0")) < 4e-7
+    True
+    """
+    stretches = _Stretches.of(log, "precopy")
+    telling = stretches.mostly_zero
+    each_s = stretches.lasting_s[telling] / stretches.zero_pages[telling]
+    return float(np.median(each_s)) if each_s.size else math.nan
+
+
+def falling(log: Log) -> float:
+    """Return by how much the remainder of a post-copy fell a second in the last seconds [B/s]; NaN: not told.
+
+    It falls faster than bytes are sent, since zero pages take next to none.
+
+    Examples
+    --------
+    >>> from migkit.importers import read_reference
+    >>> falling(read_reference("a9-q7-0")) > 1e8
+    True
+    """
+    frame = log.frame
+    told = frame[(frame["phase"] == "postcopy") & frame["remaining_bytes"].notna() & frame["t_s"].notna()]
+    t_s, left = told["t_s"].to_numpy(float), told["remaining_bytes"].to_numpy(float)
+    if t_s.size < 2:
+        return speed_of(log)
+    first = max(0, min(int(np.searchsorted(t_s, t_s[-1] - _LAST_S)), t_s.size - 3))
+    lasting_s, fell = t_s[-1] - t_s[first], left[first] - left[-1]
+    return float(fell / lasting_s) if lasting_s > 0 and fell > 0 else speed_of(log)
