@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from migkit.viz.style import COLOURS, Figure, Spec, scatter, side_by_side, spec
+from migkit.viz.style import MEANINGS, PREDICTED, Figure, Spec, scatter, side_by_side, spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,11 @@ def _panel(rows: pd.DataFrame, quantity: str) -> Spec:
 def _diagonal(rows: pd.DataFrame) -> Any:
     largest = float(rows[["measured", "predicted"]].to_numpy().max())
     return scatter(
-        x=[0.0, largest], y=[0.0, largest], mode="lines", hoverinfo="skip", line={"color": "#999999", "dash": "dash"}
+        x=[0.0, largest],
+        y=[0.0, largest],
+        mode="lines",
+        hoverinfo="skip",
+        line={"color": MEANINGS["reference"].value, "dash": "dash"},
     )
 
 
@@ -85,6 +89,6 @@ def _points(rows: pd.DataFrame) -> Any:
         y=rows["predicted"],
         mode="markers",
         text=rows["run"],
-        marker={"color": COLOURS["blue"], "symbol": "circle", "size": 9},
+        marker={"color": PREDICTED.colour, "symbol": "circle", "size": 9},
         hovertemplate="%{text}: measured %{x:.4g}, predicted %{y:.4g}<extra></extra>",
     )

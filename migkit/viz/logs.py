@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from migkit.viz.style import COLOURS, Figure, bytes_axis, scatter, spec
+from migkit.viz.style import COLOURS, MEASURED, Figure, bytes_axis, scatter, spec
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["imported"]
+
+_DASHES: Final = ("solid", "dash", "dot", "dashdot")  # a fourth line of a colour-blind reader is still told apart
 
 
 def imported(logs: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
@@ -28,7 +30,7 @@ def imported(logs: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
     >>> [line.name for line in imported([("a1", read_reference("a1-q7-0").frame)]).data]
     ['a1']
     """
-    colours = list(COLOURS.values())
+    colours = [MEASURED.colour, *(value for name, value in COLOURS.items() if name not in ("orange", "ink", "grey"))]
     largest = max((float(frame["remaining_bytes"].max()) for _, frame in logs), default=0.0)
     scale, unit = bytes_axis(largest)
     timed = all(frame["t_s"].notna().any() for _, frame in logs)
@@ -41,7 +43,7 @@ def imported(logs: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
                 y=(told["remaining_bytes"] / scale).tolist(),
                 name=title,
                 mode="lines+markers" if len(told) < 100 else "lines",
-                line={"color": colours[at % len(colours)]},
+                line={"color": colours[at % len(colours)], "dash": _DASHES[at % len(_DASHES)]},
                 showlegend=True,
             )
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from migkit.viz.style import ALLOWED, PREDICTED, Figure, Spec, Style, bytes_axis, line, scatter, side_by_side, spec
+from migkit.viz.style import ALLOWED, PREDICTED, Figure, Spec, Style, line, scatter, side_by_side, spec
+from migkit.viz.ticks import log_axis
 from migkit.viz.timeline import remaining_spec
 
 if TYPE_CHECKING:
@@ -55,19 +56,18 @@ def convergence(result: Prediction, *, limit_bytes: float | None = None) -> Figu
 
 
 def _convergence(result: Prediction, limit_bytes: float | None) -> Spec:
-    scale, unit = bytes_axis(max(row.remaining_bytes for row in result.rounds))
     left = Style("left at each sync", PREDICTED.colour, "solid", "circle")
-    height = None if limit_bytes is None else limit_bytes / scale
+    left_bytes = [row.remaining_bytes or None for row in result.rounds]
     traces = [
         scatter(
             x=[row.iteration for row in result.rounds],
-            y=[row.remaining_bytes / scale or None for row in result.rounds],
+            y=left_bytes,
             **line(left, mode="lines+markers", showlegend=False),
         ),
-        scatter(x=[0.5, len(result.rounds) + 0.5], y=[height, height], **line(ALLOWED, hoverinfo="skip")),
+        scatter(x=[0.5, len(result.rounds) + 0.5], y=[limit_bytes, limit_bytes], **line(ALLOWED, hoverinfo="skip")),
     ]
     return spec(
         traces,
         xaxis={"title": {"text": "round"}, "tickformat": "d"},
-        yaxis={"title": {"text": f"left at each sync [{unit}]"}, "type": "log", "dtick": "D2"},
+        yaxis={"title": {"text": "left at each sync"}, **log_axis([*left_bytes, limit_bytes], "size")},
     )

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from migkit.units import format_duration
-from migkit.viz.style import COLOURS, LEGEND, Figure, pattern, scatter, styled
+from migkit.viz.style import INK, LEGEND, MEANINGS, Figure, pattern, scatter, styled
 
 __all__ = ["gantt", "lanes"]
 
 _KINDS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "out": ("leaves its host", COLOURS["blue"], ""),
-    "home": ("returns home", COLOURS["green"], "/"),
+    "out": ("leaves its host", MEANINGS["leaves"].value, ""),
+    "home": ("returns home", MEANINGS["returns"].value, "/"),
 }
 _MOST_ROWS: Final = 60  # beyond them rows get thinner instead of the figure taller
 
@@ -120,7 +120,7 @@ def _marks(hosts: Any, place: Mapping[Any, int]) -> dict[str, Any]:
         y=[row for row, _ in known],
         mode="markers",
         name="empty",
-        marker={"symbol": "diamond", "size": 8, "color": COLOURS["orange"]},
+        marker={"symbol": "diamond", "size": 8, "color": INK},
         hovertemplate="empty at %{x:.3g} s<extra></extra>",
     )
 
@@ -132,5 +132,5 @@ def _deadline(deadline_s: float, rows: int) -> dict[str, Any]:
         mode="lines",
         name="deadline",
         hoverinfo="skip",
-        line={"color": COLOURS["vermillion"], "dash": "dash", "width": 2},
+        line={"color": MEANINGS["reference"].value, "dash": "dash", "width": 2},
     )

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from migkit.viz.style import (
-    COLOURS,
     LEGEND,
+    MEANINGS,
     STRATEGIES,
     Figure,
     Spec,
@@ -19,6 +19,7 @@ from migkit.viz.style import (
     spec,
     styled,
 )
+from migkit.viz.ticks import log_axis
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["PHASES", "crossovers", "timelines"]
 
 PHASES: Final[Mapping[str, tuple[str, str]]] = {
-    "runs at the source": (COLOURS["sky"], ""),
-    "down": (COLOURS["vermillion"], "x"),
-    "runs at the destination, pages still coming": (COLOURS["green"], "/"),
+    "runs at the source": (MEANINGS["precopy"].value, ""),
+    "down": (MEANINGS["stopcopy"].value, "x"),
+    "runs at the destination, pages still coming": (MEANINGS["postcopy"].value, "/"),
 }
 
 
@@ -98,19 +99,26 @@ def crossovers(
     x_title
         What the setting is, with its unit.
     fields
-        Field of the results by the title of its axis, with its unit.
+        Title of the axis by field of the results; the ticks carry the unit.
 
     Examples
     --------
     >>> from migkit import Guest, Strategy, predict
     >>> guest = Guest(memory_bytes=2**30)
     >>> sweep = {name: [predict(guest=guest, strategy=Strategy(name=name))] for name in STRATEGIES}
-    >>> figure = crossovers([1.0], sweep, here=1.0, x_title="x", fields={"total_time_s": "total time [s]"})
+    >>> figure = crossovers([1.0], sweep, here=1.0, x_title="x", fields={"total_time_s": "total time"})
     >>> len(figure.data)
     5
     """
     panels = [
-        _crossover(at, {n: [_ended(r, field) for r in results] for n, results in sweep.items()}, here, x_title, title)
+        _crossover(
+            at,
+            {name: [_ended(result, field) for result in results] for name, results in sweep.items()},
+            here,
+            {"title": {"text": x_title}},
+            {"title": {"text": title}},
+            _kind(field),
+        )
         for field, title in fields.items()
     ]
     for trace in (trace for panel in panels[1:] for trace in panel["data"]):
@@ -123,8 +131,13 @@ def _ended(result: Prediction, field: str) -> float | None:
     return value if math.isfinite(result.total_time_s) and value > 0 else None
 
 
+def _kind(field: str) -> str:
+    """Return the kind of a field's ticks."""
+    return "time" if field.endswith("_s") else "size" if field.endswith("_bytes") else "count"
+
+
 def _crossover(
-    at: Sequence[float], curves: Mapping[str, Sequence[float | None]], here: float, x_title: str, y_title: str
+    at: Sequence[float], curves: Mapping[str, Sequence[float | None]], here: float, x: Spec, y: Spec, kind: str
 ) -> Spec:
     traces = [
         scatter(x=list(at), y=list(values), **line(STRATEGIES[name], mode="lines+markers"))
@@ -132,11 +145,7 @@ def _crossover(
     ]
     values = [value for curve in curves.values() for value in curve if value is not None] or [1.0]
     traces.append(_here(max(here, min(at)), min(values), max(values)))
-    return spec(
-        traces,
-        xaxis={"title": {"text": x_title}, "type": "log", "dtick": 1},
-        yaxis={"title": {"text": y_title}, "type": "log"},
-    )
+    return spec(traces, xaxis={**x, **log_axis(at, "count")}, yaxis={**y, **log_axis(values, kind)})
 
 
 def _here(here: float, lowest: float, highest: float) -> Any:
@@ -146,5 +155,5 @@ def _here(here: float, lowest: float, highest: float) -> Any:
         mode="lines",
         name="now",
         hoverinfo="skip",
-        line={"color": "#999999", "dash": "longdash", "width": 1},
+        line={"color": MEANINGS["reference"].value, "dash": "longdash", "width": 1},
     )

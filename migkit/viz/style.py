@@ -1,7 +1,8 @@
-"""How every figure looks: colours that colour-blind readers can tell, and a dash and a marker beside each colour."""
+"""How every figure looks: one meaning a colour, a dash and a marker beside each, readable on light and dark pages."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -11,11 +12,15 @@ __all__ = [
     "ALLOWED",
     "COLOURS",
     "CONFIG",
+    "GRID",
+    "INK",
     "LEGEND",
+    "MEANINGS",
     "MEASURED",
     "PREDICTED",
     "STRATEGIES",
     "Figure",
+    "Meaning",
     "Spec",
     "Style",
     "bytes_axis",
@@ -30,8 +35,18 @@ __all__ = [
 CONFIG: Final[Mapping[str, Any]] = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
 """Of every figure: no button that sends data anywhere."""
 
+INK: Final = "#757575"
+"""Colour of text and of what is drawn like text.
+
+It can be read on white and on black. A live figure replaces it by the colour of the page's text.
+"""
+GRID: Final = "rgba(127,127,127,0.25)"
+_PAPER_INK: Final = "#222222"  # on a page that is surely white
+_EDGE: Final = "rgba(127,127,127,0.8)"
+_CLEAR: Final = "rgba(0,0,0,0)"
+
 COLOURS: Final[Mapping[str, str]] = {
-    "black": "#000000",
+    "ink": INK,
     "orange": "#E69F00",
     "sky": "#56B4E9",
     "green": "#009E73",
@@ -39,8 +54,35 @@ COLOURS: Final[Mapping[str, str]] = {
     "blue": "#0072B2",
     "vermillion": "#D55E00",
     "purple": "#CC79A7",
+    "grey": "#8C8C8C",
 }
-"""The palette of Okabe and Ito (2008)."""
+"""The palette of Okabe and Ito (2008); its black is the ink of the page, and grey is for reference lines."""
+
+
+class Meaning(NamedTuple):
+    """What a colour means in every figure and in every table."""
+
+    colour: str  # its name in COLOURS, as texts name it
+    says: str
+
+    @property
+    def value(self) -> str:
+        """The colour as figures take it."""
+        return COLOURS[self.colour]
+
+
+MEANINGS: Final[Mapping[str, Meaning]] = {
+    "precopy": Meaning("blue", "pre-copy: the guest runs at the source while its memory is copied"),
+    "stopcopy": Meaning("ink", "stop-copy: the guest is down"),
+    "postcopy": Meaning("vermillion", "post-copy: the guest runs at the destination while pages still come"),
+    "hybrid": Meaning("green", "hybrid: pre-copy that ends as post-copy"),
+    "predicted": Meaning("purple", "what a model says"),
+    "measured": Meaning("orange", "what a run or a log says"),
+    "reference": Meaning("grey", "a limit, a deadline, the diagonal, or where a slider stands"),
+    "leaves": Meaning("sky", "a machine leaves its host"),
+    "returns": Meaning("yellow", "a machine returns to its host"),
+}
+"""The one meaning of each colour. A text names a colour by ``MEANINGS[...].colour``."""
 
 
 class Style(NamedTuple):
@@ -53,14 +95,14 @@ class Style(NamedTuple):
 
 
 STRATEGIES: Final[Mapping[str, Style]] = {
-    "precopy": Style("pre-copy", COLOURS["blue"], "solid", "circle"),
-    "postcopy": Style("post-copy", COLOURS["vermillion"], "dash", "square"),
-    "hybrid": Style("hybrid", COLOURS["green"], "dashdot", "diamond"),
-    "stopcopy": Style("stop-copy", COLOURS["black"], "dot", "x"),
+    "precopy": Style("pre-copy", MEANINGS["precopy"].value, "solid", "circle"),
+    "postcopy": Style("post-copy", MEANINGS["postcopy"].value, "dash", "square"),
+    "hybrid": Style("hybrid", MEANINGS["hybrid"].value, "dashdot", "diamond"),
+    "stopcopy": Style("stop-copy", MEANINGS["stopcopy"].value, "dot", "x"),
 }
-PREDICTED: Final = Style("predicted", COLOURS["blue"], "solid", "circle")
-MEASURED: Final = Style("measured", COLOURS["orange"], "dot", "square")
-ALLOWED: Final = Style("switchover allowed", COLOURS["vermillion"], "dash", "line-ew")
+PREDICTED: Final = Style("predicted", MEANINGS["predicted"].value, "solid", "circle")
+MEASURED: Final = Style("measured", MEANINGS["measured"].value, "dot", "square")
+ALLOWED: Final = Style("switchover allowed", MEANINGS["reference"].value, "dash", "line-ew")
 
 _MIB: Final = 2.0**20
 _GIB: Final = 2.0**30
@@ -78,13 +120,17 @@ class Figure(go.Figure):  # type: ignore[misc]
         return super().show(*args, **_with_config(kwargs))
 
     def to_html(self, *args: Any, **kwargs: Any) -> str:
-        """Return the figure as HTML; ``config`` adds to :data:`CONFIG`."""
-        text: str = super().to_html(*args, **_with_config(kwargs))
+        """Return the figure as HTML for a white page; ``config`` adds to :data:`CONFIG`."""
+        text: str = go.Figure.to_html(self._on_paper(), *args, **_with_config(kwargs))
         return text
 
     def write_html(self, *args: Any, **kwargs: Any) -> None:
-        """Write the figure as HTML; ``config`` adds to :data:`CONFIG`."""
-        super().write_html(*args, **_with_config(kwargs))
+        """Write the figure as HTML for a white page; ``config`` adds to :data:`CONFIG`."""
+        go.Figure.write_html(self._on_paper(), *args, **_with_config(kwargs))
+
+    def _on_paper(self) -> go.Figure:
+        """Return the figure with dark ink: a file may be read by anything, and is printed."""
+        return go.Figure(json.loads(self.to_json().replace(INK, _PAPER_INK)), skip_invalid=False)
 
     def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
         return super()._repr_mimebundle_(*args, **_with_config(kwargs))
@@ -98,8 +144,9 @@ def _with_config(options: dict[str, Any]) -> dict[str, Any]:
 
 
 _AXIS: Final = {
-    "gridcolor": "#e5e5e5",
-    "linecolor": "#999999",
+    "gridcolor": GRID,
+    "linecolor": _EDGE,
+    "tickcolor": _EDGE,
     "zeroline": False,
     "ticks": "outside",
     "automargin": True,
@@ -108,8 +155,10 @@ LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 _LAYOUT: Final = {
     "template": "none",  # expanding a named one takes longer than all the rest
     "height": 340,
-    "margin": {"l": 64, "r": 16, "t": 44, "b": 48},
-    "font": {"size": 13, "family": "sans-serif", "color": "#222222"},
+    "margin": {"l": 56, "r": 16, "t": 44, "b": 48},
+    "font": {"size": 13, "family": "sans-serif", "color": INK},
+    "paper_bgcolor": _CLEAR,
+    "plot_bgcolor": _CLEAR,
     "legend": LEGEND,
     "hovermode": "closest",
 }
@@ -130,8 +179,11 @@ def styled(traces: list[dict[str, Any]], **layout: Any) -> Figure:
     return Figure(spec(traces, **layout))
 
 
-def side_by_side(*panels: Spec, widths: tuple[float, ...], gap: float = 0.09) -> Figure:
-    """Return ``panels`` beside each other in one figure, ``widths`` adding up to 1."""
+def side_by_side(*panels: Spec, widths: tuple[float, ...], gap: float = 0.09, **layout: Any) -> Figure:
+    """Return ``panels`` beside each other in one figure, ``widths`` adding up to 1; ``layout`` adds to the layout.
+
+    A live figure puts them below each other where it is narrow: ``layout.meta`` says how many there are.
+    """
     traces: list[Any] = []
     axes: dict[str, Any] = {}
     left = 0.0
@@ -142,7 +194,7 @@ def side_by_side(*panels: Spec, widths: tuple[float, ...], gap: float = 0.09) ->
         axes[f"xaxis{mark}"] = {**panel["layout"]["xaxis"], "domain": [left, right], "anchor": f"y{mark}"}
         axes[f"yaxis{mark}"] = {**panel["layout"]["yaxis"], "anchor": f"x{mark}"}
         left = right + gap
-    return styled(traces, **axes)
+    return styled(traces, meta={"panels": len(panels)}, **axes, **layout)
 
 
 def scatter(**options: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from migkit.viz.style import (
     ALLOWED,
-    COLOURS,
     MEASURED,
     PREDICTED,
     Figure,
@@ -112,7 +111,7 @@ def _syncs(result: Prediction, scale: float) -> Any:
         y=[row.remaining_bytes / scale for row in result.rounds],
         name="bitmap sync",
         mode="markers",
-        marker={"color": COLOURS["blue"], "symbol": "circle-open", "size": 8, "line": {"width": 2}},
+        marker={"color": PREDICTED.colour, "symbol": "circle-open", "size": 8, "line": {"width": 2}},
         text=[f"round {row.iteration}" for row in result.rounds],
         hovertemplate="%{text}: %{y:.3g} left at %{x:.3g} s<extra></extra>",
     )

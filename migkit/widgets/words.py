@@ -9,7 +9,6 @@ from typing import Final
 
 from migkit import units
 from migkit.models.result import Prediction
-from migkit.viz.style import COLOURS
 from migkit.viz.style import STRATEGIES as STYLES
 
 __all__ = ["summary", "table"]
@@ -47,7 +46,7 @@ def table(results: Mapping[str, Prediction]) -> str:
 
 def _row(name: str, result: Prediction) -> str:
     style = STYLES.get(name)
-    label, colour = (style.label, style.colour) if style else (name, COLOURS["black"])
+    label, colour = (style.label, style.colour) if style else (name, "inherit")
     cells = "".join(f"<td {_CELL}>{value}</td>" for value in (result.verdict, *_numbers(result).values()))
     return f'<tr><th {_CELL}><span style="color:{colour}">{html.escape(label)}</span></th>{cells}</tr>'
 
