@@ -79,7 +79,6 @@ WITHOUT = {
         "migkit.models.warm.warm_up",
         "migkit.scenario.rules.recall",
     },
-    "a subclass": {"migkit.widgets.panel.Panel"},
     "the frame that predict_many has read": {"migkit.models.many.wrong_rows"},
 }
 

@@ -28,7 +28,6 @@ NOTEBOOKS = sorted((TOP / "notebooks").glob("*.ipynb"))
 LONGEST_MODULE_LINES = 400
 NOT_IMPORTED = {
     "distributed": "sweeps load it by name, where it is installed",
-    "anywidget": "plotly's FigureWidget, which the widgets derive from, needs it",
     "jupyterlab": "`migkit lab` starts it as a program",
     "prometheus-client": "it is imported as prometheus_client",
     "pyyaml": "it is imported as yaml",

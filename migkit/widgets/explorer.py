@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from migkit import viz
 from migkit.models.goodput import goodput
 from migkit.models.predict import predict
 from migkit.scenario import Host
 from migkit.widgets import controls, words
+from migkit.widgets.guest_panel import GuestPanel
 from migkit.widgets.live import LiveFigure
-from migkit.widgets.panel import Panel
+from migkit.widgets.python import literal
 
 __all__ = ["Explorer"]
 
+_CODE: Final = """\
+from migkit import Host, Scenario, predict, viz
+from migkit.models.goodput import goodput
 
-class Explorer(Panel):
+scenario = {scenario}
+result = predict(scenario, level=None)
+figure = viz.overview(result, limit_bytes=goodput(scenario) * scenario.policy.downtime_limit_s)
+figure
+"""
+
+
+class Explorer(GuestPanel):
     """Sliders for memory, working set, write rate, bandwidth, downtime limit and strategy, and their prediction.
 
     Parameters
@@ -26,7 +37,7 @@ class Explorer(Panel):
     Attributes
     ----------
     strategy
-        The widget beside those of every panel.
+        The control beside those of a guest panel.
     figure
         What remains over time, and what each bitmap sync found left.
     result
@@ -44,23 +55,30 @@ class Explorer(Panel):
         super().__init__(host)
         self.strategy = controls.strategies("precopy")
         self._predict()
-        self.figure = LiveFigure(self._draw())
+        self.figure = LiveFigure(self._draw(), "migkit-explorer")
         self.headline.value = words.summary(self.result)
         self._show(self.figure)
 
     def refresh(self) -> None:
-        """Predict what the widgets say and show it."""
+        """Predict what the controls say and show it."""
         self._predict()
         self.figure.follow(self._draw())
         self.headline.value = words.summary(self.result)
 
+    def code(self) -> str:
+        """Return Python that makes the prediction and its figure anew."""
+        return _CODE.format(scenario=self.scenario_code(strategy=literal({"name": self.strategy.value})))
+
     def _controls(self) -> list[Any]:
         return [*super()._controls(), self.strategy]
 
+    def _notes(self) -> None:
+        self._limits(self._scenario, self.result)
+
     def _predict(self) -> None:
-        scenario = self.scenario(self.strategy.value)
-        self.result = predict(scenario, level=None)
-        self._limit_bytes = goodput(scenario) * scenario.policy.downtime_limit_s
+        self._scenario = self.scenario(self.strategy.value)
+        self.result = predict(self._scenario, level=None)
 
     def _draw(self) -> viz.Figure:
-        return viz.overview(self.result, limit_bytes=self._limit_bytes)
+        scenario = self._scenario
+        return viz.overview(self.result, limit_bytes=goodput(scenario) * scenario.policy.downtime_limit_s)

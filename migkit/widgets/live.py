@@ -1,106 +1,99 @@
-"""A figure that follows its widgets, and still does after the page was reloaded."""
+"""A figure that follows its widgets, fills the width that it has, and wears the colours of the page's theme."""
 
 from __future__ import annotations
 
-from copy import deepcopy
+import json
 from pathlib import Path
 from typing import Any, Final
 
+import anywidget
+import ipywidgets as ipw
 import plotly
-import plotly.graph_objects as go
 import traitlets
 
 from migkit.viz import CONFIG, Figure
+from migkit.viz.style import INK
 
 __all__ = ["LiveFigure"]
 
-
-def _same(one: Any, other: Any) -> bool:
-    """Return whether two values of a property are the same, be they lists or tuples."""
-    lists = isinstance(one, list | tuple) and isinstance(other, list | tuple)
-    return list(one) == list(other) if lists else type(one) is type(other) and bool(one == other)
+_HERE: Final = Path(__file__).parent
+_PLOTLY: Final = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 
-_WIDTH_PX: Final = 960  # a page measures a figure before it has a width of its own, and again when it is reloaded
+class _Script(ipw.Widget):  # type: ignore[misc]
+    """plotly's script, which a page gets once for all of its figures."""
+
+    _model_name = traitlets.Unicode("WidgetModel").tag(sync=True)
+    text = traitlets.Unicode().tag(sync=True)
 
 
-_PLOTLY: Final = (Path(plotly.__file__).parent / "package_data" / "widgetbundle.js").read_text(encoding="utf-8")
-
-# A page gives up a widget that has not begun after two seconds, and plotly's script may take longer to load.
-# So each figure begins at once, and they all wait for one copy of that script.
-_BEGIN: Final = """
-function load(text) {
-  globalThis.migkitPlotly ??= import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
-  return globalThis.migkitPlotly;
-}
-
-export default () => {
-  let figure;
-  return {
-    initialize(context) {
-      figure = load(context.model.get("_plotly")).then((script) => {
-        const widget = script.default();
-        widget.initialize(context);
-        return widget;
-      });
-    },
-    async render(context) {
-      return (await figure).render(context);
-    },
-  };
-};
-"""
+_shared: list[_Script] = []
 
 
-class LiveFigure(go.FigureWidget):  # type: ignore[misc]
-    """A figure widget whose state is always what it shows.
+def _shared_script() -> _Script:
+    """Return the script as the kernel's one widget of it, made anew when all widgets were closed."""
+    if not _shared or _shared[0].comm is None:
+        _shared[:] = [_Script(text=_PLOTLY.read_text(encoding="utf-8"))]
+    return _shared[0]
 
-    plotly refreshes the state that a page asks for only when the figure is displayed, so a reloaded page
-    would show the figure as it was first drawn. And it announces a figure to the page before it has any
-    data; what it sends next is lost while the page still loads plotly's script, and the figure stays empty.
-    Here a figure is announced when it is complete, and however long that script takes, the page shows it.
+
+class LiveFigure(anywidget.AnyWidget):
+    """A figure widget whose state is always what it shows, so that a reloaded page shows it, too.
+
+    Beside it the page offers to save it as SVG and PNG, on white whatever the theme.
+
+    Parameters
+    ----------
+    figure
+        What to show at first.
+    name
+        Name of the saved files, without their ending.
+
+    Attributes
+    ----------
+    figure
+        What is shown.
 
     Examples
     --------
     >>> from migkit import Guest, predict, viz
     >>> live = LiveFigure(viz.prediction(predict(guest=Guest(memory_bytes=2**28))))
     >>> live.follow(viz.prediction(predict(guest=Guest(memory_bytes=2**29))))
-    >>> live.get_state()["_widget_data"][0]["y"][0] == live.data[0].y[0]
+    >>> live.get_state()["_figure"]["data"][0]["y"][0] == live.data[0].y[0]
     True
     """
 
-    _esm = _BEGIN
-    _plotly = traitlets.Unicode(_PLOTLY).tag(sync=True)
-    _drawn = False  # plotly asks for the state of a figure that it has not yet made
+    _esm = (_HERE / "live.js").read_text(encoding="utf-8")
+    _css = (_HERE / "live.css").read_text(encoding="utf-8")
+    _script = traitlets.Unicode().tag(sync=True)
+    _figure = traitlets.Dict().tag(sync=True)
+    _config = traitlets.Dict(dict(CONFIG)).tag(sync=True)
+    _ink = traitlets.Unicode(INK).tag(sync=True)
+    _name = traitlets.Unicode("migkit").tag(sync=True)
 
-    def __init__(self, figure: Figure) -> None:
-        super().__init__(figure)
-        self._config = dict(CONFIG)
-        self.layout.width = _WIDTH_PX
-        self._drawn = True
-        self.open()
+    figure: Figure
 
-    def open(self) -> None:
-        """Announce the figure to the page, once it is complete."""
-        if self._drawn:
-            super().open()
+    def __init__(self, figure: Figure, name: str = "migkit") -> None:
+        self.figure = figure
+        super().__init__(_script=f"IPY_MODEL_{_shared_script().model_id}", _figure=_plain(figure), _name=name)
+
+    @property
+    def data(self) -> Any:
+        """The traces that are shown."""
+        return self.figure.data
+
+    @property
+    def layout(self) -> Any:
+        """The layout that is shown; the page adds the width."""
+        return self.figure.layout
 
     def follow(self, figure: Figure) -> None:
-        """Show ``figure``, which has the same kinds of traces, by updating those already drawn."""
-        with self.batch_update():
-            for shown, new in zip(self.data, figure.data, strict=True):
-                changed = {k: v for k, v in new.to_plotly_json().items() if not _same(shown._props.get(k), v)}
-                if changed:  # plotly checks each value anew, which takes most of the time of a move
-                    shown.update(changed, overwrite=False)
-            for name, value in figure.layout.to_plotly_json().items():
-                if self._layout_obj._props.get(name) != value:
-                    self.layout[name] = value
+        """Show ``figure`` instead."""
+        self.figure = figure
+        self._figure = _plain(figure)
 
-    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
-        """Return the state of the figure as it is now."""
-        if self._drawn:
-            # Straight into the values: an assignment would send the figure to the page once more.
-            self._trait_values["_widget_data"] = deepcopy(self._data)
-            self._trait_values["_widget_layout"] = deepcopy(self._layout_obj._props)
-        state: dict[str, Any] = super().get_state(key=key, drop_defaults=drop_defaults)
-        return state
+
+def _plain(figure: Figure) -> dict[str, Any]:
+    """Return a figure as plain values for a page."""
+    plain: dict[str, Any] = json.loads(figure.to_json())
+    return plain

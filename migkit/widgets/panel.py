@@ -1,116 +1,144 @@
-"""What every explorer has: sliders for a guest and a link, one line for errors, figures that follow."""
+"""What every explorer has: controls with their sentences, figures that follow, the call behind the picture."""
 
 from __future__ import annotations
 
-import html
-import math
+import threading
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
+import anywidget
 import ipywidgets as ipw
+import traitlets
 
-from migkit import units
 from migkit.errors import MigkitError
-from migkit.scenario import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy
-from migkit.viz.style import COLOURS
-from migkit.widgets import controls, warm
+from migkit.widgets import warm
+from migkit.widgets.field import Field
 
 __all__ = ["Panel"]
 
-_GRID: Final = ipw.Layout(flex_flow="row wrap", max_width="960px")
+_HERE: Final = Path(__file__).parent
+
+
+class _Foot(anywidget.AnyWidget):
+    """The button "copy as Python"; its script also names the controls of the panel for screen readers."""
+
+    _esm = (_HERE / "panel.js").read_text(encoding="utf-8")
+    _css = (_HERE / "panel.css").read_text(encoding="utf-8")
+    code = traitlets.Unicode().tag(sync=True)
 
 
 class Panel:
     """Base of the explorers.
 
-    A subclass makes its figures, calls :meth:`_show` with its tree, and says in :meth:`refresh` how they follow.
-
-    Parameters
-    ----------
-    host
-        Calibrated constants of the installation.
+    A subclass makes its controls (:mod:`migkit.widgets.controls`), names them in :meth:`_controls`, says in
+    :meth:`refresh` how its figures follow and in :meth:`code` which call is behind them, and at the end of its
+    ``__init__`` calls :meth:`_show` with what stands below the controls. An error of migkit within :meth:`refresh` is
+    written beside the control that was moved, and the figures stay as they are.
 
     Attributes
     ----------
-    memory, working_set, write_rate, bandwidth, downtime_limit
-        The widgets.
     headline
-        The result in words, or the one line of an error.
+        The result in words.
+    fields
+        Each control with its lines, by the control's description.
     widget
         The tree of all widgets, shown when the explorer is the last line of a cell.
+
+    Examples
+    --------
+    >>> from migkit.units import size
+    >>> from migkit.widgets import controls
+    >>> class Pages(Panel):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.memory = controls.text("memory", "8 KiB", sentence="Memory of the guest.")
+    ...         self.refresh()
+    ...         self._show()
+    ...     def _controls(self):
+    ...         return [self.memory]
+    ...     def refresh(self):
+    ...         self.headline.value = f"{size(self.memory.value, 'memory') // 4096} pages"
+    ...     def code(self):
+    ...         return f"from migkit.units import size\\n\\nsize({self.memory.value!r}) // 4096"
+    >>> pages = Pages()
+    >>> pages.memory.value = "twelve"
+    >>> pages.headline.value, pages.fields["memory"].complaint[:32]
+    ('2 pages', 'memory: "twelve" is not a size; ')
     """
 
     widget: ipw.Widget
 
-    def __init__(self, host: Host | None = None) -> None:
-        self.host = host or Host()
-        self.memory = controls.slider("memory", controls.MEMORIES, "4 GiB")
-        self.working_set = controls.slider("working set", controls.WORKING_SETS, "512 MiB")
-        self.write_rate = controls.write_rate(20_000)
-        self.bandwidth = controls.slider("bandwidth", controls.BANDWIDTHS, "2 Gbit/s")
-        self.downtime_limit = controls.slider("downtime limit", controls.DOWNTIME_LIMITS, "300 ms")
+    def __init__(self) -> None:
         self.headline = ipw.HTML()
-
-    def scenario(self, strategy: str = "precopy") -> Scenario:
-        """Return the scenario that the widgets say.
-
-        Parameters
-        ----------
-        strategy
-            The strategy's name.
-
-        Raises
-        ------
-        UsageError
-            The working set is larger than the memory.
-        """
-        region_bytes = units.size(self.working_set.value, "working set")
-        return Scenario(
-            guest=Guest(
-                memory_bytes=units.size(self.memory.value, "memory"),
-                dirty=(DirtyClass(region_bytes=region_bytes, writes_per_s=self.write_rate.value),),
-            ),
-            link=self._link(),
-            host=self.host,
-            policy=Policy(
-                max_bandwidth_bytes_per_s=math.inf,
-                downtime_limit_s=units.duration(self.downtime_limit.value, "downtime limit"),
-            ),
-            strategy=Strategy(name=strategy),
-        )
+        self.fields: dict[str, Field] = {}
+        self._foot = _Foot()
+        self._turn = threading.RLock()  # a slider may move while a cell runs, in a thread of its own
 
     def refresh(self) -> None:
-        """Bring results and figures up to what the widgets say.
+        """Bring results and figures up to what the controls say.
 
         Raises
         ------
-        UsageError
-            The widgets contradict each other.
+        MigkitError
+            The controls contradict each other, or one of them says something that is not possible.
         """
         raise NotImplementedError
 
-    def _link(self) -> Link:
-        return Link(bandwidth_bytes_per_s=units.rate(self.bandwidth.value, "bandwidth"))
+    def code(self) -> str:
+        """Return Python that makes the result and the figures anew; empty where there is none."""
+        return ""
 
-    def _controls(self) -> list[Any]:
-        return [self.memory, self.bandwidth, self.working_set, self.downtime_limit, self.write_rate]
+    @property
+    def complaints(self) -> dict[str, str]:
+        """What is wrong, by the description of the control that it is written beside."""
+        return {name: field.complaint for name, field in self.fields.items() if field.complaint}
+
+    def note(self, control: ipw.Widget, text: str) -> None:
+        """Write beside a control what limits it; empty: nothing does."""
+        self.fields[control.description].say(text)
+
+    def _controls(self) -> Sequence[ipw.Widget]:
+        raise NotImplementedError
+
+    def _notes(self) -> None:
+        """Write beside the controls what limits them, where something does."""
 
     def _show(self, *parts: ipw.Widget) -> None:
-        for control in self._controls():
-            control.observe(self._follow, names="value")
-        self.widget = ipw.VBox([ipw.Box(self._controls(), layout=_GRID), self.headline, *parts])
+        """Make the tree: the controls, the headline, ``parts``, and the foot."""
+        self.fields = {control.description: Field(control) for control in self._controls()}
+        for field in self.fields.values():
+            field.control.observe(self._follow, names="value")
+        grid = ipw.Box([field.widget for field in self.fields.values()])
+        grid.add_class("migkit-controls")
+        self.widget = ipw.VBox([grid, self.headline, *parts, self._foot])
+        self.widget.add_class("migkit-panel")
+        self._agree()
 
-    def _follow(self, _change: Any) -> None:
-        try:
-            self.refresh()
-        except MigkitError as error:
-            self._complain(error)
-        except Exception as error:
-            self._complain(error)
-            raise
+    def _follow(self, change: Any) -> None:
+        with self._turn:
+            try:
+                self.refresh()
+            except MigkitError as error:
+                self._complain(change.owner, str(error))
+            except Exception as error:
+                self._complain(change.owner, repr(error))
+                raise
+            else:
+                self._agree()
 
-    def _complain(self, error: Exception) -> None:
-        text = html.escape(str(error) or repr(error))
-        self.headline.value = f'<span style="color:{COLOURS["vermillion"]}"><b>{text}</b></span>'
+    def _agree(self) -> None:
+        """Take back complaints: results, figures and controls say the same."""
+        self._notes()
+        self._foot.code = self.code()
+        for field in self.fields.values():
+            field.complain("")
+
+    def _complain(self, moved: ipw.Widget, text: str) -> None:
+        for field in self.fields.values():
+            field.complain(
+                f"{text} (The picture is still that of the values before.)" if field.control is moved else ""
+            )
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         warm.begin()

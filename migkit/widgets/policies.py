@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Final
 
 import ipywidgets as ipw
 
@@ -11,13 +12,24 @@ from migkit.models.predict import predict
 from migkit.scenario import Host, Policy, Scenario
 from migkit.scenario.policy import presets
 from migkit.widgets import words
+from migkit.widgets.guest_panel import GuestPanel
 from migkit.widgets.live import LiveFigure
-from migkit.widgets.panel import Panel
 
 __all__ = ["PolicyExplorer"]
 
+_CODE: Final = """\
+from migkit import Host, Policy, Scenario, predict, presets, viz
 
-class PolicyExplorer(Panel):
+results = {{}}
+for name in [preset.name for preset in presets() if preset.rule is None]:
+    scenario = {scenario}
+    results[name] = predict(scenario, level=None, detail=False)
+figure = viz.timelines(results)
+figure
+"""
+
+
+class PolicyExplorer(GuestPanel):
     """The same guest as each hypervisor and manager would migrate it, by its documented defaults.
 
     Parameters
@@ -42,7 +54,7 @@ class PolicyExplorer(Panel):
     def __init__(self, host: Host | None = None) -> None:
         super().__init__(host)
         self._predict()
-        self.figure = LiveFigure(viz.timelines(self.results))
+        self.figure = LiveFigure(viz.timelines(self.results), "migkit-policies")
         self.table = ipw.HTML(words.table(self.results))
         self._show(self.table, self.figure)
 
@@ -51,7 +63,13 @@ class PolicyExplorer(Panel):
         self._predict()
         self.figure.follow(viz.timelines(self.results))
         self.table.value = words.table(self.results)
-        self.headline.value = ""
+
+    def code(self) -> str:
+        """Return Python that makes the predictions and their figure anew."""
+        return _CODE.format(scenario=self.scenario_code(policy="Policy.named(name)").replace("\n", "\n    "))
+
+    def _notes(self) -> None:
+        self.note(self.bandwidth, words.unmoved(self.results))
 
     def _controls(self) -> list[ipw.Widget]:
         return [self.memory, self.bandwidth, self.working_set, self.write_rate]

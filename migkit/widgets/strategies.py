@@ -7,21 +7,32 @@ from typing import Any, Final
 
 import ipywidgets as ipw
 
-from migkit import units, viz
+from migkit import viz
 from migkit.models.predict import predict
 from migkit.models.result import Prediction
-from migkit.scenario import Host, Link, Scenario
+from migkit.scenario import Host, Scenario
 from migkit.scenario.strategy import STRATEGIES
 from migkit.widgets import controls, words
+from migkit.widgets.guest_panel import GuestPanel
 from migkit.widgets.live import LiveFigure
-from migkit.widgets.panel import Panel
+from migkit.widgets.python import literal
 
 __all__ = ["StrategyExplorer"]
 
+_CODE: Final = """\
+from migkit import Host, Scenario, predict, viz
+
+results = {{}}
+for name in {names}:
+    scenario = {scenario}
+    results[name] = predict(scenario, level=None, detail=False)
+figure = viz.timelines(results)
+figure
+"""
 _RATES: Final = (300.0, 1e3, 3e3, 1e4, 2e4, 4e4, 7e4, 1e5, 2e5, 4e5, 1e6)
 
 
-class StrategyExplorer(Panel):
+class StrategyExplorer(GuestPanel):
     """Pre-copy, post-copy, hybrid and stop-copy of one guest.
 
     Parameters
@@ -50,7 +61,12 @@ class StrategyExplorer(Panel):
 
     def __init__(self, host: Host | None = None) -> None:
         super().__init__(host)
-        self.round_trip = controls.slider("round trip", controls.ROUND_TRIPS, "0.2 ms")
+        self.round_trip = controls.slider(
+            "round trip",
+            controls.ROUND_TRIPS,
+            "0.2 ms",
+            sentence="From one host to the other and back: what a page demanded waits.",
+        )
         self._setting: tuple[Any, ...] | None = None
         self.sweep: dict[str, list[Prediction]] = {}
         self._predict()
@@ -65,18 +81,22 @@ class StrategyExplorer(Panel):
         self._predict()
         self.figure.follow(viz.timelines(self.results))
         self.table.value = words.table(self.results)
-        self.headline.value = ""
         self._predict_sweep()
         self.crossover.follow(self._draw_crossover())
+
+    def code(self) -> str:
+        """Return Python that makes the predictions and their figure anew."""
+        scenario = self.scenario_code(strategy='{"name": name}').replace("\n", "\n    ")
+        return _CODE.format(names=literal(list(STRATEGIES)), scenario=scenario)
+
+    def _notes(self) -> None:
+        self._limits(self.scenario("precopy"), self.results["precopy"])
 
     def _controls(self) -> list[Any]:
         return [*super()._controls(), self.round_trip]
 
-    def _link(self) -> Link:
-        return Link(
-            bandwidth_bytes_per_s=units.rate(self.bandwidth.value, "bandwidth"),
-            rtt_s=units.duration(self.round_trip.value, "round trip"),
-        )
+    def _link(self) -> dict[str, Any]:
+        return {"bandwidth": self.bandwidth.value, "rtt": self.round_trip.value}
 
     def _predict(self) -> None:
         self.results = {name: predict(self.scenario(name), level=None, detail=False) for name in STRATEGIES}
@@ -104,7 +124,7 @@ class StrategyExplorer(Panel):
             self.sweep,
             here=self.write_rate.value,
             x_title="page writes [1/s]",
-            fields={"total_time_s": "total time [s]", "downtime_s": "downtime [s]"},
+            fields={"total_time_s": "total time", "downtime_s": "downtime"},
         )
 
 

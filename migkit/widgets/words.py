@@ -8,11 +8,19 @@ from collections.abc import Mapping
 from typing import Final
 
 from migkit import units
+from migkit.models.advice import limits
+from migkit.models.goodput import packed
 from migkit.models.result import Prediction
+from migkit.scenario import Scenario
+from migkit.viz.style import INK
 from migkit.viz.style import STRATEGIES as STYLES
 
-__all__ = ["summary", "table"]
+__all__ = ["no_downtime_limit", "speed_limit", "summary", "table", "unmoved"]
 
+_UNLIMITED: Final[Mapping[str, str]] = {
+    "stopcopy": "Does not act: stop-copy stops the guest first.",
+    "postcopy": "Does not act: post-copy switches over at once.",
+}
 _CELL: Final = 'style="text-align:right;padding:2px 10px"'
 
 
@@ -41,12 +49,58 @@ def table(results: Mapping[str, Prediction]) -> str:
     columns = ("verdict", *_numbers(next(iter(results.values()))))
     head = "".join(f"<th {_CELL}>{name}</th>" for name in ("", *columns))
     rows = "".join(_row(name, result) for name, result in results.items())
-    return f"<table><tr>{head}</tr>{rows}</table>"
+    return f'<div class="migkit-scroll"><table><tr>{head}</tr>{rows}</table></div>'
+
+
+def speed_limit(scenario: Scenario, result: Prediction) -> str:
+    """Return what limits the speed where the link does not, in a sentence; else nothing.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Host, Link, Policy, predict
+    >>> scenario = Scenario(guest=Guest(memory_bytes=2**30), host=Host(goodput_bytes_per_s=2.4e8),
+    ...                     link=Link(bandwidth_bytes_per_s=1.25e9), policy=Policy.parse(max_bandwidth="unlimited"))
+    >>> speed_limit(scenario, predict(scenario, level=None))
+    'Does not act: one stream of the sending host, 1.92 Gbit/s, limits the speed.'
+    """
+    if result.limited_by in ("link", "guest"):
+        return ""
+    speed = limits.bounds(scenario, packed(scenario)[0])[result.limited_by]
+    return f"Does not act: {limits.words(scenario, result.limited_by, float(speed))}, limits the speed."
+
+
+def no_downtime_limit(strategy: str) -> str:
+    """Return why a strategy has no use for a downtime limit, in a sentence; nothing where it has.
+
+    Examples
+    --------
+    >>> no_downtime_limit("stopcopy"), no_downtime_limit("precopy")
+    ('Does not act: stop-copy stops the guest first.', '')
+    """
+    return _UNLIMITED.get(strategy, "")
+
+
+def unmoved(results: Mapping[str, Prediction]) -> str:
+    """Return which rows more bandwidth does not change, in a sentence; nothing where it changes all.
+
+    Examples
+    --------
+    >>> from migkit import Guest, predict
+    >>> unmoved({"qemu": predict(guest=Guest(memory_bytes=2**28))})
+    'Does not act on qemu: a cap or the hosts limit the speed.'
+    """
+    names = [name for name, result in results.items() if result.limited_by not in ("link", "guest")]
+    return f"Does not act on {', '.join(names)}: a cap or the hosts limit the speed." if names else ""
+
+
+def _on_page(colour: str) -> str:
+    """Return a figure's colour for text of a page."""
+    return "inherit" if colour == INK else colour
 
 
 def _row(name: str, result: Prediction) -> str:
     style = STYLES.get(name)
-    label, colour = (style.label, style.colour) if style else (name, "inherit")
+    label, colour = (style.label, _on_page(style.colour)) if style else (name, "inherit")
     cells = "".join(f"<td {_CELL}>{value}</td>" for value in (result.verdict, *_numbers(result).values()))
     return f'<tr><th {_CELL}><span style="color:{colour}">{html.escape(label)}</span></th>{cells}</tr>'
 
