@@ -90,6 +90,7 @@ class Redis:
         path = folder / "redis.sock"
         options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no", "--dir", str(folder)]
         self.log = folder / "redis.log"
+        self.log.unlink(missing_ok=True)  # of a server before this one
         self.process = subprocess.Popen(["redis-server", *options, "--logfile", str(self.log)])
         self.pid = self.process.pid
         while not self.log.exists() or "ready to accept connections" not in self.log.read_text().lower():
@@ -98,6 +99,8 @@ class Redis:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(str(path))
         self.replies = self.socket.makefile("rb")
+        self.socket.sendall(encoded("PING"))
+        assert self.replies.readline() == b"+PONG\r\n"  # it has taken the connection: what it has open is settled
         self.known: dict[int, int] = {}
         self.error: BaseException | None = None
         self.stop = threading.Event()
