@@ -31,13 +31,14 @@ __all__ = ["command"]
 
 _APPLICABLE = ("max-bandwidth", "downtime-limit", "post-copy")
 _HAS_LEFT = "QEMU ended after it had stopped the guest: the migration has completed"
+_NO_MORE = "the metrics tell no more of the migration: it has ended, and whether the guest moved they do not say"
 _SHORTEST_S = 0.05
 _ROUNDS_APART = 3  # between two changes: their effect must show first
 Show = Callable[["Outlook", tuple["Change", ...]], None]
 
 
 @click.command("watch", cls=Command)
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source")
 @click.option("--every", default="1 s", show_default=True, help="Time between two looks, at least 50 ms.")
 @click.option(
     "--guest", type=click.Path(path_type=Path), help="Scenario file of the guest, as profile or fit wrote it."
@@ -45,6 +46,7 @@ Show = Callable[["Outlook", tuple["Change", ...]], None]
 @click.option(
     "--measure", is_flag=True, help="Measure the guest from outside first, for about 5 s; as root or QEMU's user."
 )
+@click.option("--vm", metavar="NAME", help="The machine, where metrics tell of several.")
 @click.option("--once", is_flag=True, help="Look once; exit code 3: it does not converge as things stand.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a look.")
 @click.option("--prometheus", type=click.IntRange(1, 65535), metavar="PORT", help="Serve the forecast on 127.0.0.1.")
@@ -52,10 +54,11 @@ Show = Callable[["Outlook", tuple["Change", ...]], None]
     "--apply", "wanted", type=click.Choice(_APPLICABLE), help="Offer this change, and make it when confirmed."
 )
 def command(
-    source: Path,
+    source: str,
     every: str,
     guest: Path | None,
     measure: bool,
+    vm: str | None,
     once: bool,
     as_json: bool,
     prometheus: int | None,
@@ -64,12 +67,14 @@ def command(
     """Watch the migration at SOURCE and forecast its end, its downtime, and whether it converges.
 
     SOURCE is the socket of a QEMU monitor (-qmp unix:PATH,server=on,wait=off), or a log that grows: answers of
-    query-migrate, virsh domjobinfo appended to a file, whatever `migkit import` reads. For example:
+    query-migrate, virsh domjobinfo appended to a file, whatever `migkit import` reads; or the address of a Prometheus
+    server or of a page of metrics, with the names of KubeVirt or of libvirt's exporter. For example:
 
     \b
       migkit watch /run/vm.qmp
       while sleep 1; do virsh domjobinfo vm; done >>job.log &
       migkit watch job.log
+      migkit watch http://prometheus:9090 --vm vm1
 
     Nothing is changed unless --apply names a change. It asks first, and again if that was not enough. Until the
     first pass has ended nothing is known of what the guest writes, unless --guest names a profile of it, or --measure
@@ -79,15 +84,19 @@ def command(
     3 --once and it does not converge, 4 no permission or a version without the counters, 130 Ctrl-C; the migration
     goes on in each case.
     """
+    from migkit.importers.endpoint import is_address
+
     every_s = duration(every, "--every")
     if every_s < _SHORTEST_S:
         raise UsageError(f"--every: {every_s * 1e3:g} ms is too short; give at least 50 ms")
     base = _base(guest)
     if measure and guest is not None:
         raise UsageError("--measure: a guest is given as well; leave out one of the two")
-    with _opened(source) as (looks, followed), _shown(as_json, prometheus) as show:
+    if vm is not None and not is_address(source):
+        raise UsageError("--vm: only metrics tell of several machines; leave it out")
+    with _opened(source, vm) as (looks, followed), _shown(as_json, prometheus) as show:
         if measure:
-            base = _measured(source, followed)
+            base = _measured(Path(source), followed)
         _watch(looks, followed, base, show, every_s, once, wanted)
 
 
@@ -111,6 +120,8 @@ def _watch(
     while True:
         began_s = time.monotonic()
         log = looks()
+        if log is None and followed is None:
+            raise RunError(_NO_MORE)
         if log is None:
             return _output.narrate(_HAS_LEFT, False) if outlook is None else show(outlook.completed(), ())
         outlook = forecaster.outlook(log)
@@ -156,17 +167,23 @@ def _measured(source: Path, followed: _Asked | None) -> Scenario:
 
 
 @contextlib.contextmanager
-def _opened(source: Path) -> Iterator[tuple[Callable[[], Log | None], _Asked | None]]:
+def _opened(source: str, vm: str | None) -> Iterator[tuple[Callable[[], Log | None], _Asked | None]]:
     """Yield what looks at the source, and the QEMU behind it, if it is the socket of one."""
+    from migkit.importers.endpoint import Endpoint, is_address
+
+    if is_address(source):
+        yield Endpoint(source, vm).log, None
+        return
+    path = Path(source)
     try:
-        mode = source.stat().st_mode
+        mode = path.stat().st_mode
     except OSError as error:
         raise UsageError(f"{source}: {error.strerror}; name a monitor's socket, or a log") from error
     if stat.S_ISSOCK(mode):
-        with _Asked.opened(source) as asked:
+        with _Asked.opened(path) as asked:
             yield asked.log, asked
     elif stat.S_ISREG(mode):
-        yield lambda: _last_migration(source), None
+        yield lambda: _last_migration(path), None
     else:
         raise UsageError(f"{source}: is neither a socket nor a file; name a monitor's socket, or a log")
 

@@ -128,6 +128,39 @@ def test_virsh_domjobinfo_appended_to_a_file_is_read(tmp_path):
     assert outlook["end_s"] == pytest.approx(10.2, rel=0.05)
 
 
+def test_a_page_of_metrics_is_watched(answers):
+    from prometheus_client import CollectorRegistry, Gauge, start_http_server
+
+    registry = CollectorRegistry()
+    ram = [json.loads(line)["query_migrate"]["ram"] for line in answers if '"remaining"' in line]
+    for name, value in (("remaining", ram[20]["remaining"]), ("processed", ram[20]["transferred"])):
+        Gauge(f"kubevirt_vmi_migration_data_{name}_bytes", name, ["name"], registry=registry).labels("vm1").set(value)
+    Gauge("kubevirt_vmi_migration_data_bytes_total", "all", registry=registry).set(ram[20]["total"])
+    Gauge("kubevirt_vmi_migration_memory_transfer_rate_bytes", "speed", registry=registry).set(134e6)
+    server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
+    code, out, _ = watched(f"http://127.0.0.1:{server.server_port}/metrics", "--vm", "vm1", "--once", "--json")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    outlook = json.loads(out)
+    assert (code, outlook["phase"], outlook["remaining_bytes"]) == (0, "precopy", ram[20]["remaining"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["http://127.0.0.1:9/metrics"], 1, "nobody answers"),
+        (["job.log", "--vm", "vm1"], 2, "--vm: only metrics tell of several machines"),
+        (["http://127.0.0.1:9/metrics", "--apply", "post-copy"], 2, "--apply"),
+    ],
+)
+def test_an_address_that_does_not_do_says_so(arguments, code, said):
+    found, out, err = watched(*arguments, "--once")
+    assert (found, out) == (code, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
 @pytest.mark.live
 def test_a_real_migration_is_forecast_to_its_end(moving):
     path, process = moving()
