@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from migkit.scenario import Scenario
     from migkit.traces import Trace
 
-__all__ = ["Comparison", "compare", "leave_one_out", "rows", "to_frame"]
+__all__ = ["Comparison", "compare", "constants", "leave_one_out", "rows", "to_frame"]
 
 
 class Comparison(NamedTuple):
@@ -60,6 +60,29 @@ def compare(trace: Trace, calibration: Calibration) -> Comparison:
         prediction.downtime_s - outcome.downtime_s,
         prediction.verdict == outcome.verdict,
     )
+
+
+def constants(calibration: Calibration) -> pd.DataFrame:
+    """Return one row a fitted constant: its value, its standard error, and what told it.
+
+    Both numbers have the unit in which the name ends.
+
+    Examples
+    --------
+    >>> from migkit import Host
+    >>> known = dict(standard_errors={"load_s": 0.002}, identified_by={"load_s": "6 rows"}, covariance=((4e-6,),))
+    >>> found = Calibration(
+    ...     host=Host(load_s=0.02), constants=("load_s",), **known, refused={}, residuals={}, runs=6, kind="harness")
+    >>> constants(found).to_dict("records")
+    [{'constant': 'load_s', 'value': 0.02, 'standard_error': 0.002, 'told_by': '6 rows'}]
+    """
+    import pandas as pd
+
+    told = [
+        (name, getattr(calibration.host, name), calibration.standard_errors[name], calibration.identified_by[name])
+        for name in calibration.constants
+    ]
+    return pd.DataFrame(told, columns=["constant", "value", "standard_error", "told_by"])
 
 
 def leave_one_out(traces: Sequence[Trace]) -> tuple[Comparison, ...]:

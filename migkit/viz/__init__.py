@@ -2,6 +2,7 @@
 
 from migkit.viz.accuracy import predicted_against_measured
 from migkit.viz.bars import rounds
+from migkit.viz.intervals import intervals
 from migkit.viz.logs import imported
 from migkit.viz.panels import convergence, overview
 from migkit.viz.schedule import gantt
@@ -16,6 +17,7 @@ __all__ = [
     "crossovers",
     "gantt",
     "imported",
+    "intervals",
     "overview",
     "predicted_against_measured",
     "prediction",

@@ -115,3 +115,14 @@ def test_convergence_shows_what_the_last_sync_left_below_the_level(result):
     assert level.y[0] == limit_bytes
     assert left.y[-1] < level.y[0] < left.y[0]
     assert left.y[-1] == pytest.approx(result.remaining_at_switchover_bytes, rel=2e-3)
+
+
+def test_intervals_tell_runs_that_they_hold_from_those_that_they_miss():
+    rows = [("held", 1.0, 1.1, 0.9, 1.3), ("above", 1.0, 2.0, 1.5, 2.5), ("below", 4.0, 2.0, 1.0, 3.0)]
+    frame = pd.DataFrame(rows, columns=["run", "measured", "predicted", "low", "high"])
+    held, missed, level = viz.intervals(frame.assign(quantity="total time [s]")).data
+    assert (list(held.text), list(missed.text)) == (["held"], ["above", "below"])
+    assert list(missed.y) == [2.0, 0.5]
+    assert list(missed.error_y.array) == [0.5, 0.25]
+    assert list(missed.error_y.arrayminus) == [0.5, 0.25]
+    assert set(level.y) == {1.0}

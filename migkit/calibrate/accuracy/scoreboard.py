@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from migkit.calibrate.accuracy import conformal
 from migkit.calibrate.accuracy.agreement import Summary, summary
@@ -13,10 +13,19 @@ from migkit.calibrate.accuracy.datasets import DATASETS, Dataset
 from migkit.calibrate.accuracy.scored import QUANTITIES, Scored
 from migkit.errors import MigkitError, UsageError
 from migkit.models.spread.residuals import Residuals
+from migkit.units import MIB
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Part", "Scoreboard", "scoreboard"]
 
 Chosen = Mapping[str, tuple[Dataset, Path | None]]
+_TITLES: Final = {
+    "total_time_s": ("total time [s]", 1.0),
+    "downtime_s": ("downtime [s]", 1.0),
+    "transferred_bytes": ("sent [MiB]", MIB),
+}
 
 
 class Part(NamedTuple):
@@ -40,6 +49,17 @@ class Part(NamedTuple):
     summary: Summary
     left_out: Summary
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a run and quantity that was both measured and predicted.
+
+        The columns are those that :func:`migkit.viz.predicted_against_measured` and :func:`migkit.viz.intervals`
+        take: ``run``, ``quantity`` with its unit, ``measured``, ``predicted``, ``low`` and ``high``.
+        """
+        import pandas as pd
+
+        rows = (row for run in self.runs for row in _told(run))
+        return pd.DataFrame(rows, columns=["run", "quantity", "measured", "predicted", "low", "high"])
+
 
 class Scoreboard(NamedTuple):
     """What data sets say.
@@ -57,6 +77,16 @@ class Scoreboard(NamedTuple):
     parts: Mapping[str, Sequence[Part]]
     whole: Mapping[str, Part]
     learned: Mapping[tuple[str, bool], Residuals]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a data set: how far predictions are off, and simple models on the same runs.
+
+        ``off`` is the median size of the relative error in total time, ``in_interval`` the share of total times
+        within intervals at 90 % that were corrected without the workload of the run.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([_row(name, part) for name, part in self.whole.items()])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; what is no number is None."""
@@ -150,6 +180,24 @@ def _part(part: Part) -> dict[str, Any]:
         "left_out": part.left_out.to_dict(),
         "runs": [_run(run) for run in part.runs],
     }
+
+
+def _row(name: str, part: Part) -> dict[str, Any]:
+    found = part.summary
+    row: dict[str, Any] = {"data set": name, "runs": found.rows}
+    row |= {"verdicts": found.verdicts, "verdicts_right": found.verdicts_right}
+    row |= {"off": found.total_time_s.median, "in_interval": part.left_out.total_time_s.coverage}
+    return row | {f"off_{model}": errors["total_time_s"] for model, errors in found.baselines.items()}
+
+
+def _told(run: Scored) -> Iterator[tuple[str, str, float, float, float, float]]:
+    for name, (title, scale) in _TITLES.items():
+        interval = (math.nan, math.nan) if run.prediction.interval is None else getattr(run.prediction.interval, name)
+        measured, predicted, low, high = (
+            value / scale for value in (getattr(run.measured, name), getattr(run.prediction, name), *interval)
+        )
+        if math.isfinite(measured) and math.isfinite(predicted):
+            yield run.origin.run, title, measured, predicted, low, high
 
 
 def _run(run: Scored) -> dict[str, Any]:

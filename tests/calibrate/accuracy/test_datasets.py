@@ -8,6 +8,7 @@ import pytest
 from migkit.calibrate.accuracy import field_reports, gigabit, kvm_database, published, reference_runs
 from migkit.calibrate.accuracy.agreement import summary
 from migkit.calibrate.accuracy.datasets import DATASETS, chosen
+from migkit.calibrate.accuracy.scoreboard import Part
 from migkit.errors import TraceError, UsageError
 from migkit.traces import data
 
@@ -80,3 +81,15 @@ def test_a_folder_without_its_table_is_named(tmp_path):
 
 def test_every_data_set_has_a_title():
     assert all(one.title for one in DATASETS.values())
+
+
+def test_the_frame_of_a_part_has_a_row_for_what_was_both_measured_and_predicted():
+    runs = list(DATASETS["published"].score(None))
+    frame = Part("all", runs, summary(runs), summary(runs)).to_frame()
+    told = {name: sum(run.error(name) is not None for run in runs) for name in ("total_time_s", "downtime_s")}
+    counts = frame["quantity"].value_counts()
+    assert counts["total time [s]"] == told["total_time_s"]
+    assert counts["downtime [s]"] == told["downtime_s"]
+    first = frame.iloc[0]
+    assert (first["run"], first["predicted"]) == (runs[0].origin.run, runs[0].prediction.total_time_s)
+    assert tuple(frame.iloc[0][["low", "high"]]) == runs[0].prediction.interval.total_time_s
