@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import zlib
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -17,15 +18,19 @@ from migkit.models.predict import verdict_of
 from migkit.scenario import Guest, Host, Link, Policy, Scenario, Strategy
 from migkit.scenario.form.given import Given, scenario_of
 from migkit.simulator import alike_rounds, precopy, records
+from migkit.simulator.film import STATES
 from migkit.units import GIB, PAGE_BYTES, format_duration, format_size
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Frames", "Run", "Simulation", "simulate"]
+__all__ = ["ROUNDS_SHOWN", "STATES", "Frames", "Run", "Simulation", "simulate"]
+
+ROUNDS_SHOWN: Final = 12
+"""Of the frames of a run that does not converge."""
 
 _MOST_FRAMES: Final = 2000
-_MOST_BINS: Final = 10_000_000  # of all frames together
+_MOST_CELLS: Final = 65_536
 _MOST_REPEATS: Final = 1_000_000
 _MOST_MEMORY_BYTES: Final = 256 * GIB
 _GAVE_UP: Final = {
@@ -78,20 +83,40 @@ class Run:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
-    """The bitmaps of one run over time, down-sampled, for animation.
+    """What pages were at moments of one run, for animation.
 
     Attributes
     ----------
     times_s
-        When each frame was taken [s].
-    pending, dirty
-        One row a frame, one column a bin of addresses: share of its pages that are to be sent, and that
-        were written since the last sync.
+        When each frame was taken, since the request [s].
+    rounds
+        How many bitmap syncs there were by then.
+    states
+        One row a frame, one column a cell, in the order of addresses: a number into :data:`STATES`. A cell is one
+        page; of a guest with more pages than cells, the first of as many pages as a cell stands for.
+    stopped_s, resumed_s
+        When the guest stopped at the source and ran again, at the destination [s]; infinite for a run in which it
+        stays.
     """
 
     times_s: np.ndarray
-    pending: np.ndarray
-    dirty: np.ndarray
+    rounds: np.ndarray
+    states: np.ndarray
+    stopped_s: float
+    resumed_s: float
+
+    def shares(self) -> np.ndarray:
+        """Return the share of the cells in each state: one row a frame, one column a state."""
+        return np.stack([(self.states == number).mean(axis=1) for number in range(len(STATES))], axis=1)
+
+    def packed(self) -> bytes:
+        """Return what :func:`zlib.compress` makes of the states, each frame as what differs from the one before.
+
+        Differences are those of exclusive or, which leads from a frame to the next one and back.
+        """
+        changes = self.states.copy()
+        changes[1:] ^= self.states[:-1]
+        return zlib.compress(changes.tobytes(), level=1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -153,7 +178,7 @@ def simulate(
     seed: int = 0,
     repeats: int = 1,
     frames: int = 0,
-    bins: int = 256,
+    cells: int = 65_536,
 ) -> Simulation:
     """Simulate a migration page by page, ``repeats`` times.
 
@@ -175,8 +200,9 @@ def simulate(
         Of the generator from which each run gets a stream of its own.
     repeats
         Number of runs.
-    frames, bins
-        Record the first run as that many frames of that many bins of addresses each.
+    frames, cells
+        Record the first run as that many frames, evenly in time, and one more after each bitmap sync, of at most
+        that many cells. Of a run that does not converge, the first ROUNDS_SHOWN rounds are recorded.
 
     Raises
     ------
@@ -193,29 +219,23 @@ def simulate(
     ('converges', 1.2)
     """
     scenario = scenario_of(scenario, "simulate", guest=guest, link=link, host=host, policy=policy, strategy=strategy)
-    _check_counts(repeats, frames, bins)
+    _check_counts(repeats, frames, cells)
     _check_size(scenario)
     jit.compile_kernels()
     runs = [_run(scenario, _stream(seed, number), None) for number in range(repeats)]
-    recorded = None
-    if frames:
-        every_s = max(runs[0].lasted_s / frames, 1e-6)
-        recorded = _frames(scenario, _stream(seed, 0), every_s, frames + 2, bins)
+    recorded = _frames(scenario, _stream(seed, 0), runs[0], frames, cells) if frames else None
     return Simulation(seed=seed, runs=tuple(one.run for one in runs), frames=recorded)
 
 
-def _check_counts(repeats: int, frames: int, bins: int) -> None:
+def _check_counts(repeats: int, frames: int, cells: int) -> None:
     if repeats < 1:
         raise UsageError(f"simulate: {repeats} repeats is too few; it must be at least 1")
     if repeats > _MOST_REPEATS:
         raise UsageError(f"simulate: {repeats} repeats are too many; it must be at most {_MOST_REPEATS}")
-    if not 0 <= frames <= _MOST_FRAMES or bins < 1:
+    if not 0 <= frames <= _MOST_FRAMES or not 1 <= cells <= _MOST_CELLS:
         raise UsageError(
-            f"simulate: {frames} frames of {bins} bins; use at most {_MOST_FRAMES} frames, at least 1 bin"
-        )
-    if frames * bins > _MOST_BINS:
-        raise UsageError(
-            f"simulate: {frames} frames of {bins} bins are too many; use at most {_MOST_BINS} bins in all frames"
+            f"simulate: {frames} frames of {cells} cells; use at most {_MOST_FRAMES} frames, and 1 to {_MOST_CELLS} "
+            "cells"
         )
 
 
@@ -242,51 +262,54 @@ def _stream(seed: int, number: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
 
 
-def _frames(scenario: Scenario, rng: np.random.Generator, every_s: float, most: int, bins: int) -> Frames:
-    """Return frames of one run, ``every_s`` one, and at most so many."""
-    times, pending, dirty = np.full(most, math.nan), np.zeros(most * bins), np.zeros(most * bins)
-    count = _run(scenario, rng, (every_s, times, pending, dirty)).frames
+def _frames(scenario: Scenario, rng: np.random.Generator, before: _Simulated, frames: int, cells: int) -> Frames:
+    """Return frames of a run that was made ``before``."""
+    pages, rounds = _pages(scenario), before.run.iterations
+    shown = min(rounds, ROUNDS_SHOWN) if before.run.verdict == "does_not_converge" else rounds
+    until_s = before.lasted_s * shown / max(1, rounds)
+    most, cells = frames + min(rounds, _MOST_FRAMES) + 2, min(cells, pages)
+    film = records.new_film(pages, most, cells, max(until_s / frames, 1e-6))
+    again = _run(scenario, rng, film)
+    taken = int(film.shutter.taken)
+    count = int(np.searchsorted(film.times_s[:taken], until_s, side="right"))
     return Frames(
-        times_s=times[:count], pending=pending.reshape(-1, bins)[:count], dirty=dirty.reshape(-1, bins)[:count]
+        times_s=film.times_s[:count],
+        rounds=film.rounds[:count].astype(np.int64),
+        states=film.cells.reshape(most, cells)[:count],
+        stopped_s=again.stopped_s,
+        resumed_s=again.stopped_s + again.run.downtime_s,
     )
 
 
-_NO_FRAMES: Final = (math.inf, np.zeros(0), np.zeros(0), np.zeros(0))
-
-
 class _Simulated(NamedTuple):
-    """One run, how many frames it wrote, and how long it was simulated [s]."""
+    """One run, how long it was simulated, and when the guest stopped [s]."""
 
     run: Run
-    frames: int
     lasted_s: float
+    stopped_s: float
 
 
-def _run(scenario: Scenario, rng: np.random.Generator, room: Any) -> _Simulated:
-    """Simulate one run and write frames into ``room``."""
+def _run(scenario: Scenario, rng: np.random.Generator, film: records.Film | None) -> _Simulated:
+    """Simulate one run and write frames into ``film``."""
     refusal = admission.refusal(scenario)
     if refusal:
-        return _Simulated(_refused(refusal), 0, 0.0)
+        return _Simulated(_refused(refusal), 0.0, math.inf)
     packed, _ = paths.packed(scenario)
     result = Result.new()
     memory = np.zeros(_pages(scenario), dtype=np.uint16)
-    every_s, times, pending, dirty = room or _NO_FRAMES
     precopy.pages_one(
         *packed.of_one(),
         records.room(packed, memory.size),
+        records.new_film() if film is None else film,
         memory,
         rng,
         result,
         jit.rows(RoundRow, np.zeros(0)),
         jit.rows(TimePoint, np.zeros(0)),
-        every_s,
-        times,
-        pending,
-        dirty,
         jit.callback(scenario.policy.decider),
     )
-    written = int(np.count_nonzero(~np.isnan(times)))
-    return _Simulated(_summary(scenario, result), written, float(result.total_s))
+    stopped_s = float(result.stop_s) if result.downtime_s > 0.0 else math.inf
+    return _Simulated(_summary(scenario, result), float(result.total_s), stopped_s)
 
 
 def _refused(refusal: str) -> Run:

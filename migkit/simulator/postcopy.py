@@ -22,11 +22,11 @@ import numpy as np
 from migkit.engine.postcopy import device_s
 from migkit.engine.records import PackedScenario, Result
 from migkit.jit import jit, lean
+from migkit.simulator import film, sender, weave
 from migkit.simulator import guest as guest_pages
-from migkit.simulator import sender, weave
 from migkit.simulator import steps as time_steps
 from migkit.simulator.guest import PENDING, is_sweep, region
-from migkit.simulator.records import Guest, Room, Sending, Writer
+from migkit.simulator.records import Film, Guest, Room, Sending, Writer
 from migkit.simulator.sender import SLACK_S
 
 __all__ = ["push"]
@@ -39,6 +39,7 @@ def push(
     pages: np.ndarray,
     order: np.ndarray,
     room: Room,
+    shots: Film,
     result: Result,
     line: Any,
     rng: np.random.Generator,
@@ -57,6 +58,8 @@ def push(
     _begin(scenario, pages, guest, rng)
     blocked_s = 0.0
     while send.left_pages > 0.0:
+        if send.now_s >= shots.shutter.due_s:
+            film.take(pages, order, shots, send.now_s, room.state.iteration)
         until_s = send.now_s
         if guest_s >= until_s:
             if not _held_back(scenario, send):
@@ -73,6 +76,8 @@ def push(
             wait_s = scenario.rtt_s + scenario.fault_service_s
             wait_s += _fetch(scenario, steps, pages, order, place, room, page, rng)
             result.faults += 1.0
+            if shots.demanded.size > 0:
+                shots.demanded[page] = 1
             blocked_s += wait_s
             guest_s += wait_s
     result.exposure_s = send.now_s - start_s

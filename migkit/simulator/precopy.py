@@ -39,10 +39,10 @@ from migkit.engine.records import SETTLED, PackedScenario, Result
 from migkit.jit import clear, jit, lean
 from migkit.policies import decision
 from migkit.policies.record import Parameters, State
-from migkit.simulator import alike_rounds, postcopy, sender, weave
+from migkit.simulator import alike_rounds, film, postcopy, sender, weave
 from migkit.simulator import guest as guest_pages
 from migkit.simulator import steps as time_steps
-from migkit.simulator.records import Room, Sending
+from migkit.simulator.records import Film, Room, Sending
 
 __all__ = ["pages_one"]
 
@@ -56,15 +56,12 @@ def pages_one(
     steps: np.ndarray,
     parameters: Parameters,
     room: Room,
+    shots: Film,
     pages: np.ndarray,
     rng: np.random.Generator,
     result: Result,
     rounds: Any,
     line: Any,
-    frame_every_s: float,
-    frame_times: np.ndarray,
-    frame_pending: np.ndarray,
-    frame_dirty: np.ndarray,
     rule: Any,
 ) -> None:
     """Simulate one migration.
@@ -75,6 +72,8 @@ def pages_one(
         The packed scenario (:class:`migkit.engine.packing.Packed`). The run simplifies its steps in place.
     room
         As :func:`migkit.simulator.records.room` makes it.
+    shots
+        Receives frames while there is room; by default of :func:`migkit.simulator.records.new_film`, none.
     pages
         One uint16 for each page of the guest; overwritten.
     rng
@@ -83,11 +82,6 @@ def pages_one(
         Receives what came of it.
     rounds, line
         Receive rows while there is room; may be empty.
-    frame_every_s
-        Time between two frames [s].
-    frame_times, frame_pending, frame_dirty
-        Receive the moments of the frames, and for each frame the share of pages pending and newly
-        dirty in each of ``frame_pending.size / frame_times.size`` bins of addresses; may be empty.
     rule
         A registered policy's function, or None.
     """
@@ -101,19 +95,14 @@ def pages_one(
     state.guest_bytes = pages.size * PAGE
     state.storage_bytes = scenario.storage_bytes
     counted_s = send.now_s
-    frame_s = send.now_s
     action = decision.SYNC
     while True:
         sender.point(send, line)
-        if send.now_s >= frame_s:
-            guest_pages.write(scenario, steps, pages, room.counted, guest, send.now_s, rng)
-            sender.frame(pages, order, send, frame_times, frame_pending, frame_dirty)
-            frame_s += frame_every_s
         if action == decision.SYNC:
-            _sync(scenario, steps, pages, room, rounds, rng)
+            _sync(scenario, steps, pages, order, room, shots, rounds, rng)
             event = decision.SYNCED
         elif action == decision.CONTINUE:
-            event = sender.send_window(scenario, steps, pages, order, room, rng)
+            event = sender.send_window(scenario, steps, pages, order, room, shots, rng)
         else:
             break
         if parameters.throttle_rule == decision.DIRTY_LIMIT and send.now_s >= counted_s + 1.0:
@@ -134,9 +123,9 @@ def pages_one(
         result.gave_up = alike_rounds.gave_up(action, room, pages.size)
         if result.gave_up > 0.0:
             action = SETTLED
-    _finish(action, scenario, steps, parameters, pages, order, room, result, rounds, line, rng)
+    _finish(action, scenario, steps, parameters, pages, order, room, shots, result, rounds, line, rng)
     sender.point(send, line)
-    sender.frame(pages, order, send, frame_times, frame_pending, frame_dirty)
+    film.take(pages, order, shots, send.now_s, state.iteration)
     result.rounds = send.rounds
     result.points = send.points
 
@@ -146,7 +135,9 @@ def _sync(
     scenario: PackedScenario,
     steps: np.ndarray,
     pages: np.ndarray,
+    order: np.ndarray,
     room: Room,
+    shots: Film,
     rounds: Any,
     rng: np.random.Generator,
 ) -> None:
@@ -162,6 +153,7 @@ def _sync(
     state.round_sent_bytes = send.sent_bytes - send.synced_bytes
     state.iteration += 1.0
     send.syncs = state.iteration
+    film.take(pages, order, shots, send.now_s, state.iteration)
     state.dirtied_pages = marked
     send.now_s += scenario.sync_s
     sender.new_check(scenario, send)
@@ -193,6 +185,7 @@ def _finish(
     pages: np.ndarray,
     order: np.ndarray,
     room: Room,
+    shots: Film,
     result: Result,
     rounds: Any,
     line: Any,
@@ -208,16 +201,18 @@ def _finish(
     if moves:
         send.now_s += scenario.quiesce_s
         send.stopped_s = send.now_s
-        _sync(scenario, steps, pages, room, rounds, rng)
+        _sync(scenario, steps, pages, order, room, shots, rounds, rng)
         send.final_pages = send.left_pages
     guest_pages.write(scenario, steps, pages, room.counted, guest, send.stopped_s if moves else send.now_s, rng)
     if action == decision.SWITCHOVER:
         stopcopy = parameters.strategy == decision.STOPCOPY
-        sender.send_all(scenario, steps, pages, order, room, scenario.cap_bytes_per_s if stopcopy else np.inf, rng)
+        sender.send_all(
+            scenario, steps, pages, order, room, shots, scenario.cap_bytes_per_s if stopcopy else np.inf, rng
+        )
         send.now_s += scenario.load_s + scenario.resume_s
         result.downtime_s = send.now_s - send.stopped_s
     elif action == decision.POSTCOPY:
-        postcopy.push(scenario, steps, pages, order, room, result, line, rng)
+        postcopy.push(scenario, steps, pages, order, room, shots, result, line, rng)
     result.total_s = send.now_s
     result.sent_bytes = send.sent_bytes
     result.iterations = state.iteration

@@ -13,7 +13,7 @@ from migkit.policies import decision
 from migkit.policies.record import Parameters, State
 from migkit.records import Record, several
 
-__all__ = ["CachedPage", "Guest", "Room", "Sending", "Watch", "Writer", "room"]
+__all__ = ["CachedPage", "Film", "Guest", "Room", "Sending", "Shutter", "Watch", "Writer", "new_film", "room"]
 
 
 class Writer(PackedClass):
@@ -63,7 +63,6 @@ class Sending(Record):
     marked_pages: float  # by all syncs
     rounds: float  # rows written so far
     points: float
-    frames: float
     stopped_s: float  # when the guest stopped
     final_pages: float  # pending after the last sync
     syncs: float  # so far; differences are sent from the second one on, 0: not any more
@@ -91,6 +90,50 @@ class Watch(Record):
     same_throttle: float  # syncs in a row
     skipped_rounds: float
     jumped_pages: float  # sent by these
+
+
+class Shutter(Record):
+    """When frames are taken."""
+
+    every_s: float
+    due_s: float  # the next one; infinite: none
+    taken: float
+
+
+class Film(NamedTuple):
+    """Room for the frames of one run.
+
+    Attributes
+    ----------
+    shutter
+        When frames are taken.
+    times_s, rounds
+        Of each frame: its moment, and how many bitmap syncs there were.
+    cells
+        One uint8 for each cell of each frame: the state of one page.
+    demanded
+        For each page whether a demand fault fetched it; empty when nothing is recorded.
+    """
+
+    shutter: Shutter
+    times_s: np.ndarray
+    rounds: np.ndarray
+    cells: np.ndarray
+    demanded: np.ndarray
+
+
+def new_film(pages: int = 0, frames: int = 0, cells: int = 0, every_s: float = np.inf) -> Film:
+    """Return room for a number of frames of so many cells, ``every_s`` one; by default nothing is recorded."""
+    shutter = Shutter.new()
+    shutter.every_s = every_s
+    shutter.due_s = 0.0 if frames else np.inf
+    return Film(
+        shutter=shutter,
+        times_s=np.zeros(frames),
+        rounds=np.zeros(frames),
+        cells=np.zeros(frames * cells, np.uint8),
+        demanded=np.zeros(pages if frames else 0, np.uint8),
+    )
 
 
 class Room(NamedTuple):

@@ -11,11 +11,11 @@ from migkit.engine.records import PackedScenario
 from migkit.jit import clear, lean
 from migkit.policies import decision
 from migkit.policies.record import State
+from migkit.simulator import film, weave
 from migkit.simulator import guest as guest_pages
 from migkit.simulator import steps as time_steps
-from migkit.simulator import weave
-from migkit.simulator.guest import BLANK, DIRTY, JUST_SENT, ONE_WRITE, PENDING, SLICE_S
-from migkit.simulator.records import Room, Sending
+from migkit.simulator.guest import BLANK, JUST_SENT, ONE_WRITE, PENDING, SLICE_S
+from migkit.simulator.records import Film, Room, Sending
 
 __all__ = ["begin", "end_window", "next_page", "point", "send_all", "send_page", "send_window", "step"]
 
@@ -142,6 +142,7 @@ def send_window(
     pages: np.ndarray,
     order: np.ndarray,
     room: Room,
+    shots: Film,
     rng: np.random.Generator,
 ) -> int:
     """Send until the policy is to be asked; return the event.
@@ -155,6 +156,8 @@ def send_window(
         end_window(scenario, send, state)
         return decision.EMPTY
     guest_pages.write(scenario, steps, pages, room.counted, guest, send.now_s, rng)
+    if send.now_s >= shots.shutter.due_s:
+        film.take(pages, order, shots, send.now_s, state.iteration)
     full_bytes = sender.quota(scenario, scenario.page_wire_bytes) * scenario.page_wire_bytes
     zero_bytes = sender.quota(scenario, scenario.zero_wire_bytes) * scenario.zero_wire_bytes
     sent = False
@@ -172,6 +175,8 @@ def send_window(
             return decision.WINDOW
         if send.now_s >= guest.until_s + SLICE_S:
             guest_pages.write(scenario, steps, pages, room.counted, guest, send.now_s, rng)
+            if send.now_s >= shots.shutter.due_s:
+                film.take(pages, order, shots, send.now_s, state.iteration)
         send_page(scenario, steps, pages, room, page, np.inf, scenario.zero_cpu_s, rng)
         step(pages, send)
         sent = True
@@ -196,6 +201,7 @@ def send_all(
     pages: np.ndarray,
     order: np.ndarray,
     room: Room,
+    shots: Film,
     cap: float,
     rng: np.random.Generator,
 ) -> None:
@@ -203,6 +209,8 @@ def send_all(
     send = room.send
     first_byte, early_s = send.sent_bytes, send.now_s - send.window_start_s
     while send.left_pages > 0.0:
+        if send.now_s >= shots.shutter.due_s:
+            film.take(pages, order, shots, send.now_s, room.state.iteration)
         page = next_page(pages, order, send)
         send_page(scenario, steps, pages, room, page, cap, scenario.zero_cpu_s, rng)
         step(pages, send)
@@ -219,32 +227,3 @@ def point(send: Sending, line: Any) -> None:
     at = line[int(send.points)]
     at.t_s, at.remaining_bytes, at.sent_bytes = send.now_s, send.left_pages * PAGE, send.sent_bytes
     send.points += 1.0
-
-
-@lean
-def frame(
-    pages: np.ndarray,
-    order: np.ndarray,
-    send: Sending,
-    times: np.ndarray,
-    pending: np.ndarray,
-    dirty: np.ndarray,
-) -> None:
-    """Write the bitmaps as a frame: for each of the frame's bins the shares of pages pending and dirty."""
-    number = int(send.frames)
-    if number >= times.size:
-        return
-    bins = pending.size // times.size
-    times[number] = send.now_s
-    for b in range(bins):
-        first = pages.size * b // bins
-        end = max(first + 1, pages.size * (b + 1) // bins)
-        waiting = 0
-        written = 0
-        for i in range(first, end):
-            page = weave.page_at(order, i)
-            waiting += (pages[page] & PENDING) != 0
-            written += (pages[page] & DIRTY) != 0
-        pending[number * bins + b] = waiting / (end - first)
-        dirty[number * bins + b] = written / (end - first)
-    send.frames += 1.0

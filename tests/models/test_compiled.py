@@ -79,7 +79,7 @@ def results():
     runs = [simulate(smaller(scenario), seed=at, frames=5) for at, scenario in enumerate(scenarios[:SIMULATED])]
     levels = [0.9 if at % 8 == 0 else None for at in range(PREDICTED)]
     return [predict(scenario, level=level) for scenario, level in zip(scenarios, levels, strict=True)], [
-        (run.runs, *(array.tobytes() for array in (run.frames.times_s, run.frames.pending, run.frames.dirty)))
+        (run.runs, *(array.tobytes() for array in (run.frames.times_s, run.frames.rounds, run.frames.states)))
         for run in runs
     ]
 

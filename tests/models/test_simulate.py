@@ -1,12 +1,14 @@
 import dataclasses
-import itertools
 import math
+import zlib
 
+import numpy as np
 import pytest
 
-from migkit import DirtyClass, Guest, Host, Policy, Scenario, Strategy, simulate
+from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, simulate
 from migkit.errors import UsageError
 from migkit.models.predict import predict
+from migkit.models.simulate import ROUNDS_SHOWN, STATES
 
 MIB = 2**20
 QUIET = Guest(memory_bytes=32 * MIB, zero_bytes=8 * MIB)
@@ -91,13 +93,68 @@ def test_a_throttled_guest_loses_progress_only_beyond_its_capacity():
     assert paced.guest_slowdown < 0.01
 
 
+def states(frames, at):
+    return [STATES[number] for number in frames.states[at]]
+
+
 def test_frames_show_the_bitmap_emptying_in_address_order():
-    frames = simulate(Scenario(guest=QUIET, policy=CAPPED), frames=10, bins=8).frames
-    assert frames is not None
-    assert frames.pending[0].min() == 1.0
-    assert frames.pending[-1].max() == 0.0
-    middle = frames.pending[len(frames.times_s) // 2]
-    assert all(a <= b for a, b in itertools.pairwise(middle))
+    frames = simulate(Scenario(guest=QUIET, policy=CAPPED), frames=10, cells=8).frames
+    assert set(states(frames, 0)) == {"pending"}
+    assert "pending" not in states(frames, -1)
+    assert [state == "pending" for state in states(frames, 5)] == [False] * 4 + [True] * 4
+
+
+@pytest.mark.parametrize("strategy", ["precopy", "stopcopy", "postcopy", "hybrid"])
+def test_recording_changes_nothing_of_a_run(strategy):
+    link = Link(bandwidth_bytes_per_s=2e7)
+    result = simulate(Scenario(guest=BUSY, link=link, strategy=Strategy(name=strategy)), seed=3, frames=60)
+    run, frames = result.runs[0], result.frames
+    assert frames.times_s[-1] == run.total_time_s
+    assert frames.rounds[-1] == run.iterations
+    assert frames.resumed_s - frames.stopped_s == pytest.approx(run.downtime_s)
+    assert 60 <= len(frames.times_s) <= 60 + run.iterations + 2
+
+
+def test_frames_of_pre_copy_show_pages_written_again_and_sent_again():
+    frames = simulate(Scenario(guest=BUSY, policy=CAPPED), frames=200).frames
+    shares = {name: frames.shares()[:, number] for number, name in enumerate(STATES)}
+    assert shares["pending"][0] == 1.0
+    assert shares["written"].max() > 0.01
+    assert shares["demanded"].max() == 0.0
+    assert shares["pending"][-1] == shares["written"][-1] == 0.0
+    before, after = np.flatnonzero(np.diff(frames.rounds))[0] + np.array([0, 1])
+    assert shares["written"][before] > 0.0
+    assert shares["written"][after] == 0.0
+    assert shares["pending"][after] > shares["pending"][before]
+
+
+def test_frames_of_post_copy_show_every_demand_fault():
+    result = simulate(Scenario(guest=BUSY, policy=CAPPED, strategy=Strategy(name="postcopy")), frames=50)
+    last = states(result.frames, -1)
+    assert last.count("demanded") == result.runs[0].postcopy_faults > 0
+    assert "written" not in last
+
+
+def test_zero_pages_and_larger_guests_have_their_cells():
+    guest = Guest(memory_bytes=16 * MIB, zero_bytes=8 * MIB)
+    frames = simulate(Scenario(guest=guest, host=Host(firmware_bytes=0)), frames=4, cells=1024).frames
+    assert frames.states.shape[1] == 1024
+    assert set(states(frames, -1)) == {"sent", "zero"}
+    assert states(frames, -1).count("zero") == pytest.approx(512, abs=64)
+
+
+def test_packed_frames_unpack_to_what_they_were():
+    frames = simulate(Scenario(guest=BUSY, policy=CAPPED), frames=20).frames
+    changes = np.frombuffer(zlib.decompress(frames.packed()), np.uint8).reshape(frames.states.shape)
+    assert (np.bitwise_xor.accumulate(changes) == frames.states).all()
+
+
+def test_of_a_run_without_an_end_the_first_rounds_are_recorded():
+    slow = Policy(max_bandwidth_bytes_per_s=2e6, downtime_limit_s=0.01)
+    result = simulate(Scenario(guest=BUSY, policy=slow), frames=40)
+    assert result.runs[0].verdict == "does_not_converge"
+    assert 2 <= result.frames.rounds[-1] <= 2 * ROUNDS_SHOWN
+    assert math.isinf(result.frames.stopped_s)
 
 
 def test_wrong_counts_are_refused():

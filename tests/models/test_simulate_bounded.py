@@ -150,8 +150,8 @@ def test_huge_guests_are_refused_before_there_is_memory_for_them():
         one(guest=BUSY, host=Host(firmware_bytes=2**60))
     with pytest.raises(UsageError, match="repeats are too many"):
         simulate(Scenario(guest=BUSY), repeats=10**12)
-    with pytest.raises(UsageError, match="bins are too many"):
-        simulate(Scenario(guest=BUSY), frames=10, bins=10**12)
+    with pytest.raises(UsageError, match="1 to 65536 cells"):
+        simulate(Scenario(guest=BUSY), frames=10, cells=10**12)
 
 
 def test_what_is_not_admitted_is_not_simulated():

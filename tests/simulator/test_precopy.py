@@ -43,13 +43,13 @@ for name in ("qemu-7", "kubevirt-ramp", "vmware-like"):
         link = Link(bandwidth_bytes_per_s=5e7, rtt_s=1e-4, steps=((0.4, 1.0), (0.2, 0.1)))
         packed = pack(Scenario(guest=guest, policy=rule, strategy=strategy, host=host, link=link), 5e7)
         result, rounds, line = Result.new(), np.zeros(400), np.zeros(300)
-        frames = np.zeros(5), np.zeros(40), np.zeros(40)
+        film = records.new_film(guest.memory_pages, 5, 8, 0.2)
         memory = np.zeros(guest.memory_pages, dtype=np.uint16)
         tables = _jit.rows(RoundRow, rounds), _jit.rows(TimePoint, line)
         rng = np.random.default_rng(4)
         room = records.room(packed, memory.size)
-        pages.pages_one(*packed.of_one(), room, memory, rng, result, *tables, 0.2, *frames, None)
-        for array in (result, rounds, line, *frames):
+        pages.pages_one(*packed.of_one(), room, film, memory, rng, result, *tables, None)
+        for array in (result, rounds, line, film.times_s, film.rounds, film.cells.astype(float)):
             print([x.hex() for x in array.tolist()])
         print(memory.sum(), rng.random().hex())
 """
