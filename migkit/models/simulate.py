@@ -94,6 +94,8 @@ class Frames:
     states
         One row a frame, one column a cell, in the order of addresses: a number into :data:`STATES`. A cell is one
         page; of a guest with more pages than cells, the first of as many pages as a cell stands for.
+    pages_a_cell
+        How many pages a cell stands for.
     stopped_s, resumed_s
         When the guest stopped at the source and ran again, at the destination [s]; infinite for a run in which it
         stays.
@@ -102,6 +104,7 @@ class Frames:
     times_s: np.ndarray
     rounds: np.ndarray
     states: np.ndarray
+    pages_a_cell: float
     stopped_s: float
     resumed_s: float
 
@@ -276,6 +279,7 @@ def _frames(scenario: Scenario, rng: np.random.Generator, before: _Simulated, fr
         times_s=film.times_s[:count],
         rounds=film.rounds[:count].astype(np.int64),
         states=film.cells.reshape(most, cells)[:count],
+        pages_a_cell=pages / cells,
         stopped_s=again.stopped_s,
         resumed_s=again.stopped_s + again.run.downtime_s,
     )
