@@ -31,7 +31,7 @@ _WITHHELD = 0.02  # of a migration's time: a hypervisor withheld a processor for
 @scenario_options
 @click.option("-o", "--output", type=_output.PLACE, help="Write the trace to this Parquet file.")
 @click.option("--force", is_flag=True, help="Overwrite that file.")
-@click.option("--qemu", default=QEMU, show_default=True, help="The binary of QEMU: a name or a path.")
+@click.option("--qemu", default=QEMU, show_default=True, help="A name, a path, or a folder with another Debian.")
 @click.option(
     "--accelerator", type=click.Choice(ACCELERATORS), help="Default: kvm where it is fast, else tcg (emulation)."
 )

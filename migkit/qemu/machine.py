@@ -30,6 +30,10 @@ QEMU: Final = "qemu-system-x86_64"
 ACCELERATORS: Final = ("tcg", "kvm")
 STARTS_WITHIN_S: Final = 30.0
 _MOST_LOG_BYTES: Final = 1 << 16
+_LOADER: Final = "lib64/ld-linux-x86-64.so.2"
+_LIBRARIES: Final = ("usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio")
+_MODULES: Final = "usr/lib/x86_64-linux-gnu/qemu"
+_FIRMWARE: Final = ("usr/share/qemu", "usr/share/seabios")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +43,8 @@ class Settings:
     Attributes
     ----------
     qemu
-        The binary: a name that is looked for in PATH, or a path; a script will do that ends with ``exec``.
+        The binary: a name that is looked for in PATH, or a path (a script will do that ends with ``exec``). Or a
+        folder that holds another Debian with QEMU, as debootstrap makes it.
     accelerator
         ``tcg`` (software emulation) or ``kvm``.
     memory_bytes
@@ -190,22 +195,43 @@ class Machine:
         return next((line for line in reversed(self.log()) if line.strip()), "it said nothing")
 
 
-def found(qemu: str) -> str:
-    """Return the path of a QEMU binary.
+def found(qemu: str) -> tuple[str, ...]:
+    """Return the command that runs a QEMU binary, or that of another Debian in a folder with its own libraries.
 
     Raises
     ------
     LackingError
         There is none, or it may not be executed.
+
+    Examples
+    --------
+    >>> found("sh")[0].endswith("/sh")
+    True
     """
+    if Path(qemu).is_dir():
+        return _of_root(Path(qemu).resolve())
     path = shutil.which(qemu)
     if path is not None:
-        return path
+        return (path,)
     if Path(qemu).exists():
         raise LackingError(f"QEMU: {qemu} may not be executed by this user; chmod +x it, or name another with --qemu")
     raise LackingError(
         f"QEMU: there is no {qemu}; apt-get install qemu-system-x86, or name the binary with --qemu PATH"
     )
+
+
+def _of_root(root: Path) -> tuple[str, ...]:
+    loader, binary = root / _LOADER, root / "usr/bin" / QEMU
+    for needed in (loader, binary):
+        if not needed.exists():
+            raise LackingError(
+                f"QEMU: the folder {root} has no {needed.relative_to(root)}; make it with "
+                "debootstrap --variant=minbase --include=qemu-system-x86 SUITE FOLDER"
+            )
+    libraries = ":".join(str(root / place) for place in _LIBRARIES)
+    firmware = (part for place in _FIRMWARE for part in ("-L", str(root / place)))
+    modules = f"QEMU_MODULE_DIR={root / _MODULES}"
+    return ("env", modules, str(loader), "--library-path", libraries, "--argv0", QEMU, str(binary), *firmware)
 
 
 def _command(name: str, settings: Settings) -> list[str]:
@@ -216,7 +242,7 @@ def _command(name: str, settings: Settings) -> list[str]:
             "QEMU: /dev/kvm is missing or may not be used; run as root, join the group kvm, or use --accelerator tcg"
         )
     return [
-        *("setpriv", "--pdeathsig", "KILL", found(settings.qemu)),
+        *("setpriv", "--pdeathsig", "KILL", *found(settings.qemu)),
         *("-name", f"{name},debug-threads=on", "-accel", settings.accelerator, "-machine", "pc"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-smp", str(settings.processors)),
         *("-m", str(settings.memory_bytes // MIB), *settings.options),

@@ -76,6 +76,7 @@ def _name(child):
         (["--memory", "64 MiB", "--growth", "1"], 2, "growth: there is no class 1; the scenario has 0"),
         (["--memory", "64 MiB", "--qemu", "/nowhere/qemu"], 4, "QEMU: there is no /nowhere/qemu"),
         (["--memory", "64 MiB", "--qemu", __file__], 4, "may not be executed"),
+        (["--memory", "64 MiB", "--qemu", "/usr/share"], 4, "the folder /usr/share has no lib64/ld-linux"),
         (["--memory", "64 MiB", "-o", "/nowhere/run.parquet"], 2, "the folder /nowhere does not exist"),
     ],
 )
@@ -94,6 +95,18 @@ def test_a_run_is_reported_and_recorded(temporary, tmp_path):
     assert json.loads(out)["outcome"]["verified"]
     assert io.read(path).kind == "qemu"
     assert "precopy, round 1" in err
+
+
+@pytest.mark.live
+def test_a_qemu_in_a_folder_brings_its_own_libraries(temporary, tmp_path):
+    require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
+    for place in ("lib64", "usr/bin", "usr/lib", "usr/share"):
+        (tmp_path / "root" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / place).symlink_to(f"/{place}")
+    flags = [*FLAGS, "--qemu", tmp_path / "root", "--format", "json"]
+    returned, out, err = finished(started(*flags, folder=temporary))
+    assert returned == 0, err
+    assert json.loads(out)["outcome"]["verified"]
 
 
 @pytest.mark.live
