@@ -8,12 +8,95 @@ concave, so pre-copy at goodput ``B`` settles at the one positive root of
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
+
+import numpy as np
 
 from migkit.engine import dirty as kernel
 from migkit.scenario import DirtyClass, Guest, steady
 from migkit.units import PAGE_BYTES
 
-__all__ = ["natural_downtime_s", "unique_dirty_pages"]
+__all__ = ["DirtyCurve", "dirty_curve", "dirty_rate", "natural_downtime_s", "settling_bytes", "unique_dirty_pages"]
+
+
+class DirtyCurve(NamedTuple):
+    """Distinct pages written, over the length of the window.
+
+    Attributes
+    ----------
+    windows_s
+        Lengths of the windows [s].
+    unique_bytes
+        ``U(t)`` in bytes of whole pages [B].
+    """
+
+    windows_s: tuple[float, ...]
+    unique_bytes: tuple[float, ...]
+
+    @property
+    def bytes_per_s(self) -> tuple[float, ...]:
+        """What a reading of the dirty rate says in each window [B/s]."""
+        return tuple(one / window for one, window in zip(self.unique_bytes, self.windows_s, strict=True))
+
+
+def dirty_curve(guest: Guest, shortest_s: float = 1e-3, longest_s: float = 1e3, points: int = 61) -> DirtyCurve:
+    """Return the dirty curve ``U(t)`` of a guest at windows evenly apart in their logarithm.
+
+    Parameters
+    ----------
+    guest
+        With its page classes.
+    shortest_s, longest_s
+        The windows at both ends [s].
+    points
+        How many windows.
+
+    Examples
+    --------
+    >>> from migkit import DirtyClass, Guest
+    >>> guest = Guest(memory_bytes=2**28, dirty=(DirtyClass(region_bytes=2**26, writes_per_s=1e4),))
+    >>> curve = dirty_curve(guest, 0.1, 10.0, 3)
+    >>> [round(one / 2**20, 1) for one in curve.unique_bytes]
+    [3.8, 29.2, 63.9]
+    >>> [round(one / 2**20, 1) for one in curve.bytes_per_s]
+    [37.9, 29.2, 6.4]
+    """
+    windows = np.geomspace(shortest_s, longest_s, points).tolist()
+    return DirtyCurve(tuple(windows), tuple(unique_dirty_pages(guest, one) * PAGE_BYTES for one in windows))
+
+
+def dirty_rate(guest: Guest, window_s: float) -> float:
+    """Return what a reading of the dirty rate over a window says: ``page U(w) / w`` [B/s].
+
+    Examples
+    --------
+    >>> from migkit import DirtyClass, Guest
+    >>> guest = Guest(memory_bytes=2**28, dirty=(DirtyClass(region_bytes=2**26, writes_per_s=1e4),))
+    >>> [round(dirty_rate(guest, window_s) / 2**20, 1) for window_s in (0.1, 10.0)]
+    [37.9, 6.4]
+    """
+    return unique_dirty_pages(guest, window_s) * PAGE_BYTES / window_s
+
+
+def settling_bytes(guest: Guest, bandwidth_bytes_per_s: float, page_wire_bytes: float = PAGE_BYTES + 8) -> float:
+    """Return what pre-copy leaves after each round once it has settled: the fixed point ``v = page U(v / B)`` [B].
+
+    It is 0 where the guest writes more slowly than the link sends, in any window.
+
+    Parameters
+    ----------
+    guest, bandwidth_bytes_per_s, page_wire_bytes
+        As for :func:`natural_downtime_s`.
+
+    Examples
+    --------
+    >>> from migkit import DirtyClass, Guest
+    >>> guest = Guest(memory_bytes=2**28, dirty=(DirtyClass(region_bytes=2**26, writes_per_s=1e5),))
+    >>> round(settling_bytes(guest, 50e6) / 2**20, 1), settling_bytes(guest, 1e9)
+    (64.0, 0.0)
+    """
+    window_s = natural_downtime_s(guest, bandwidth_bytes_per_s, page_wire_bytes)
+    return unique_dirty_pages(guest, window_s) * PAGE_BYTES
 
 
 def unique_dirty_pages(guest: Guest, window_s: float) -> float:

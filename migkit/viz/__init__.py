@@ -2,9 +2,10 @@
 
 from migkit.viz.accuracy import predicted_against_measured
 from migkit.viz.bars import rounds
+from migkit.viz.dirty_curves import dirty_curves, settling
 from migkit.viz.intervals import intervals
 from migkit.viz.logs import imported
-from migkit.viz.panels import convergence, overview
+from migkit.viz.panels import convergence, each_round, overview
 from migkit.viz.schedule import gantt
 from migkit.viz.strategies import crossovers, timelines
 from migkit.viz.style import CONFIG, Figure
@@ -15,6 +16,8 @@ __all__ = [
     "Figure",
     "convergence",
     "crossovers",
+    "dirty_curves",
+    "each_round",
     "gantt",
     "imported",
     "intervals",
@@ -23,5 +26,6 @@ __all__ = [
     "prediction",
     "remaining",
     "rounds",
+    "settling",
     "timelines",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from migkit.units import format_duration, format_size
 from migkit.viz.style import ALLOWED, PREDICTED, Figure, Spec, Style, line, scatter, side_by_side, spec
 from migkit.viz.ticks import log_axis
 from migkit.viz.timeline import remaining_spec
@@ -11,7 +13,7 @@ from migkit.viz.timeline import remaining_spec
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
 
-__all__ = ["convergence", "overview"]
+__all__ = ["convergence", "each_round", "overview"]
 
 
 def overview(result: Prediction, *, limit_bytes: float | None = None) -> Figure:
@@ -53,6 +55,47 @@ def convergence(result: Prediction, *, limit_bytes: float | None = None) -> Figu
     ['left at each sync', 'switchover allowed']
     """
     return Figure(_convergence(result, limit_bytes))
+
+
+def each_round(result: Prediction, *, limit_bytes: float | None = None) -> Figure:
+    """Return what each round sent, how long it took, and what the bitmap sync at its begin found left.
+
+    Parameters
+    ----------
+    result
+        The prediction.
+    limit_bytes
+        Where switchover is allowed [B], drawn as a level.
+
+    Examples
+    --------
+    >>> from migkit import Guest, predict
+    >>> figure = each_round(predict(guest=Guest(memory_bytes=2**30)), limit_bytes=4e7)
+    >>> [axis.title.text for axis in (figure.layout.yaxis, figure.layout.yaxis2, figure.layout.yaxis3)]
+    ['sent in the round', 'length of the round', 'left at each sync']
+    """
+    sent = _bars([row.sent_bytes for row in result.rounds], "sent in the round", "size", format_size)
+    took = _bars([row.duration_s for row in result.rounds], "length of the round", "time", format_duration)
+    return side_by_side(sent, took, _convergence(result, limit_bytes), widths=(0.33, 0.33, 0.34), gap=0.1)
+
+
+def _bars(values: list[float], title: str, kind: str, write: Callable[[float], str]) -> Spec:
+    """Return one bar a round on a logarithmic axis."""
+    bar = {
+        "type": "bar",
+        "x": list(range(1, len(values) + 1)),
+        "y": [value or None for value in values],
+        "name": title,
+        "marker": {"color": PREDICTED.colour},
+        "showlegend": False,
+        "hovertext": [write(value) for value in values],
+        "hovertemplate": "round %{x}: %{hovertext}<extra></extra>",
+    }
+    return spec(
+        [bar],
+        xaxis={"title": {"text": "round"}, "tickformat": "d"},
+        yaxis={"title": {"text": title}, **log_axis(values, kind)},
+    )
 
 
 def _convergence(result: Prediction, limit_bytes: float | None) -> Spec:
