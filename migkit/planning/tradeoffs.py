@@ -109,6 +109,7 @@ class Tradeoffs:
         rows = [
             {
                 "changes": option.words,
+                "strategy": option.scenario.strategy.name,
                 "verdict": option.result.verdict,
                 "keeps_limits": not option.missed,
                 "on_front": id(option) in front,

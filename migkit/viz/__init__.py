@@ -2,7 +2,10 @@
 
 from migkit.viz.accuracy import predicted_against_measured
 from migkit.viz.bars import rounds
+from migkit.viz.chances import empty_by, rehearsed
+from migkit.viz.choices import front, near, tornado
 from migkit.viz.dirty_curves import dirty_curves, settling
+from migkit.viz.heat import host_memory, link_load, never_converging
 from migkit.viz.intervals import intervals
 from migkit.viz.logs import imported
 from migkit.viz.panels import convergence, each_round, overview
@@ -18,14 +21,22 @@ __all__ = [
     "crossovers",
     "dirty_curves",
     "each_round",
+    "empty_by",
+    "front",
     "gantt",
+    "host_memory",
     "imported",
     "intervals",
+    "link_load",
+    "near",
+    "never_converging",
     "overview",
     "predicted_against_measured",
     "prediction",
+    "rehearsed",
     "remaining",
     "rounds",
     "settling",
     "timelines",
+    "tornado",
 ]

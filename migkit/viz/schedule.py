@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from migkit.units import format_duration
 from migkit.viz.style import INK, LEGEND, MEANINGS, Figure, pattern, scatter, styled
+from migkit.viz.ticks import time_axis
 
-__all__ = ["gantt", "lanes"]
+__all__ = ["deadline", "gantt", "lanes"]
 
 _KINDS: Final[Mapping[str, tuple[str, str, str]]] = {
     "out": ("leaves its host", MEANINGS["leaves"].value, ""),
@@ -44,18 +45,19 @@ def gantt(moves: Any, hosts: Any = None, *, deadline_s: float = math.inf) -> Fig
     names = list(dict.fromkeys(owner))
     order = sorted(set(rows), key=lambda row: (names.index(row[0]), row[1]))
     place = {row: at for at, row in enumerate(order)}
-    traces = [_bars(moves, rows, place, kind) for kind in _KINDS if (moves["kind"] == kind).any()]
+    scale, unit = time_axis(float(moves["end_s"].max()) if len(moves) else 0.0)
+    traces = [_bars(moves, rows, place, kind, scale) for kind in _KINDS if (moves["kind"] == kind).any()]
     if hosts is not None and len(hosts):
-        traces.append(_marks(hosts, place))
+        traces.append(_marks(hosts, place, scale))
     if math.isfinite(deadline_s):
-        traces.append(_deadline(deadline_s, len(order)))
+        traces.append(deadline(deadline_s / scale, len(order)))
     return styled(
         traces,
         barmode="overlay",
         bargap=0.15,
         legend={**LEGEND, "traceorder": "normal"},
         height=160 + 18 * min(_MOST_ROWS, len(order)),
-        xaxis={"title": {"text": "time since the beginning [s]"}, "rangemode": "tozero"},
+        xaxis={"title": {"text": f"time since the beginning [{unit}]"}, "rangemode": "tozero"},
         yaxis={
             "autorange": "reversed",
             "tickmode": "array",
@@ -90,11 +92,13 @@ def lanes(owner: list[Any], start_s: list[float], end_s: list[float]) -> list[tu
     return rows
 
 
-def _bars(moves: Any, rows: list[tuple[Any, int]], place: Mapping[Any, int], kind: str) -> dict[str, Any]:
+def _bars(
+    moves: Any, rows: list[tuple[Any, int]], place: Mapping[Any, int], kind: str, scale: float
+) -> dict[str, Any]:
     label, colour, shape = _KINDS[kind]
     some = [at for at, one in enumerate(moves["kind"]) if one == kind]
     part = moves.iloc[some]
-    spent_s = (part["end_s"] - part["start_s"]).tolist()
+    spent = ((part["end_s"] - part["start_s"]) / scale).tolist()
     texts = [
         f"{row.vm}: {row.source} to {row.destination}, {format_duration(row.start_s)} to {format_duration(row.end_s)}"
         for row in part.itertuples()
@@ -104,30 +108,38 @@ def _bars(moves: Any, rows: list[tuple[Any, int]], place: Mapping[Any, int], kin
         "orientation": "h",
         "name": label,
         "y": [place[rows[at]] for at in some],
-        "x": spent_s,
-        "base": part["start_s"].tolist(),
+        "x": spent,
+        "base": (part["start_s"] / scale).tolist(),
         "hovertext": texts,
         "hovertemplate": "%{hovertext}<extra></extra>",
         "marker": {"color": colour, "pattern": pattern(shape), "line": {"color": "white", "width": 0.5}},
     }
 
 
-def _marks(hosts: Any, place: Mapping[Any, int]) -> dict[str, Any]:
+def _marks(hosts: Any, place: Mapping[Any, int], scale: float) -> dict[str, Any]:
     known = [(place[host, 0], empty_s) for host, empty_s in zip(hosts["host"], hosts["empty_s"], strict=True)
              if (host, 0) in place]  # fmt: skip
     return scatter(
-        x=[empty_s for _, empty_s in known],
+        x=[empty_s / scale for _, empty_s in known],
         y=[row for row, _ in known],
         mode="markers",
         name="empty",
         marker={"symbol": "diamond", "size": 8, "color": INK},
-        hovertemplate="empty at %{x:.3g} s<extra></extra>",
+        text=[f"empty at {format_duration(empty_s)}" for _, empty_s in known],
+        hovertemplate="%{text}<extra></extra>",
     )
 
 
-def _deadline(deadline_s: float, rows: int) -> dict[str, Any]:
+def deadline(at: float, rows: int) -> dict[str, Any]:
+    """Return an upright line over rows at a place of the time axis, in the unit of that axis.
+
+    Examples
+    --------
+    >>> deadline(30.0, 4)["y"]
+    [-0.5, 3.5]
+    """
     return scatter(
-        x=[deadline_s, deadline_s],
+        x=[at, at],
         y=[-0.5, rows - 0.5],
         mode="lines",
         name="deadline",

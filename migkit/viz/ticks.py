@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from migkit.units import KIB, format_cost, format_rate, format_size
 
-__all__ = ["KINDS", "log_axis"]
+__all__ = ["KINDS", "log_axis", "time_axis"]
 
 _MOST: Final = 8  # ticks that an axis has room for
 _FEWEST: Final = 3
@@ -71,6 +71,19 @@ def log_axis(values: Iterable[float | None], kind: str) -> dict[str, Any]:
     chosen = chosen if len(chosen) > 1 else sorted({min(drawn), max(drawn)})
     chosen = chosen[:: -(-len(chosen) // _MOST)]
     return {"type": "log", "tickmode": "array", "tickvals": chosen, "ticktext": [write(value) for value in chosen]}
+
+
+def time_axis(largest_s: float) -> tuple[float, str]:
+    """Return what to divide seconds by on an axis up to ``largest_s``, and the unit's name.
+
+    Examples
+    --------
+    >>> time_axis(90.0), time_axis(1800.0), time_axis(1e5)
+    ((1.0, 's'), (60.0, 'min'), (3600.0, 'h'))
+    """
+    if largest_s <= 300.0:
+        return 1.0, "s"
+    return (60.0, "min") if largest_s <= 18_000.0 else (3600.0, "h")
 
 
 def _within(decades: tuple[float, ...], steps: tuple[float, ...], low: float, high: float) -> list[float]:

@@ -123,7 +123,15 @@ def drain(
     ends = [part.end_s for part in found.parts]
     least = [part.bound_s for part in found.parts]
     plan = plan_of(
-        found.parts, found.offsets_s(ends), found.offsets_s(least), found.greedy_s, deadline_s, found.notes
+        found.parts,
+        found.offsets_s(ends),
+        found.offsets_s(least),
+        found.greedy_s,
+        deadline_s,
+        found.notes,
+        inventory=found.inventory,
+        fleet=found.fleet,
+        base=found.base,
     )
     wrong = violations(
         found.inventory, plan.moves, plan.hosts, found.fleet.durations, found.fleet.limits, return_home=return_home
@@ -142,6 +150,8 @@ class Planned(NamedTuple):
     ----------
     inventory, fleet
         Machines where they are when it begins, and the same as arrays.
+    base
+        Policy, strategy and constants of the hosts.
     parts
         Waves of each part of it that was planned apart.
     greedy_s
@@ -152,6 +162,7 @@ class Planned(NamedTuple):
 
     inventory: Inventory
     fleet: Fleet
+    base: Scenario
     parts: Sequence[Rolling]
     greedy_s: float
     notes: Sequence[str]
@@ -241,10 +252,10 @@ def planned(
             )
             for part, size in first
         ]
-    found = Planned(inventory, fleet, greedy, 0.0, ())
+    found = Planned(inventory, fleet, base, greedy, 0.0, ())
     ends = [part.end_s for part in greedy]
     greedy_s = max((end + at for end, at in zip(ends, found.offsets_s(ends), strict=True)), default=0.0)
-    return Planned(inventory, fleet, best, greedy_s, [*inventory.notes, *_told(fleet, greedy, base)])
+    return Planned(inventory, fleet, base, best, greedy_s, [*inventory.notes, *_told(fleet, greedy, base)])
 
 
 def _check_numbers(**given: float | None) -> None:

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from migkit.errors import counted
+from migkit.planning.drain import usage
 from migkit.planning.drain.resume import state_at
 from migkit.planning.drain.waves import Leg, Rolling
 from migkit.units import format_duration, format_size
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from migkit.planning.drain.problem import Fleet
+    from migkit.planning.inventory import Inventory
+    from migkit.planning.slots import Limit
+    from migkit.scenario import Scenario
 
 __all__ = ["Plan", "plan_of"]
 
@@ -47,6 +53,14 @@ class Plan:
         What sets that bound, in words.
     bounds_waves
         Whether hosts are emptied in waves, so that other waves may be sooner than the bound.
+    inventory
+        Machines where they are when it begins, and hosts.
+    demand_bytes_per_s
+        The most that one migration takes of a link [B/s].
+    base
+        Policy, strategy and constants of the hosts.
+    limits
+        Slots of the manager.
     deadline_s
         By when it must be done; infinite: whenever [s].
     rounds
@@ -62,6 +76,10 @@ class Plan:
     greedy_makespan_s: float
     lower_bound_s: float
     bound_by: str
+    inventory: Inventory = dataclasses.field(repr=False)
+    demand_bytes_per_s: float
+    base: Scenario = dataclasses.field(repr=False)
+    limits: tuple[Limit, ...] = ()
     deadline_s: float = math.inf
     rounds: int = 0
     notes: tuple[str, ...] = ()
@@ -101,6 +119,14 @@ class Plan:
         """Return what has moved and what is moving at a time [s], as ``drain`` takes it to plan the rest anew."""
         return state_at(self.moves, now_s)
 
+    def link_load(self, slots: int = 200) -> pd.DataFrame:
+        """Return which part of each link migrations take, as :func:`migkit.planning.drain.usage.link_load` does."""
+        return usage.link_load(self.inventory, self.moves, self.demand_bytes_per_s, slots)
+
+    def host_memory(self, slots: int = 200) -> pd.DataFrame:
+        """Return how full hosts are over time, as :func:`migkit.planning.drain.usage.host_memory` does."""
+        return usage.host_memory(self.inventory, self.moves, slots)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, as JSON takes them."""
         whole = {
@@ -119,6 +145,10 @@ def plan_of(
     greedy_s: float,
     deadline_s: float,
     notes: Sequence[str],
+    *,
+    inventory: Inventory,
+    fleet: Fleet,
+    base: Scenario,
 ) -> Plan:
     """Return the plan of the parts of a fleet, each beginning at its offset, and at the least at another one [s]."""
     import pandas as pd
@@ -140,6 +170,10 @@ def plan_of(
         greedy_makespan_s=greedy_s,
         lower_bound_s=_rounded(least[tight], max(ends, default=0.0)) if least else 0.0,
         bound_by=_bound_by(parts[tight]),
+        inventory=inventory,
+        demand_bytes_per_s=fleet.demand_bytes_per_s,
+        base=base,
+        limits=fleet.limits,
         deadline_s=deadline_s,
         rounds=sum(leg.rounds for leg, _, _ in legs),
         bounds_waves=any(part.order.rolling for part in parts),

@@ -37,8 +37,9 @@ class Rehearsal:
     machines
         One row a machine that must leave, those that hold up most first: ``vm``, ``host``, ``holds_up``: part of the
         draws in which the drain ends with it or never ends because of it; ``leaves``: probability that it leaves at
-        all; ``gives_up``: that at least one of its attempts fails; ``attempts``: their mean number; ``median_s`` and
-        ``late_s``: by when it has left with 50 and 95 % [s]; ``why``: what takes its time.
+        all; ``gives_up``: that at least one of its attempts fails; ``attempts``: their mean number; ``start_s``: when
+        the first one begins with 50 %, where it leaves; ``median_s`` and ``late_s``: by when it has left with 50 and
+        95 % [s]; ``why``: what takes its time.
     deadline_s
         By when the hosts must be empty [s].
     manager, policy
@@ -107,7 +108,7 @@ def _plain(value: float) -> float | None:
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     rows: Any = frame.to_dict("records")
     return [
-        {key: None if isinstance(value, float) and math.isinf(value) else value for key, value in row.items()}
+        {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
         for row in rows
     ]
 
@@ -170,12 +171,20 @@ def _machines(asked: Asked, stage: Stage, found: Outcomes, played: list[Course],
             "leaves": np.mean(np.isfinite(told.end_s), axis=0),
             "gives_up": np.mean(failed > 0, axis=0),
             "attempts": told.tries.mean(axis=0),
+            "start_s": _starts(told),
             "median_s": [by_s(column, 0.5) for column in told.end_s.T],
             "late_s": [by_s(column, 0.95) for column in told.end_s.T],
             "why": why(asked.inventory, fleet, found.durations, some, told),
         }
     )
     return table.sort_values(["holds_up", "late_s"], ascending=False, kind="stable", ignore_index=True)
+
+
+def _starts(told: Told) -> list[float]:
+    """Return when each machine begins its first attempt in half of the draws in which it leaves [s]; NaN: never."""
+    begun_s = np.where(np.isfinite(told.end_s), told.end_s - told.ran_s - told.failed_s, math.inf)
+    parts = [column[np.isfinite(column)] for column in begun_s.T]
+    return [max(0.0, float(np.median(part))) if part.size else math.nan for part in parts]
 
 
 def _holds_up(asked: Asked, home: np.ndarray, pinned: np.ndarray, told: Told, empty_s: np.ndarray) -> np.ndarray:
