@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Final, NamedTuple
 
-__all__ = ["ABILITIES", "OWN_SYSTEM", "SYSTEMS", "Ability", "System"]
+__all__ = ["ABILITIES", "OWN_SYSTEM", "SYSTEMS", "Ability", "System", "of_qemu"]
 
 
 class Ability(NamedTuple):
@@ -289,3 +289,20 @@ SYSTEMS: Final = {
         together=_yes("Set-VMHost -MaximumVirtualMachineMigrations"),
     ),
 }
+
+_QEMU_BEFORE: Final = (((8, 2), "qemu-7"), ((9, 2), "qemu-8.2"), ((11, 1), "qemu-10"))
+
+
+def of_qemu(version: object) -> str:
+    """Return the named policy of a version of QEMU, ``qemu`` where none is said.
+
+    Examples
+    --------
+    >>> of_qemu("7.2.22"), of_qemu("10.0.2"), of_qemu("11.1.3"), of_qemu(None)
+    ('qemu-7', 'qemu-10', 'qemu-11.1', 'qemu')
+    """
+    numbers = str(version or "").split(".")
+    if len(numbers) < 2 or not all(part.isdigit() for part in numbers[:2]):
+        return "qemu"
+    at = int(numbers[0]), int(numbers[1])
+    return next((name for before, name in _QEMU_BEFORE if at < before), "qemu-11.1")

@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from migkit import DirtyClass, Guest, Host, Policy, Prediction, Scenario, Strategy, predict
+from migkit.policies import systems
 from migkit.qemu.machine import QEMU
 from migkit.units import MIB, PAGE_BYTES
 from tests.verification.qemu_host import measured_host
@@ -135,15 +136,9 @@ class Run:
 HEADER = "  seed    QEMU strategy       total s predicted   error   bytes  down ms said ms real ms  verdict"
 
 
-def preset_of(version: str) -> str:
-    """Return the policy that stands for a version of QEMU."""
-    number = tuple(map(int, version.split(".")))
-    return "qemu-7" if number < (8, 2) else "qemu-8.2" if number < (9, 2) else "qemu-10"
-
-
 def compared(seed: int, scenario: Scenario, version: str, real: Outcome, known: bool, host: Host) -> Run:
     """Predict a scenario, with the version of QEMU known or not."""
-    name = preset_of(version) if known else "qemu"
+    name = systems.of_qemu(version) if known else "qemu"
     predicted = predict(
         dataclasses.replace(scenario, host=host, policy=dataclasses.replace(scenario.policy, name=name))
     )
@@ -208,7 +203,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1, help="of the first run")
-    parser.add_argument("--qemu", action="append", help="a QEMU binary; may be given several times")
+    parser.add_argument(
+        "--qemu", action="append", help="a QEMU binary, or a folder of another Debian; repeatable"
+    )
     parser.add_argument("--calibrate", action="store_true", help="measure this machine's speed first, in other runs")
     parser.add_argument("--repeats", type=int, default=1, help="of each scenario")
     parser.add_argument("-o", "--output", help="append the runs to this table, as data/qemu has them")

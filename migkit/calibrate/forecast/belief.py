@@ -22,6 +22,7 @@ from migkit.calibrate.guest import rounds
 from migkit.calibrate.guest.rounds import Observed
 from migkit.models.midway import Standing
 from migkit.models.spread.lattice import normals
+from migkit.policies import systems
 from migkit.scenario import Guest, Link, Scenario
 from migkit.units import PAGE_BYTES
 
@@ -33,7 +34,6 @@ __all__ = ["Belief", "beliefs"]
 _WIRE_BYTES: Final = PAGE_BYTES + 8.0
 _SPEED_SPREAD: Final = 0.01
 _BINDS: Final = 0.9  # of a cap: what is sent at less is held back by something else
-_VERSIONS: Final = (((8, 2), "qemu-7"), ((9, 2), "qemu-8.2"), ((11, 1), "qemu-10"))
 
 
 class Belief(NamedTuple):
@@ -138,7 +138,7 @@ def _case(log: Log, now: _Now, base: Scenario | None) -> Scenario:
     said = conditions.scenario(guest, held)
     if log.meta["capabilities"].get("auto-converge"):
         said = dataclasses.replace(said, strategy=dataclasses.replace(said.strategy, auto_converge=True))
-    policy = dataclasses.replace(said.policy, name=_preset(log.meta["version"]))
+    policy = dataclasses.replace(said.policy, name=systems.of_qemu(log.meta["version"]))
     host = dataclasses.replace(base.host if base is not None else said.host, firmware_bytes=0)
     zero_s = zero_page_s(log)
     if zero_s > 0:
@@ -151,21 +151,6 @@ def _case(log: Log, now: _Now, base: Scenario | None) -> Scenario:
             policy = dataclasses.replace(policy, name=base.policy.name, settings=base.policy.settings)
     said = dataclasses.replace(said, policy=policy)
     return _held_back(said, now, held.cap_bytes_per_s)
-
-
-def _preset(version: Any) -> str:
-    """Return the named policy of a version of QEMU, ``qemu`` where none is said.
-
-    Examples
-    --------
-    >>> _preset("7.2.22"), _preset("10.0.2"), _preset(None)
-    ('qemu-7', 'qemu-10', 'qemu')
-    """
-    numbers = str(version or "").split(".")
-    if len(numbers) < 2 or not all(part.isdigit() for part in numbers[:2]):
-        return "qemu"
-    at = int(numbers[0]), int(numbers[1])
-    return next((name for before, name in _VERSIONS if at < before), "qemu-11.1")
 
 
 def _held_back(case: Scenario, now: _Now, cap_bytes_per_s: float) -> Scenario:
