@@ -14,7 +14,7 @@ from migkit.scenario import Host
 from migkit.viz.style import STRATEGIES as STYLES
 from migkit.widgets import controls
 from migkit.widgets.guest_panel import GuestPanel
-from migkit.widgets.player import Player
+from migkit.widgets.memory.player import Player
 from migkit.widgets.python import literal
 
 __all__ = ["Animation"]
