@@ -9,6 +9,7 @@ from migkit.viz.heat import host_memory, link_load, never_converging
 from migkit.viz.intervals import intervals
 from migkit.viz.logs import imported
 from migkit.viz.panels import convergence, each_round, overview
+from migkit.viz.path import speeds
 from migkit.viz.schedule import gantt
 from migkit.viz.strategies import crossovers, timelines
 from migkit.viz.style import CONFIG, Figure
@@ -37,6 +38,7 @@ __all__ = [
     "remaining",
     "rounds",
     "settling",
+    "speeds",
     "timelines",
     "tornado",
 ]

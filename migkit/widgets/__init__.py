@@ -6,6 +6,7 @@ from migkit.widgets.memory.animation import Animation
 from migkit.widgets.memory.dirty_curve import DirtyCurveExplorer
 from migkit.widgets.memory.player import Player
 from migkit.widgets.memory.round_by_round import RoundsExplorer
+from migkit.widgets.network import NetworkExplorer
 from migkit.widgets.policies import PolicyExplorer
 from migkit.widgets.strategies import StrategyExplorer
 
@@ -14,6 +15,7 @@ __all__ = [
     "DirtyCurveExplorer",
     "Explorer",
     "LiveFigure",
+    "NetworkExplorer",
     "Player",
     "PolicyExplorer",
     "RoundsExplorer",
