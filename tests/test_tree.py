@@ -38,6 +38,7 @@ MOST_ROOMS = {
     "migkit": 23,  # the ideas themselves, which the import contract lists, and what all of them share
     "cli": 35,  # one module a command, and what commands share
     "calibrate": 17,  # constants of hosts, curves of guests, their files and their checks
+    "viz": 16,  # one kind of picture each, and how all of them look
     "models": 17,  # one question each, and what the answers are made of
 }
 # Names that more than one module has, each with the one idea that they are at several levels.

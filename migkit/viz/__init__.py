@@ -7,6 +7,7 @@ from migkit.viz.choices import front, near, tornado
 from migkit.viz.dirty_curves import dirty_curves, settling
 from migkit.viz.heat import host_memory, link_load, never_converging
 from migkit.viz.intervals import intervals
+from migkit.viz.labelled import bars_by_name, curves
 from migkit.viz.logs import imported
 from migkit.viz.panels import convergence, each_round, overview
 from migkit.viz.path import speeds
@@ -18,8 +19,10 @@ from migkit.viz.timeline import prediction, remaining
 __all__ = [
     "CONFIG",
     "Figure",
+    "bars_by_name",
     "convergence",
     "crossovers",
+    "curves",
     "dirty_curves",
     "each_round",
     "empty_by",
