@@ -10,7 +10,7 @@ import pytest
 import migkit
 
 # Modules whose names people call; the others are called by these.
-PUBLIC = ("units", "errors", "scenario", "models", "traces", "importers", "calibrate", "viz", "widgets")
+PUBLIC = ("units", "errors", "scenario", "models", "traces", "importers", "calibrate", "viz", "widgets", "course")
 # Between the modules of one package: frames and rows of predict_many, records of predict.
 PLUMBING = {
     "migkit.models.frames",
@@ -23,6 +23,7 @@ PLUMBING = {
     "migkit.engine.packing",
     "migkit.calibrate.observe",
     "migkit.calibrate.identify",
+    "migkit.course.exercises",
     "migkit.viz.style",
     "migkit.widgets.warm",
     *(
