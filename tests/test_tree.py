@@ -24,7 +24,7 @@ TOP_LEVEL = {
     "run",
     "tests",
 }
-NOTEBOOKS = sorted((TOP / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((TOP / "notebooks").rglob("*.ipynb"))
 LONGEST_MODULE_LINES = 400
 NOT_IMPORTED = {
     "distributed": "sweeps load it by name, where it is installed",

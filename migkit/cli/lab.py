@@ -34,8 +34,9 @@ _ENDS_WITHIN_S: Final = 20.0
 def command(notebook: str, options: tuple[str, ...]) -> None:
     """Open NOTEBOOK in JupyterLab, 00-start unless another is named.
 
-    The notebooks that come with migkit are copied to the folder notebooks/ below this one, unless they
-    are there. Kernels are compiled meanwhile. What follows NOTEBOOK goes to JupyterLab, for example --no-browser.
+    The notebooks that come with migkit, those of the course too, are copied to the folder notebooks/ below this one,
+    unless they are there. Kernels are compiled meanwhile. What follows NOTEBOOK goes to JupyterLab, for example
+    --no-browser.
     """
     if notebook.startswith("-"):
         notebook, options = _FIRST, (notebook, *options)
@@ -53,15 +54,19 @@ def shipped_notebooks() -> list[Path]:
     home = next((home for home in _HOMES if home.is_dir()), None)
     if home is None:
         raise RunError("notebooks: not shipped with this installation; install migkit anew or use a source tree")
-    return sorted(home.glob("*.ipynb"))
+    return [*sorted(home.glob("*.ipynb")), *sorted(home.glob("course/*.ipynb"))]
 
 
 def copy_notebooks(folder: Path) -> list[Path]:
     """Copy the shipped notebooks that ``folder`` lacks and return the copies; files that exist stay as they are."""
-    missing = [path for path in shipped_notebooks() if not (folder / path.name).exists()]
+    copies = [
+        (path, folder / ("course" if path.parent.name == "course" else "") / path.name)
+        for path in shipped_notebooks()
+    ]
+    missing = [(path, copy) for path, copy in copies if not copy.exists()]
     try:
-        folder.mkdir(exist_ok=True)
-        return [Path(shutil.copyfile(path, folder / path.name)) for path in missing]
+        (folder / "course").mkdir(parents=True, exist_ok=True)
+        return [Path(shutil.copyfile(path, copy)) for path, copy in missing]
     except OSError as error:
         raise UsageError(
             f"{folder}: cannot hold the notebooks ({error.strerror}); run this in a folder that you may write to"
@@ -71,6 +76,8 @@ def copy_notebooks(folder: Path) -> list[Path]:
 def find(name: str, folder: Path) -> Path:
     """Return the notebook that ``name`` means: a path below ``folder``, or the start of a name in its notebooks/.
 
+    Those of the course count as well.
+
     Raises
     ------
     UsageError
@@ -79,7 +86,7 @@ def find(name: str, folder: Path) -> Path:
     path = (folder / name).resolve()
     if path.is_file() and path.is_relative_to(folder):
         return path
-    known = sorted((folder / "notebooks").glob("*.ipynb"))
+    known = [path for place in ("", "course") for path in sorted((folder / "notebooks" / place).glob("*.ipynb"))]
     matches = [path for path in known if path.name.startswith(name)]
     if len(matches) != 1:
         names = ", ".join(path.stem for path in matches or known)

@@ -34,3 +34,11 @@ def test_an_unknown_notebook_is_refused_with_the_known_ones(tmp_path):
     copy_notebooks(tmp_path / "notebooks")
     with pytest.raises(UsageError, match=r"notebook '99': not found; use one of .*00-start"):
         find("99", tmp_path)
+
+
+def test_the_course_is_copied_into_a_folder_of_its_own_and_found_by_the_start_of_its_names(tmp_path):
+    copied = copy_notebooks(tmp_path / "notebooks")
+    lessons = [path for path in copied if path.parent == tmp_path / "notebooks/course"]
+    assert [path.name[:9] for path in lessons] == [f"lesson-{number}-" for number in range(1, 7)]
+    assert find("lesson-2", tmp_path) == lessons[1]
+    assert find("notebooks/course/" + lessons[0].name, tmp_path) == lessons[0]

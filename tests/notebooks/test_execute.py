@@ -7,7 +7,7 @@ from nbformat.v4 import new_code_cell
 
 from tests.conftest import TOP
 
-NOTEBOOKS = sorted((TOP / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((TOP / "notebooks").rglob("*.ipynb"))
 CLAIMS = TOP / "tests/notebooks/claims"
 
 
