@@ -94,6 +94,13 @@ MODULES = {
         "migkit.widgets.strategies",
         "migkit.widgets.policies",
     ],
+    "Course": [
+        "migkit.course.lesson",
+        "migkit.course.exercises",
+        "migkit.course.quantities",
+        "migkit.course.autograding",
+        "migkit.course.pictures",
+    ],
     "Units and errors": ["migkit.units", "migkit.errors"],
 }
 

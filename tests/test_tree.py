@@ -29,6 +29,7 @@ LONGEST_MODULE_LINES = 400
 NOT_IMPORTED = {
     "distributed": "sweeps load it by name, where it is installed",
     "jupyterlab": "`migkit lab` starts it as a program",
+    "otter-grader": "`migkit course` starts it as a program",
     "prometheus-client": "it is imported as prometheus_client",
     "pyyaml": "it is imported as yaml",
     "lz4": "the codec loads it by name, where it is installed",
@@ -36,7 +37,7 @@ NOT_IMPORTED = {
 }
 MOST_ROOMS = {
     "migkit": 24,  # the ideas themselves, which the import contract lists, and what all of them share
-    "cli": 35,  # one module a command, and what commands share
+    "cli": 36,  # one module a command, and what commands share
     "calibrate": 17,  # constants of hosts, curves of guests, their files and their checks
     "viz": 16,  # one kind of picture each, and how all of them look
     "models": 17,  # one question each, and what the answers are made of
@@ -52,6 +53,7 @@ ONE_IDEA = {
     "advise": "settings to paste, and the command that writes them",
     "kubevirt": "KubeVirt: its rules, and its settings",
     "lint": "settings against their documentation, and the command that checks them",
+    "course": "the course: its package, and its command",
     "curve": "the dirty curve: measured, and fitted to logs",
     "fit": "fits: of constants, and the command that fits a guest",
     "capture": "a command, and what it runs",
