@@ -79,6 +79,7 @@ function render({ model, el }) {
   }
   el.append(plot, tools);
 
+  let ink = "";
   let wanted = false;
   let drawing = false;
   async function draw() {
@@ -89,7 +90,8 @@ function render({ model, el }) {
       const script = await plotly(model);
       while (wanted && plot.clientWidth > 0) {
         wanted = false;
-        const figure = inked(model.get("_figure"), model.get("_ink"), getComputedStyle(el).color);
+        ink = getComputedStyle(el).color;
+        const figure = inked(model.get("_figure"), model.get("_ink"), ink);
         const layout = fitted(figure.layout, plot.clientWidth);
         plot.style.height = `${layout.height}px`;
         plot.setAttribute("aria-label", described(figure));
@@ -108,15 +110,20 @@ function render({ model, el }) {
     draw();
   });
   sized.observe(plot);
-  const themed = new MutationObserver(draw);
+  // A theme is a style sheet that comes, and attributes of the body that say so; either may be first.
+  const recolour = () => getComputedStyle(el).color !== ink && draw();
+  const themed = new MutationObserver(recolour);
   themed.observe(document.body, { attributes: true, attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name"] });
+  themed.observe(document.head, { childList: true });
+  document.head.addEventListener("load", recolour, { capture: true });
   const lights = matchMedia("(prefers-color-scheme: dark)");
-  lights.addEventListener("change", draw);
+  lights.addEventListener("change", recolour);
   model.on("change:_figure", draw);
   return () => {
     sized.disconnect();
     themed.disconnect();
-    lights.removeEventListener("change", draw);
+    document.head.removeEventListener("load", recolour, { capture: true });
+    lights.removeEventListener("change", recolour);
     model.off("change:_figure", draw);
     globalThis.migkitPlotly?.then((script) => script.purge(plot));
   };

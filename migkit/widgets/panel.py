@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 import anywidget
 import ipywidgets as ipw
 import traitlets
+from IPython import display
 
 from migkit.errors import MigkitError
 from migkit.widgets import warm
@@ -18,6 +20,7 @@ from migkit.widgets.field import Field
 __all__ = ["Panel"]
 
 _HERE: Final = Path(__file__).parent
+_KEPT: Final = f"<script>{(_HERE / 'kept.js').read_text(encoding='utf-8')}</script>"
 
 
 class _Foot(anywidget.AnyWidget):
@@ -25,6 +28,7 @@ class _Foot(anywidget.AnyWidget):
 
     _esm = (_HERE / "panel.js").read_text(encoding="utf-8")
     _css = (_HERE / "panel.css").read_text(encoding="utf-8")
+    _key = traitlets.Unicode().tag(sync=True)
     code = traitlets.Unicode().tag(sync=True)
 
 
@@ -72,7 +76,7 @@ class Panel:
     def __init__(self) -> None:
         self.headline = ipw.HTML()
         self.fields: dict[str, Field] = {}
-        self._foot = _Foot()
+        self._foot = _Foot(_key=uuid.uuid4().hex)
         self._turn = threading.RLock()  # a slider may move while a cell runs, in a thread of its own
 
     def refresh(self) -> None:
@@ -140,6 +144,7 @@ class Panel:
                 f"{text} (The picture is still that of the values before.)" if field.control is moved else ""
             )
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
+    def _ipython_display_(self) -> None:
         warm.begin()
-        return self.widget._repr_mimebundle_(**options)
+        show: Any = display
+        show.display(show.HTML(_KEPT.replace("KEY", self._foot._key)), self.widget)
