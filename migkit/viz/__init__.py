@@ -12,7 +12,7 @@ from migkit.viz.logs import imported
 from migkit.viz.panels import convergence, each_round, overview
 from migkit.viz.path import speeds
 from migkit.viz.schedule import gantt
-from migkit.viz.strategies import crossovers, timelines
+from migkit.viz.strategies import crossovers, progress, timelines
 from migkit.viz.style import CONFIG, Figure
 from migkit.viz.timeline import prediction, remaining
 
@@ -37,6 +37,7 @@ __all__ = [
     "overview",
     "predicted_against_measured",
     "prediction",
+    "progress",
     "rehearsed",
     "remaining",
     "rounds",

@@ -12,6 +12,7 @@ from migkit.viz.style import (
     STRATEGIES,
     Figure,
     Spec,
+    bytes_axis,
     line,
     pattern,
     scatter,
@@ -24,7 +25,7 @@ from migkit.viz.ticks import log_axis
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
 
-__all__ = ["PHASES", "crossovers", "timelines"]
+__all__ = ["PHASES", "crossovers", "progress", "timelines"]
 
 PHASES: Final[Mapping[str, tuple[str, str]]] = {
     "runs at the source": (MEANINGS["precopy"].value, ""),
@@ -78,6 +79,52 @@ def _spans(result: Prediction) -> tuple[float, float, float]:
     return max(0.0, total_s - result.downtime_s - result.exposure_s), result.downtime_s, result.exposure_s
 
 
+def progress(results: Mapping[str, Prediction], speeds: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
+    """Return what each strategy has sent over time and, beside it, how fast the guest runs meanwhile.
+
+    Parameters
+    ----------
+    results
+        Predictions by the name of their strategy.
+    speeds
+        Points ``(t_s, share)`` of the guest's speed by strategy, each share lasting to the next point.
+
+    Examples
+    --------
+    >>> from migkit import Guest, predict
+    >>> results = {"precopy": predict(guest=Guest(memory_bytes=2**30))}
+    >>> figure = progress(results, {"precopy": [(0.0, 1.0), (0.6, 0.0)]})
+    >>> figure.layout.yaxis2.title.text
+    'speed of the guest [%]'
+    """
+    scale, unit = bytes_axis(max(result.timeline[-1].sent_bytes for result in results.values()))
+    sent = {
+        name: ([point.t_s for point in result.timeline], [point.sent_bytes / scale for point in result.timeline])
+        for name, result in results.items()
+    }
+    speed = {
+        name: ([t_s for t_s, _ in points], [100.0 * share for _, share in points]) for name, points in speeds.items()
+    }
+    panels = [
+        spec(
+            [_curve(name, x, y, stepped) for name, (x, y) in curves.items()],
+            xaxis={"title": {"text": "time since the request [s]"}, "rangemode": "tozero"},
+            yaxis={"title": {"text": title}, "rangemode": "tozero"},
+        )
+        for title, curves, stepped in (
+            (f"sent [{unit}]", sent, False),
+            ("speed of the guest [%]", speed, True),
+        )
+    ]
+    return side_by_side(*panels, widths=(0.5, 0.5))
+
+
+def _curve(name: str, x: list[float], y: list[float], stepped: bool) -> dict[str, Any]:
+    trace = scatter(x=x, y=y, **line(STRATEGIES[name], showlegend=not stepped))
+    trace["line"]["shape"] = "hv" if stepped else "linear"
+    return trace
+
+
 def crossovers(
     at: Sequence[float],
     sweep: Mapping[str, Sequence[Prediction]],
@@ -85,6 +132,7 @@ def crossovers(
     here: float,
     x_title: str,
     fields: Mapping[str, str],
+    marks: Mapping[str, float] | None = None,
 ) -> Figure:
     """Return one panel a field of the results: one curve a strategy over a setting.
 
@@ -100,6 +148,8 @@ def crossovers(
         What the setting is, with its unit.
     fields
         Title of the axis by field of the results; the ticks carry the unit.
+    marks
+        Settings of note by what they are, drawn as dotted upright lines where they lie between those of ``at``.
 
     Examples
     --------
@@ -118,6 +168,7 @@ def crossovers(
             {"title": {"text": x_title}},
             {"title": {"text": title}},
             _kind(field),
+            marks or {},
         )
         for field, title in fields.items()
     ]
@@ -137,23 +188,33 @@ def _kind(field: str) -> str:
 
 
 def _crossover(
-    at: Sequence[float], curves: Mapping[str, Sequence[float | None]], here: float, x: Spec, y: Spec, kind: str
+    at: Sequence[float],
+    curves: Mapping[str, Sequence[float | None]],
+    here: float,
+    x: Spec,
+    y: Spec,
+    kind: str,
+    marks: Mapping[str, float],
 ) -> Spec:
     traces = [
         scatter(x=list(at), y=list(values), **line(STRATEGIES[name], mode="lines+markers"))
         for name, values in curves.items()
     ]
     values = [value for curve in curves.values() for value in curve if value is not None] or [1.0]
-    traces.append(_here(max(here, min(at)), min(values), max(values)))
+    height = [min(values), max(values)]
+    traces.append(_upright("now", max(here, min(at)), height, "longdash"))
+    for (name, value), dash in zip(marks.items(), ("dot", "dashdot", "dash"), strict=False):
+        traces.append(_upright(name, value if min(at) <= value <= max(at) else None, height, dash))
     return spec(traces, xaxis={**x, **log_axis(at, "count")}, yaxis={**y, **log_axis(values, kind)})
 
 
-def _here(here: float, lowest: float, highest: float) -> Any:
+def _upright(name: str, at: float | None, height: list[float], dash: str) -> Any:
     return scatter(
-        x=[here, here],
-        y=[lowest, highest],
+        x=[at, at],
+        y=height,
         mode="lines",
-        name="now",
+        name=name,
         hoverinfo="skip",
-        line={"color": MEANINGS["reference"].value, "dash": "longdash", "width": 1},
+        showlegend=at is not None,
+        line={"color": MEANINGS["reference"].value, "dash": dash, "width": 1.5},
     )

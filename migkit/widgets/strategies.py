@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Final
 
 import ipywidgets as ipw
 
 from migkit import viz
+from migkit.models.advice.crossover import as_quick_up_to, at_write_rate, converges_up_to
+from migkit.models.advice.guest_speed import phases
 from migkit.models.predict import predict
 from migkit.models.result import Prediction
-from migkit.scenario import Host, Scenario
+from migkit.scenario import Host
 from migkit.scenario.strategy import STRATEGIES
 from migkit.widgets import controls, words
 from migkit.widgets.guest_panel import GuestPanel
@@ -21,15 +22,19 @@ __all__ = ["StrategyExplorer"]
 
 _CODE: Final = """\
 from migkit import Host, Scenario, predict, viz
+from migkit.models.advice.guest_speed import phases
 
-results = {{}}
+results, speeds = {{}}, {{}}
 for name in {names}:
     scenario = {scenario}
-    results[name] = predict(scenario, level=None, detail=False)
+    results[name] = predict(scenario, level=None)
+    speeds[name] = [(phase.start_s, phase.speed) for phase in phases(results[name])]
+progress = viz.progress(results, speeds)
 figure = viz.timelines(results)
 figure
 """
 _RATES: Final = (300.0, 1e3, 3e3, 1e4, 2e4, 4e4, 7e4, 1e5, 2e5, 4e5, 1e6)
+_FIELDS: Final = {"total_time_s": "total time", "downtime_s": "downtime"}
 
 
 class StrategyExplorer(GuestPanel):
@@ -43,13 +48,18 @@ class StrategyExplorer(GuestPanel):
     Attributes
     ----------
     round_trip
-        The widget beside those of every panel.
+        The control beside those of a guest panel.
     figure
         Where the guest runs, when it is down, when it waits for pages: a row a strategy.
+    progress
+        What each strategy has sent over time, and how fast the guest runs meanwhile.
     crossover
-        Total time and downtime of each strategy over the write rate.
+        Total time and downtime of each strategy over the write rate; where pre-copy is overtaken and where it ends.
     results, sweep
         The last predictions, by strategy; and those over the write rates of ``crossover``.
+    as_quick_up_to, converges_up_to
+        Write rates up to which pre-copy takes at most a quarter longer than post-copy, and up to which it converges
+        [1/s].
 
     Examples
     --------
@@ -65,27 +75,31 @@ class StrategyExplorer(GuestPanel):
             "round trip",
             controls.ROUND_TRIPS,
             "0.2 ms",
-            sentence="From one host to the other and back: what a page demanded waits.",
+            sentence="From one host to the other and back: how long a demanded page takes at least.",
         )
         self._setting: tuple[Any, ...] | None = None
         self.sweep: dict[str, list[Prediction]] = {}
         self._predict()
         self._predict_sweep()
-        self.figure = LiveFigure(viz.timelines(self.results))
-        self.crossover = LiveFigure(self._draw_crossover())
+        self.figure = LiveFigure(viz.timelines(self.results), "migkit-strategies")
+        self.progress = LiveFigure(self._draw_progress(), "migkit-progress")
+        self.crossover = LiveFigure(self._draw_crossover(), "migkit-crossover")
         self.table = ipw.HTML(words.table(self.results))
-        self._show(self.table, self.figure, self.crossover)
+        self.headline.value = self._compare()
+        self._show(self.table, self.figure, self.progress, self.crossover)
 
     def refresh(self) -> None:
-        """Predict what the widgets say and show it."""
+        """Predict what the controls say and show it."""
         self._predict()
         self.figure.follow(viz.timelines(self.results))
         self.table.value = words.table(self.results)
+        self.progress.follow(self._draw_progress())
         self._predict_sweep()
         self.crossover.follow(self._draw_crossover())
+        self.headline.value = self._compare()
 
     def code(self) -> str:
-        """Return Python that makes the predictions and their figure anew."""
+        """Return Python that makes the predictions and their figures anew."""
         scenario = self.scenario_code(strategy='{"name": name}').replace("\n", "\n    ")
         return _CODE.format(names=literal(list(STRATEGIES)), scenario=scenario)
 
@@ -99,12 +113,15 @@ class StrategyExplorer(GuestPanel):
         return {"bandwidth": self.bandwidth.value, "rtt": self.round_trip.value}
 
     def _predict(self) -> None:
-        self.results = {name: predict(self.scenario(name), level=None, detail=False) for name in STRATEGIES}
+        self.results = {name: predict(self.scenario(name), level=None) for name in STRATEGIES}
 
     def _predict_sweep(self) -> None:
         setting = tuple(control.value for control in self._controls() if control is not self.write_rate)
         if setting != self._setting:
             self.sweep = {name: self._curve(name) for name in STRATEGIES}
+            precopy = self.scenario("precopy")
+            self.converges_up_to = converges_up_to(precopy, _RATES[0], _RATES[-1])
+            self.as_quick_up_to = as_quick_up_to(precopy, "postcopy", _RATES[0], _RATES[-1])
             self._setting = setting
 
     def _curve(self, strategy: str) -> list[Prediction]:
@@ -113,10 +130,17 @@ class StrategyExplorer(GuestPanel):
         curve: list[Prediction] = []
         for rate in _RATES:
             if curve and curve[-1].verdict == "does_not_converge":
-                last = _at(scenario, _RATES[-1])
+                last = at_write_rate(scenario, _RATES[-1])
                 return curve + [last] * (len(_RATES) - len(curve))
-            curve.append(_at(scenario, rate))
+            curve.append(at_write_rate(scenario, rate))
         return curve
+
+    def _compare(self) -> str:
+        return words.crossover(self.as_quick_up_to, self.converges_up_to)
+
+    def _draw_progress(self) -> viz.Figure:
+        speeds = {name: [(phase.start_s, phase.speed) for phase in phases(r)] for name, r in self.results.items()}
+        return viz.progress(self.results, speeds)
 
     def _draw_crossover(self) -> viz.Figure:
         return viz.crossovers(
@@ -124,12 +148,9 @@ class StrategyExplorer(GuestPanel):
             self.sweep,
             here=self.write_rate.value,
             x_title="page writes [1/s]",
-            fields={"total_time_s": "total time", "downtime_s": "downtime"},
+            fields=_FIELDS,
+            marks={
+                "pre-copy takes a quarter longer from": self.as_quick_up_to,
+                "pre-copy converges up to": self.converges_up_to,
+            },
         )
-
-
-def _at(scenario: Scenario, writes_per_s: float) -> Prediction:
-    """Predict the scenario with another write rate [1/s]."""
-    dirty = tuple(dataclasses.replace(each, writes_per_s=writes_per_s) for each in scenario.guest.dirty)
-    guest = dataclasses.replace(scenario.guest, dirty=dirty)
-    return predict(dataclasses.replace(scenario, guest=guest), level=None, detail=False)

@@ -15,7 +15,7 @@ from migkit.scenario import Scenario
 from migkit.viz.style import INK
 from migkit.viz.style import STRATEGIES as STYLES
 
-__all__ = ["no_downtime_limit", "speed_limit", "summary", "table", "unmoved"]
+__all__ = ["crossover", "no_downtime_limit", "speed_limit", "summary", "table", "unmoved"]
 
 _UNLIMITED: Final[Mapping[str, str]] = {
     "stopcopy": "Does not act: stop-copy stops the guest first.",
@@ -91,6 +91,34 @@ def unmoved(results: Mapping[str, Prediction]) -> str:
     """
     names = [name for name, result in results.items() if result.limited_by not in ("link", "guest")]
     return f"Does not act on {', '.join(names)}: a cap or the hosts limit the speed." if names else ""
+
+
+def crossover(as_quick_up_to: float, converges_up_to: float) -> str:
+    """Return where pre-copy is overtaken by post-copy and where it ends, in sentences over write rates [1/s].
+
+    Examples
+    --------
+    >>> crossover(8000.0, math.inf)[:82]
+    'Pre-copy takes a quarter longer than post-copy beyond 8 000 page writes a second. '
+    """
+    lasts = {
+        0.0: "Pre-copy takes a quarter longer than post-copy, or more, at every write rate shown.",
+        math.inf: "Pre-copy is about as quick as post-copy at every write rate shown.",
+    }.get(as_quick_up_to, f"Pre-copy takes a quarter longer than post-copy beyond {_rate(as_quick_up_to)}.")
+    converges = {
+        0.0: "Pre-copy converges at none of them.",
+        math.inf: "Pre-copy converges at every rate shown.",
+    }.get(converges_up_to, f"Pre-copy converges up to {_rate(converges_up_to)}.")
+    return f"{lasts} {converges}"
+
+
+def _rate(writes_per_s: float) -> str:
+    return f"{writes_per_s:,.3g} page writes a second" if writes_per_s < 1000 else _thousands(writes_per_s)
+
+
+def _thousands(writes_per_s: float) -> str:
+    digits = float(f"{writes_per_s:.2g}")
+    return f"{digits:,.0f} page writes a second".replace(",", " ")
 
 
 def _on_page(colour: str) -> str:

@@ -50,6 +50,34 @@ def test_stop_copy_and_pre_copy_cross_where_the_guest_writes_faster_than_the_lin
     assert explorer.crossover.data[0].y[-1] is None
 
 
+def test_the_crossover_is_marked_and_told_and_moves_with_the_bandwidth(explorer):
+    def marks():
+        return {trace.name: trace.x[0] for trace in explorer.crossover.data if " " in (trace.name or "")}
+
+    explorer.bandwidth.value = "1 Gbit/s"
+    slow = marks()
+    assert slow == {
+        "pre-copy takes a quarter longer from": explorer.as_quick_up_to,
+        "pre-copy converges up to": explorer.converges_up_to,
+    }
+    explorer.bandwidth.value = "3 Gbit/s"
+    assert marks()["pre-copy converges up to"] > slow["pre-copy converges up to"]
+    assert "Pre-copy converges up to" in explorer.headline.value
+
+
+def test_progress_shows_what_was_sent_and_how_fast_the_guest_runs(explorer):
+    explorer.write_rate.value = 20_000.0
+    sent, speed = explorer.progress.data[: len(STRATEGIES)], explorer.progress.data[len(STRATEGIES) :]
+    totals = [result.transferred_bytes for result in explorer.results.values()]
+    assert [trace.y[-1] * 2**30 for trace in sent] == pytest.approx(totals, rel=0.02)
+    for trace, result in zip(speed, explorer.results.values(), strict=True):
+        assert (0.0 in trace.y) == (result.downtime_s > 0)
+    before = [trace.y for trace in sent]
+    explorer.memory.value = "8 GiB"
+    assert [trace.y for trace in explorer.progress.data[: len(STRATEGIES)]] != before
+    explorer.memory.value = "4 GiB"
+
+
 def test_the_round_trip_costs_post_copy_progress(explorer):
     before = explorer.results["postcopy"].guest_slowdown
     explorer.round_trip.value = "50 ms"

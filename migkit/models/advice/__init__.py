@@ -1,1 +1,1 @@
-"""What limits a migration, why it ends as it does, and what would help: each change is predicted first."""
+"""What limits a migration, why it ends as it does, how fast the guest runs meanwhile, and what would help."""
