@@ -20,6 +20,7 @@ __all__ = [
     "are_compiled",
     "assign",
     "callback",
+    "can_compile",
     "clear",
     "compile_kernels",
     "foreign",
@@ -149,9 +150,12 @@ def compile_kernels() -> None:
     """From now on, kernels are compiled: those already imported and those to come.
 
     Call kernels through their module (``precopy.precopy_one(...)``), since the names
-    in the kernel modules are bound anew here.
+    in the kernel modules are bound anew here. Where numba is not installed, as in a
+    browser, nothing happens: kernels stay plain Python, which gives the same bits.
     """
     global _compiling
+    if not can_compile():
+        return
     if not _compiling:
         _teach_records()
     _compiling = True
@@ -166,6 +170,16 @@ def compile_kernels() -> None:
     for kernel in _waiting:
         kernel.function = compiled[id(kernel)]
     _waiting.clear()
+
+
+@cache
+def can_compile() -> bool:
+    """Return whether numba is installed."""
+    try:
+        import numba  # noqa: F401
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 def are_compiled() -> bool:
@@ -286,7 +300,7 @@ def _compiled_callback(rule: OwnRule) -> Any:
             return function(own_state(state), own_parameters(parameters))
 
         return numba.cfunc(numba.types.int64(*given), error_model="numpy")(renamed)
-    except (NumbaError, KeyError) as error:  # the latter for a field that the record has not
+    except (NumbaError, KeyError, AttributeError) as error:  # the latter two for a name that is not there
         raise UsageError(
             f"policy rule {rule.function.__name__}: cannot be compiled ({str(error).strip().splitlines()[0]}); "
             "use only numbers, fields of the two records, math, names of migkit.policies.decision and functions that "

@@ -13,6 +13,7 @@ from typing import Final
 
 from migkit import isolation
 from migkit.errors import RunError
+from migkit.jit import can_compile
 
 __all__ = ["compile_now", "compile_once", "compiling", "warm_up"]
 
@@ -29,8 +30,10 @@ def warm_up() -> None:
     Raises
     ------
     RunError
-        The kernels cannot be compiled here.
+        The kernels cannot be compiled here, although numba is installed.
     """
+    if not can_compile():
+        return
     with _compiler() as compiler:
         said = compiler.communicate()[1]
     if compiler.returncode:
