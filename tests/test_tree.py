@@ -30,6 +30,7 @@ NOT_IMPORTED = {
     "distributed": "sweeps load it by name, where it is installed",
     "jupyterlab": "`migkit lab` starts it as a program",
     "otter-grader": "`migkit course` starts it as a program",
+    "voila": "`migkit dashboard` starts it as a program",
     "prometheus-client": "it is imported as prometheus_client",
     "pyyaml": "it is imported as yaml",
     "lz4": "the codec loads it by name, where it is installed",
@@ -37,9 +38,9 @@ NOT_IMPORTED = {
 }
 MOST_ROOMS = {
     "migkit": 24,  # the ideas themselves, which the import contract lists, and what all of them share
-    "cli": 36,  # one module a command, and what commands share
+    "cli": 38,  # one module a command, and what commands share
     "calibrate": 17,  # constants of hosts, curves of guests, their files and their checks
-    "viz": 16,  # one kind of picture each, and how all of them look
+    "viz": 18,  # one kind of picture each, how all of them look, and pages of them
     "models": 17,  # one question each, and what the answers are made of
 }
 # Names that more than one module has, each with the one idea that they are at several levels.
@@ -57,6 +58,7 @@ ONE_IDEA = {
     "curve": "the dirty curve: measured, and fitted to logs",
     "fit": "fits: of constants, and the command that fits a guest",
     "capture": "a command, and what it runs",
+    "dashboard": "the page of planners: its widgets, and the command that serves it",
     "differences": "pages sent as differences: predicted, and real",
     "dirty": "how memory is dirtied: measured by a command, in a scenario, in the engine, in a model",
     "drain": "a command, and what it runs",

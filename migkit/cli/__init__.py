@@ -28,6 +28,7 @@ _COMMANDS: dict[str, str] = {
     "rehearse": "Play a drain as a manager carries it out: when hosts are empty, with which probability, and why.",
     "schema": "List the keys of a scenario file.",
     "lab": "Open the notebooks in JupyterLab.",
+    "dashboard": "Open the questions of planners as a page in the browser, without code.",
     "course": "Hand out the course of the notebooks, and grade what comes back.",
     "capture": "Migrate a real guest process, prove it, and record the run.",
     "qemu": "Migrate a real virtual machine of QEMU, and record the run.",

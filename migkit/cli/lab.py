@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from migkit.cli._command import Command
+from migkit.cli._server import serve
 from migkit.errors import RunError, UsageError
 from migkit.models import warm
 
@@ -25,7 +22,6 @@ _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _HOMES: Final = (_PACKAGE / "_share" / "notebooks", _PACKAGE.parent / "notebooks")
 _PAGE_CONFIG: Final = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
 _FIRST: Final = "00-start"
-_ENDS_WITHIN_S: Final = 20.0
 
 
 @click.command("lab", cls=Command, context_settings={"ignore_unknown_options": True})
@@ -46,7 +42,9 @@ def command(notebook: str, options: tuple[str, ...]) -> None:
     opened = find(notebook, here).relative_to(here).as_posix()
     with tempfile.TemporaryDirectory(prefix="migkit-lab-") as config, warm.compiling():
         _write_page_config(Path(config))
-        _serve([f"--ServerApp.root_dir={here}", f"--LabApp.default_url=/lab/tree/{opened}", *options], config)
+        own = [f"--ServerApp.root_dir={here}", f"--LabApp.default_url=/lab/tree/{opened}"]
+        options = ("--allow-root", *options) if os.geteuid() == 0 else options
+        serve("jupyterlab", "JupyterLab", [*own, *options], config, JUPYTER_CONFIG_PATH=config)
 
 
 def shipped_notebooks() -> list[Path]:
@@ -97,42 +95,3 @@ def find(name: str, folder: Path) -> Path:
 def _write_page_config(folder: Path) -> None:
     (folder / "labconfig").mkdir()
     (folder / "labconfig" / "page_config.json").write_text(json.dumps(_PAGE_CONFIG), encoding="utf-8")
-
-
-def _serve(options: list[str], config: str) -> None:
-    """Run JupyterLab until it ends; Ctrl-C is its own to handle.
-
-    It imports nothing from the working folder and runs no configuration that lies there: it starts in the folder
-    ``config``. A kernel has the folder of its notebook on its path, as everywhere in Jupyter.
-    """
-    if os.geteuid() == 0:
-        options = ["--allow-root", *options]
-    paths = os.pathsep.join(filter(None, (config, os.environ.get("JUPYTER_CONFIG_PATH"))))
-    before: Any = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        code = _until_it_ends(
-            [sys.executable, "-P", "-m", "jupyterlab", *options],
-            cwd=config,
-            env={**os.environ, "JUPYTER_CONFIG_PATH": paths},
-        )
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if code:
-        raise RunError(f"JupyterLab ended with exit code {code}; its last lines above say why")
-
-
-def _until_it_ends(command: list[str], **options: Any) -> int:
-    """Run a program and return its exit code; who is told to end meanwhile has it end first, its kernels with it."""
-    with subprocess.Popen(command, preexec_fn=_restore_interrupt, **options) as process:
-        try:
-            return process.wait()
-        except BaseException:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_ENDS_WITHIN_S)
-            process.kill()
-            raise
-
-
-def _restore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -44,8 +44,8 @@ class Member(NamedTuple):
     guest: Guest
 
 
-def of_text(text: str) -> Reading:
-    """Return what text such as ``200 MiB/s in 1 s`` says.
+def of_text(text: str, name: str = "--scalar") -> Reading:
+    """Return what text such as ``200 MiB/s in 1 s`` says; ``name`` is what an error calls it.
 
     Raises
     ------
@@ -59,10 +59,10 @@ def of_text(text: str) -> Reading:
     """
     found = _TEXT.fullmatch(text)
     if not found:
-        raise UsageError(f'--scalar: {shown(text)} is no rate and window; write it as in "200 MiB/s in 1 s"')
-    window_s, bytes_per_s = duration(found[2], "--scalar"), rate(found[1], "--scalar")
+        raise UsageError(f'{name}: {shown(text)} is no rate and window; write it as in "200 MiB/s in 1 s"')
+    window_s, bytes_per_s = duration(found[2], name), rate(found[1], name)
     if not (0 < window_s < math.inf and 0 <= bytes_per_s < math.inf):
-        raise UsageError(f"--scalar: {shown(text)} has a window of 0 s or a rate without end; give both as measured")
+        raise UsageError(f"{name}: {shown(text)} has a window of 0 s or a rate without end; give both as measured")
     return Reading(window_s, window_s * bytes_per_s / PAGE_BYTES)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from migkit import __version__, viz
 from migkit.calibrate.accuracy.datasets import DATASETS
-from migkit.cli.reports import page as html_page
 from migkit.cli.reports import tables
+from migkit.viz import page as html_page
 
 if TYPE_CHECKING:
     from migkit.calibrate.accuracy.scoreboard import Scoreboard

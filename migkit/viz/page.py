@@ -34,7 +34,15 @@ def document(title: str, parts: Iterable[str]) -> str:
 
 
 def figures(titled: Sequence[tuple[str, Figure]], *, first: bool = True) -> list[str]:
-    """Return figures below their titles; the first one of a page carries the library that draws all of them."""
+    """Return figures below their titles; the first one of a page carries the library that draws all of them.
+
+    Examples
+    --------
+    >>> from migkit import Guest, predict
+    >>> drawn = figures([("One guest", predict(guest=Guest(memory_bytes=2**28)).plot())])
+    >>> drawn[0].startswith("<h2>One guest</h2>")
+    True
+    """
     return [
         f"<h2>{html.escape(title)}</h2>\n"
         + figure.to_html(full_html=False, include_plotlyjs=first and at == 0, config={"showSendToCloud": False})
