@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from migkit.planning.sweep import sweep, sweep_to
     from migkit.planning.targets import Targets
     from migkit.planning.tradeoffs import Tradeoffs, tradeoffs
+    from migkit.reports import report
     from migkit.scenario import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy
     from migkit.scenario.policy import presets, register_policy
     from migkit.scenario.profile import DirtyProfile
@@ -54,6 +55,7 @@ _NAMES = {
     "migkit.planning.drain": ("Plan", "drain"),
     "migkit.planning.inventory": ("Inventory",),
     "migkit.planning.rehearsal": ("Rehearsal", "Upgrade", "rehearse", "upgrade"),
+    "migkit.reports": ("report",),
     "migkit.scenario": ("DirtyClass", "Guest", "Host", "Link", "Policy", "Scenario", "Strategy"),
     "migkit.scenario.policy": ("presets", "register_policy"),
     "migkit.scenario.profile": ("DirtyProfile",),
@@ -100,6 +102,7 @@ __all__ = [
     "presets",
     "register_policy",
     "rehearse",
+    "report",
     "sensitivity",
     "simulate",
     "size",

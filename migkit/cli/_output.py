@@ -41,8 +41,10 @@ __all__ = [
     "flat",
     "narrate",
     "printable",
+    "report_option",
     "rows_as",
     "write_beside",
+    "write_report",
 ]
 
 FORMATS = ("table", "json", "csv", "parquet")
@@ -198,6 +200,32 @@ def write_beside(path: Path, content: bytes, *, private: bool = False) -> None:
             stream.write(content)
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+report_option = click.option(
+    "--report",
+    type=WRITTEN,
+    metavar="FILE.html",
+    help="One HTML page to keep: question, answer, pictures, risks, settings, inputs, assumptions.",
+)
+
+
+def write_report(answer: Any, path: Path | None, quiet: bool) -> None:
+    """Write the report of a planner's answer, where one was asked for.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be written.
+    RunError
+        The disk is full.
+    """
+    if path is None:
+        return
+    from migkit.reports import report
+
+    write_beside(path, report(answer).encode())
+    narrate(f"wrote {path}", quiet)
 
 
 def narrate(text: str, quiet: bool) -> None:

@@ -10,7 +10,7 @@ import click
 
 from migkit.cli import _output
 from migkit.cli._command import Command
-from migkit.cli.reports import tables
+from migkit.reports import tables
 
 if TYPE_CHECKING:
     from migkit.calibrate.accuracy.scoreboard import Scoreboard
@@ -43,7 +43,7 @@ def command(datasets: tuple[str, ...], output: Path | None, kind: str | None, qu
     with _output.bars(quiet) as bar, bar("predict and compare", folders + len(DATASETS)) as step:
         board = scoreboard(asked, step)
     if output is not None and output.suffix == ".html":
-        from migkit.cli.reports import of_accuracy
+        from migkit.reports import of_accuracy
 
         _output.emit(of_accuracy.page(board), output)
         _output.narrate(f"wrote {output}", quiet)

@@ -132,7 +132,7 @@ def _predict(
 def _write(
     output: Path, calibration: Calibration, left_out: Comparison, others: list[tuple[str, Comparison]]
 ) -> Path:
-    from migkit.cli.reports import of_demo
+    from migkit.reports import of_demo
 
     save(calibration, output / "calibration.json")
     report = output / "report.html"
@@ -143,7 +143,7 @@ def _write(
 def _summary(
     runs: tuple[Designed, ...], calibration: Calibration, left_out: Comparison, output: Path, report: Path
 ) -> str:
-    from migkit.cli.reports import of_demo
+    from migkit.reports import of_demo
 
     lines = [
         f"{len(runs)} real migrations, each verified bit for bit; constants fitted to {calibration.runs} of them,",

@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 @click.option("--improve", metavar="TIME", help="Time for the search of a better plan; 0 s: the first one [10 s].")
 @click.option("--rounds", type=click.IntRange(0, 10**9), help="Rounds of the search, instead of a time.")
 @click.option("--seed", type=SEED, default=0, help="Seed of the search [0].")
-@click.option("--gantt", type=_output.WRITTEN, help="HTML file for a picture of the plan.")
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the plan [table].")
 @click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
+@_output.report_option
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
-def command(kind: str | None, output: Path | None, gantt: Path | None, quiet: bool, **asked: Any) -> None:
+def command(kind: str | None, output: Path | None, report: Path | None, quiet: bool, **asked: Any) -> None:
     """Plan how hosts are emptied: which machine goes where, when, and by when all is done.
 
     A table of machines needs the columns vm, host and memory, one of hosts needs host, memory and link. The page
@@ -66,8 +66,7 @@ def command(kind: str | None, output: Path | None, gantt: Path | None, quiet: bo
         _output.emit(_output.rows_as("json", [plan.to_dict()])[2:-2], output)  # one record is no list
     else:
         _output.emit(_output.rows_as(kind, plan.to_dict()["moves"]), output)
-    if gantt is not None:
-        _draw(plan, gantt, quiet)
+    _output.write_report(plan, report, quiet)
     if output is not None:
         _output.narrate(f"wrote {output}", quiet)
     if not plan.is_in_time:
@@ -166,11 +165,3 @@ def _deadline(plan: Plan) -> str:
 
 def _until(time_s: float | None) -> str:
     return "" if time_s is None else format_duration(time_s)
-
-
-def _draw(plan: Plan, path: Path, quiet: bool) -> None:
-    from migkit.viz.schedule import gantt
-
-    figure = gantt(plan.moves, plan.hosts, deadline_s=plan.deadline_s)
-    _output.write_beside(path, figure.to_html(include_plotlyjs=True).encode())
-    _output.narrate(f"wrote {path}", quiet)

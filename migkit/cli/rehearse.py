@@ -50,8 +50,9 @@ _SHOWN = 10
 @click.option("--seed", type=SEED, default=0, help="Seed of the draws [0].")
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the answer [table].")
 @click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
+@_output.report_option
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
-def command(kind: str | None, output: Path | None, quiet: bool, **asked: Any) -> None:
+def command(kind: str | None, output: Path | None, report: Path | None, quiet: bool, **asked: Any) -> None:
     """Play a drain many times as a manager would carry it out, with durations that are not certain.
 
     Says with which probability the hosts are empty by the deadline, by when they are with 50 and 95 %, which machines
@@ -70,6 +71,7 @@ def command(kind: str | None, output: Path | None, quiet: bool, **asked: Any) ->
         _output.emit(_output.rows_as("json", [found.to_dict()])[2:-2], output)  # one record is no list
     else:
         _output.emit(_output.rows_as(kind, found.to_dict()["machines"]), output)
+    _output.write_report(found, report, quiet)
     if output is not None:
         _output.narrate(f"wrote {output}", quiet)
 

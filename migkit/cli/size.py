@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from migkit.planning.size import Size
     from migkit.planning.targets import Targets
 
+_PLAIN = ("unknown", "value", "beside", "until", "binding", "cure", "carried", "also")
 _FIND = ("bandwidth", "max_bandwidth", "downtime_limit", "streams", "writes", "memory", "parallel")
 
 
@@ -32,6 +33,7 @@ _FIND = ("bandwidth", "max_bandwidth", "downtime_limit", "streams", "writes", "m
 @target_options
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
 @click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
+@_output.report_option
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(
     scenario: Path | None,
@@ -39,6 +41,7 @@ def command(
     targets: Targets,
     kind: str | None,
     output: Path | None,
+    report: Path | None,
     quiet: bool,
     **flags: Any,
 ) -> None:
@@ -52,6 +55,7 @@ def command(
 
     case = scenario_from(scenario, flags, quiet)
     found = size(case, find=find.replace("-", "_"), targets=targets)
+    _output.write_report(found, report, quiet)
     _output.emit(_render(_output.choose_format(kind, output), found), output)
     if output is not None:
         _output.narrate(f"wrote {output}", quiet)
@@ -62,7 +66,7 @@ def _render(kind: str, found: Size) -> str | bytes:
         return repr(found)
     if kind != "json":
         return _output.rows_as(kind, [near._asdict() for near in found.curve])
-    record = {field.name: _output.finite(getattr(found, field.name)) for field in dataclasses.fields(found)}
+    record = {name: _output.finite(getattr(found, name)) for name in _PLAIN}
     record |= {
         "text": found.text,
         "result": found.result.to_dict(),

@@ -38,6 +38,7 @@ _GOALS = {
 )
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
 @click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
+@_output.report_option
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(
     scenario: Path | None,
@@ -45,6 +46,7 @@ def command(
     weight: tuple[str, ...],
     kind: str | None,
     output: Path | None,
+    report: Path | None,
     quiet: bool,
     **flags: Any,
 ) -> None:
@@ -57,6 +59,7 @@ def command(
     from migkit.planning.tradeoffs import tradeoffs
 
     found = tradeoffs(scenario_from(scenario, flags, quiet), targets=targets, weights=_weights(weight))
+    _output.write_report(found, report, quiet)
     _output.emit(_render(_output.choose_format(kind, output), found), output)
     if output is not None:
         _output.narrate(f"wrote {output}", quiet)
@@ -77,18 +80,8 @@ def _weights(texts: tuple[str, ...]) -> dict[str, float] | None:
 
 def _render(kind: str, found: Tradeoffs) -> str | bytes:
     if kind == "table":
-        cure = _cure(found)
-        return f"{found!r}\n\n{cure}" if cure else repr(found)
+        return f"{found!r}\n\n{found.cure}" if found.cure else repr(found)
     rows = found.to_frame().to_dict("records")
     if kind == "json":
         return json.dumps([{str(key): _output.finite(value) for key, value in row.items()} for row in rows], indent=2)
     return _output.rows_as(kind, [{str(key): value for key, value in row.items()} for row in rows])
-
-
-def _cure(found: Tradeoffs) -> str:
-    if not found.options[0].missed:
-        return ""
-    missed = "; ".join(found.options[0].missed)
-    if not found.smallest:
-        return f"As it is, {missed}. No single change helps."
-    return f"As it is, {missed}. One change helps: {'; or '.join(option.words for option in found.smallest)}."

@@ -73,6 +73,8 @@ class Size:
         The trade-off around the answer.
     targets
         The limits.
+    scenario
+        What was asked about, with the answer in its place.
     """
 
     unknown: str
@@ -86,6 +88,7 @@ class Size:
     result: Prediction
     curve: tuple[Near, ...]
     targets: Targets
+    scenario: Scenario
 
     @property
     def text(self) -> str:
@@ -258,6 +261,7 @@ def _answer(search: _Search, values: list[float]) -> Size | None:
         result=search.at(value),
         curve=tuple(_near(search, near) for near in _around(search, value)),
         targets=search.targets,
+        scenario=asked.put(search.case, value),
     )
 
 

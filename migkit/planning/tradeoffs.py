@@ -93,6 +93,8 @@ class Tradeoffs:
         Those with one change that keep the limits; empty where the scenario does as it is.
     weights
         Of the goals.
+    targets
+        The limits.
     """
 
     options: tuple[Option, ...]
@@ -100,6 +102,17 @@ class Tradeoffs:
     best: Option
     smallest: tuple[Option, ...]
     weights: Mapping[str, float]
+    targets: Targets
+
+    @property
+    def cure(self) -> str:
+        """What the scenario misses as it is, and which single changes help; empty: it misses nothing."""
+        if not self.options[0].missed:
+            return ""
+        missed = "; ".join(self.options[0].missed)
+        if not self.smallest:
+            return f"As it is, {missed}. No single change helps."
+        return f"As it is, {missed}. One change helps: {'; or '.join(option.words for option in self.smallest)}."
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row an option: its changes, its goals, and whether it is on the front."""
@@ -188,6 +201,7 @@ def tradeoffs(
         best=front[int(np.argmin(_scores(front, kept)))],
         smallest=tuple(option for option in good if len(option.changes) == 1) if options[0].missed else (),
         weights=kept,
+        targets=wanted,
     )
 
 

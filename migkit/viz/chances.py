@@ -66,7 +66,7 @@ def _marks(ordered: list[float], scale: float) -> dict[str, Any]:
         mode="markers+text",
         name="50 and 95 %",
         text=[format_duration(time_s) for time_s, _ in known],
-        textposition="middle left",
+        textposition="top left",
         marker={"color": INK, "symbol": "diamond", "size": 9},
         hovertemplate="%{y:.0%} by %{text}<extra></extra>",
     )

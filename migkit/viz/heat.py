@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from migkit.units import format_rate
-from migkit.viz.style import MEANINGS, PREDICTED, Figure, styled
+from migkit.viz.style import INK, MEANINGS, PREDICTED, Figure, styled
 from migkit.viz.ticks import time_axis
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def never_converging(
         "z": parts.to_numpy().tolist(),
         **_colours("part that never converges", MEANINGS["postcopy"].value),
         "texttemplate": "%{z:.0%}" if written else "",
+        "textfont": {"color": INK},
         "xgap": 1,
         "ygap": 1,
         "hovertemplate": "%{y} at %{x}: %{z:.0%} never converge<extra></extra>",

@@ -42,7 +42,7 @@ def test_the_plan_in_every_form(files, tmp_path):
     assert plan["makespan_s"] >= plan["lower_bound_s"] > 0
     run(*asked, "-o", str(tmp_path / "plan.parquet"))
     assert pq.read_table(tmp_path / "plan.parquet").num_rows == 2
-    run(*asked, "--gantt", str(tmp_path / "plan.html"))
+    run(*asked, "--report", str(tmp_path / "plan.html"))
     assert "web: a to " in (tmp_path / "plan.html").read_text()
 
 

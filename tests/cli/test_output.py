@@ -96,10 +96,13 @@ def run_in(folder, *arguments):
     [
         ((*DRAIN, "-o", "vms.csv"), "--output: vms.csv is also the file of --inventory; name another file"),
         ((*DRAIN, "-o", "./hosts.csv"), "--output: hosts.csv is also the file of --hosts; name another file"),
-        ((*DRAIN, "--gantt", "link.csv"), "--gantt: link.csv is also the file of --inventory; name another file"),
-        ((*DRAIN, "-o", "plan", "--gantt", "plan"), "--output: plan is also the file of --gantt; name another file"),
+        ((*DRAIN, "--report", "link.csv"), "--report: link.csv is also the file of --inventory; name another file"),
         (
-            (*DRAIN, "-o", "plan.json", "--gantt", "absent/plan.html"),
+            (*DRAIN, "-o", "plan", "--report", "plan"),
+            "--report: plan is also the file of --output; name another file",
+        ),
+        (
+            (*DRAIN, "-o", "plan.json", "--report", "absent/plan.html"),
             "output absent/plan.html: cannot be written (No such file or directory); choose another file",
         ),
         (("predict", "guest.toml", "-o", "guest.toml"), "--output: guest.toml is also the file of SCENARIO"),
@@ -116,5 +119,5 @@ def test_an_output_never_destroys_an_input_and_is_looked_at_before_the_work(tmp_
 @pytest.mark.parametrize("name", sorted(set(cli.list_commands(None)) - {"demo", "qemu"}))
 def test_every_output_is_declared_as_one(name):
     command = cli.get_command(None, name)
-    outputs = [one for one in command.params if {"-o", "--gantt", "--plot", "--checkpoint"} & set(one.opts)]
+    outputs = [one for one in command.params if {"-o", "--report", "--plot", "--checkpoint"} & set(one.opts)]
     assert all(isinstance(one.type, _output.Output) for one in outputs)

@@ -203,9 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1, help="of the first run")
-    parser.add_argument(
-        "--qemu", action="append", help="a QEMU binary, or a folder of another Debian; repeatable"
-    )
+    parser.add_argument("--qemu", action="append", help="a QEMU binary, or a folder of another Debian; repeatable")
     parser.add_argument("--calibrate", action="store_true", help="measure this machine's speed first, in other runs")
     parser.add_argument("--repeats", type=int, default=1, help="of each scenario")
     parser.add_argument("-o", "--output", help="append the runs to this table, as data/qemu has them")

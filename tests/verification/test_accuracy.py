@@ -8,8 +8,8 @@ import pytest
 from migkit.calibrate.accuracy.datasets import chosen
 from migkit.calibrate.accuracy.scoreboard import scoreboard
 from migkit.cli._output import columns
-from migkit.cli.reports import tables
 from migkit.models.spread.residuals import LEARNED
+from migkit.reports import tables
 from tests.conftest import TOP
 
 pytestmark = pytest.mark.verification

@@ -49,6 +49,8 @@ class Rehearsal:
         ``median_s``, ``late_s``, each rehearsed; None where it was not asked for.
     notes
         What was assumed.
+    asked
+        Everything that it depends on; None where it was made by hand.
     """
 
     probability: float
@@ -60,6 +62,7 @@ class Rehearsal:
     policy: str
     fixes: pd.DataFrame | None = None
     notes: tuple[str, ...] = ()
+    asked: Asked | None = dataclasses.field(default=None, repr=False)
 
     def empty_by_s(self, probability: float) -> float:
         """Return by when all hosts are empty with a probability [s]; infinite: with less, however long one waits.
@@ -127,6 +130,7 @@ def answered(asked: Asked) -> Rehearsal:
         manager=asked.manager.name,
         policy=asked.base.policy.name,
         notes=(*asked.inventory.notes, *_assumed(asked)),
+        asked=asked,
     )
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import ipywidgets as ipw
 
 from migkit import __version__, viz
-from migkit.viz import page
+from migkit.reports import page
+from migkit.viz.embedding import embedded
 from migkit.widgets.live import LiveFigure
 from migkit.widgets.panel import Panel
 
@@ -39,11 +40,8 @@ def _asked(panel: Panel) -> Iterator[tuple[str, str]]:
 
 def _shown(panel: Panel) -> Iterator[str]:
     """Yield what stands below the controls, in its order."""
-    drawn = 0
     for part in panel.widget.children[1:]:
         if isinstance(part, LiveFigure):
-            figure = viz.Figure(part.figure)
-            yield figure.to_html(full_html=False, include_plotlyjs=not drawn)
-            drawn += 1
+            yield embedded(viz.Figure(part.figure))
         elif isinstance(part, ipw.HTML):
             yield str(part.value)

@@ -11,8 +11,8 @@ import pandas as pd
 
 from migkit import __version__, viz
 from migkit.calibrate.fit import Calibration
+from migkit.reports import page as html_page
 from migkit.units import MIB, format_cost, format_duration, format_rate, format_size
-from migkit.viz import page as html_page
 
 if TYPE_CHECKING:
     from migkit.calibrate.validate import Comparison

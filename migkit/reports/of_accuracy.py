@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from migkit import __version__, viz
 from migkit.calibrate.accuracy.datasets import DATASETS
-from migkit.cli.reports import tables
-from migkit.viz import page as html_page
+from migkit.reports import page as html_page
+from migkit.reports import tables
 
 if TYPE_CHECKING:
     from migkit.calibrate.accuracy.scoreboard import Scoreboard
@@ -26,15 +26,13 @@ def page(board: Scoreboard) -> str:
         "the workload of the run.</p>",
     ]
     parts.append(html_page.table(tables.OVERVIEW, tables.overview(board)))
-    drawn = 0
     for name, splits in board.parts.items():
         parts.append(f"<h2>{html.escape(name)}: {html.escape(DATASETS[name].title)}</h2>")
         parts.append(html_page.table(tables.HEAD, [line for part in splits for line in tables.lines(part)]))
         parts += [f"<p>{html.escape(part.split)}: {html.escape(tables.others(part.summary))}</p>" for part in splits]
         frame = board.whole[name].to_frame()
         if not frame.empty:
-            parts += html_page.figures([("Each run", viz.predicted_against_measured(frame))], first=drawn == 0)
-            drawn += 1
+            parts += html_page.figures([("Each run", viz.predicted_against_measured(frame))])
     return html_page.document("migkit accuracy", [*parts, *_learned(board), f"<p>migkit {__version__}</p>"])
 
 
