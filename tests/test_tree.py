@@ -28,6 +28,7 @@ NOTEBOOKS = sorted((TOP / "notebooks").rglob("*.ipynb"))
 LONGEST_MODULE_LINES = 400
 NOT_IMPORTED = {
     "distributed": "sweeps load it by name, where it is installed",
+    "ortools": "exact plans load it by name, where it is installed",
     "jupyterlab": "`migkit lab` starts it as a program",
     "otter-grader": "`migkit course` starts it as a program",
     "voila": "`migkit dashboard` starts it as a program",

@@ -46,6 +46,11 @@ if TYPE_CHECKING:
 @click.option("--seed", type=SEED, default=0, help="Seed of the search [0].")
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the plan [table].")
 @click.option("-o", "--output", type=_output.WRITTEN, help="File to write instead of stdout.")
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="Solve waves of at most 40 moves exactly as well, by CP-SAT (pip install 'migkit[exact]').",
+)
 @_output.report_option
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 def command(kind: str | None, output: Path | None, report: Path | None, quiet: bool, **asked: Any) -> None:
@@ -96,6 +101,7 @@ def _planned(asked: dict[str, Any], quiet: bool) -> Plan:
         improve_s=10.0 if times["improve"] is None else times["improve"],
         rounds=asked["rounds"],
         seed=asked["seed"],
+        exact=asked["exact"],
         state=None if asked["state"] is None else _state(asked["state"]),
     )
     for note in plan.notes:

@@ -14,12 +14,13 @@ import numpy as np
 
 from migkit.errors import RunError, UsageError, counted, shown
 from migkit.planning.check import violations
+from migkit.planning.drain import exact as solving
 from migkit.planning.drain.conflicts import Conflict, check_movable
-from migkit.planning.drain.evacuation import Plan, plan_of
+from migkit.planning.drain.evacuation import Plan, plan_of, proven
 from migkit.planning.drain.problem import Fleet
 from migkit.planning.drain.resume import resumed
 from migkit.planning.drain.spare import spare
-from migkit.planning.drain.waves import Order, Rolling, best_of, rolled, searching
+from migkit.planning.drain.waves import Order, Rolling, best_of, proving, rolled, searching
 from migkit.planning.durations import tabulate
 from migkit.planning.inventory import Inventory
 from migkit.planning.slots import Limit
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Planned", "drain", "numbers_of", "planned"]
 
+_EXACT_S: Final = 10.0  # that CP-SAT has at least
 _PART_HOSTS: Final = 100  # of a fleet that is emptied host by host, planned apart from the others
 
 
@@ -49,6 +51,7 @@ def drain(
     improve_s: float = 10.0,
     rounds: int | None = None,
     seed: int = 0,
+    exact: bool = False,
     state: pd.DataFrame | None = None,
 ) -> Plan:
     """Return a plan that empties hosts, checked by :func:`migkit.planning.check.violations`.
@@ -84,6 +87,8 @@ def drain(
         Rounds of the search instead of a time, so that the plan is the same on every machine.
     seed
         Seed of the search.
+    exact
+        Solve waves of at most 40 moves exactly, too, by CP-SAT, in at most ``improve_s`` or 10 s; notes say the gap.
     state
         What has moved and is moving already, where the drain is under way: one row a machine, ``vm``,
         ``destination``, and ``progress``, 1 where it has arrived. The plan begins now, and what is moving goes on.
@@ -92,6 +97,8 @@ def drain(
     ------
     UsageError
         A host is not known, or numbers are out of range.
+    CapabilityError
+        An exact plan was asked for, and the package ortools is not installed.
     Conflict
         There is no plan; the smallest set of constraints that conflict is in the message.
 
@@ -118,6 +125,7 @@ def drain(
         improve_s=improve_s,
         rounds=rounds,
         seed=seed,
+        exact=exact,
         state=state,
     )
     ends = [part.end_s for part in found.parts]
@@ -200,6 +208,7 @@ def planned(
     improve_s: float = 10.0,
     rounds: int | None = None,
     seed: int = 0,
+    exact: bool = False,
     state: pd.DataFrame | None = None,
 ) -> Planned:
     """Return the plan of :func:`drain` as the planner has it, not checked.
@@ -218,6 +227,8 @@ def planned(
             f"at_once: {at_once} is the size of a wave, and all hosts are emptied in one; "
             "add rolling (--rolling), or leave it out"
         )
+    if exact:
+        solving.check_installed()
     began = time.monotonic()
     base = base if base is not None else Scenario(guest=Guest(memory_bytes=4096))
     hosts = numbers_of(inventory, empty, rolling)
@@ -241,13 +252,14 @@ def planned(
     greedy = [part for part, _ in first]
     _check_budget(greedy, most_moves)
     best = greedy
-    if improve_s > 0 or rounds:
+    if improve_s > 0 or rounds or exact:
         moves = sum(part.moves for part in greedy)
         until = math.inf if rounds is not None else began + improve_s
         search = searching(improve_s, rounds, until, seed, moves)
+        prove = proving(max(improve_s, _EXACT_S), seed, moves) if exact else None
         best = [
             min(
-                (rolled(part.fleet, part.order, size, search), part),
+                (rolled(part.fleet, part.order, size, search, prove), part),
                 key=lambda one: (one.moves > most_moves, one.end_s),
             )
             for part, size in first
@@ -255,7 +267,9 @@ def planned(
     found = Planned(inventory, fleet, base, greedy, 0.0, ())
     ends = [part.end_s for part in greedy]
     greedy_s = max((end + at for end, at in zip(ends, found.offsets_s(ends), strict=True)), default=0.0)
-    return Planned(inventory, fleet, base, best, greedy_s, [*inventory.notes, *_told(fleet, greedy, base)])
+    return Planned(
+        inventory, fleet, base, best, greedy_s, [*inventory.notes, *_told(fleet, greedy, base), *proven(best)]
+    )
 
 
 def _check_numbers(**given: float | None) -> None:

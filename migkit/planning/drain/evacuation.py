@@ -11,6 +11,7 @@ import numpy as np
 
 from migkit.errors import counted
 from migkit.planning.drain import usage
+from migkit.planning.drain.exact import Proof
 from migkit.planning.drain.resume import state_at
 from migkit.planning.drain.waves import Leg, Rolling
 from migkit.units import format_duration, format_size
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from migkit.planning.slots import Limit
     from migkit.scenario import Scenario
 
-__all__ = ["Plan", "plan_of"]
+__all__ = ["Plan", "plan_of", "proven"]
 
 _BLOCKERS: Final = 5
+_CLOSE: Final = 1e-3  # above what no plan can beat, that counts as optimal
+_PROVEN: Final = 5e-3  # that whole ticks cost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +182,34 @@ def plan_of(
         bounds_waves=any(part.order.rolling for part in parts),
         notes=tuple(notes),
     )
+
+
+def proven(parts: Sequence[Rolling]) -> list[str]:
+    """Return what was solved exactly, a sentence a leg; nothing where it was not asked for."""
+    legs = [leg for part in parts for leg in part.legs if leg.proof is not None]
+    told = []
+    for leg in legs:
+        name = f"exact, wave {leg.wave} {leg.kind}" if len(legs) > 1 else "exact"
+        told.append(f"{name}: {_said(leg)}")
+    return told
+
+
+def _said(leg: Leg) -> str:
+    proof, mine_s = leg.proof, leg.timetable.makespan_s
+    if not isinstance(proof, Proof):
+        return f"not solved, because {proof}"
+    gap = mine_s / leg.bound_s - 1.0 if leg.bound_s > 0 else math.inf
+    close = "it is optimal" if gap < _CLOSE else f"it is within {100 * gap:.2g} % of what no plan can beat"
+    if math.isinf(proof.undivided_s):
+        return f"{close}; no plan with undivided links was found in the time"
+    undivided = format_duration(proof.undivided_s)
+    left = proof.undivided_s / proof.undivided_bound_s - 1.0 if proof.undivided_bound_s > 0 else math.inf
+    best = (
+        f"takes {undivided}, proven"
+        if left < _PROVEN
+        else f"that was found takes {undivided}, within {100 * left:.2g} %"
+    )
+    return f"{close}; the best plan in which no migration has less than its full share of its links {best}"
 
 
 def _rounded(bound_s: float, end_s: float) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from migkit import jit
-from migkit.planning.drain import bounds, improve
+from migkit.planning.drain import bounds, exact, improve
 from migkit.planning.drain.conflicts import Conflict, place
 from migkit.planning.drain.destinations import Room
 from migkit.planning.drain.problem import Fleet, Problem
@@ -66,6 +66,8 @@ class Leg:
         What no timetable of it can beat, the greatest first.
     search
         The timetable, and the order and room from which it follows.
+    proof
+        What was proven of it exactly, or why nothing was, in words; None: it was not asked for.
     """
 
     wave: int
@@ -75,6 +77,7 @@ class Leg:
     problem: Problem
     search: improve.Search
     bounds: Sequence[bounds.Bound]
+    proof: exact.Proof | str | None = None
 
     @property
     def timetable(self) -> Timetable:
@@ -124,12 +127,15 @@ class Rolling:
 
 
 Searching = Callable[[Clock, improve.Search, Room, float, int], improve.Search]
+Proving = Callable[[Problem, Clock, improve.Search], tuple[improve.Search, exact.Proof]]
 
 
-def rolled(fleet: Fleet, order: Order, at_once: int, search: Searching | None = None) -> Rolling:
+def rolled(
+    fleet: Fleet, order: Order, at_once: int, search: Searching | None = None, prove: Proving | None = None
+) -> Rolling:
     """Return waves of at most ``at_once`` hosts, each as large as there is room for.
 
-    ``search`` improves the greedy timetable of each leg; None leaves it.
+    ``search`` improves the greedy timetable of each leg, and ``prove`` solves it exactly; None leaves it.
 
     Raises
     ------
@@ -150,14 +156,14 @@ def rolled(fleet: Fleet, order: Order, at_once: int, search: Searching | None = 
             size = size if problem is not None else len(hosts) // 2
         waiting = waiting[size:]
         wave = 1 + sum(leg.kind == "out" for leg in legs)
-        leg = _leg(wave, "out", hosts, now, problem, host, search)
+        leg = _leg(wave, "out", hosts, now, problem, host, search, prove)
         legs.append(leg)
         before = at.copy()
         at[problem.machines] = leg.timetable.host
         now = leg.end_s + order.service_s
         if order.return_home and problem.size:
             back = _home(fleet, at, problem.machines, before, hosts)
-            legs.append(_leg(wave, "home", hosts, now, back, before[problem.machines], search))
+            legs.append(_leg(wave, "home", hosts, now, back, before[problem.machines], search, prove))
             at = before
             now = legs[-1].end_s
     return Rolling(fleet, tuple(legs), order)
@@ -205,6 +211,15 @@ def searching(time_s: float, rounds: int | None, until: float, seed: int, moves:
     return search
 
 
+def proving(time_s: float, seed: int, moves: int) -> Proving:
+    """Return what solves each leg exactly, in a part of the time as large as its part of the moves [s]."""
+
+    def prove(problem: Problem, clock: Clock, first: improve.Search) -> tuple[improve.Search, exact.Proof]:
+        return exact.solved(problem, clock, first, 0.5 * time_s * problem.size / max(1, moves), seed)
+
+    return prove
+
+
 def _nothing(amount: float) -> None:
     """Take a step of progress that nobody watches."""
 
@@ -241,6 +256,7 @@ def _leg(
     problem: Problem,
     host: np.ndarray,
     search: Searching | None,
+    prove: Proving | None,
 ) -> Leg:
     if problem.size >= _WORTH_COMPILING:
         jit.compile_kernels()
@@ -254,7 +270,14 @@ def _leg(
         found = search(clock, found, room, limits[0].time_s, problem.size)
     if not math.isfinite(found.timetable.makespan_s):
         raise _stuck(problem, found.timetable)
-    return Leg(wave, kind, hosts, start_s, problem, found, limits)
+    if prove is None or not problem.size:
+        return Leg(wave, kind, hosts, start_s, problem, found, limits)
+    refused = exact.why_not(problem)
+    if refused:
+        return Leg(wave, kind, hosts, start_s, problem, found, limits, refused)
+    found, proof = prove(problem, clock, found)
+    limits = sorted([*limits, proof.placement], key=lambda one: -one.time_s)
+    return Leg(wave, kind, hosts, start_s, problem, found, limits, proof)
 
 
 def _stuck(problem: Problem, timetable: Timetable) -> Conflict:
