@@ -61,6 +61,7 @@ WITHOUT = {
         "migkit.calibrate.store.from_dict",
         "migkit.calibrate.store.to_dict",
         "migkit.calibrate.uncertainty.coverage",
+        "migkit.calibrate.validate.residuals",
         "migkit.calibrate.uncertainty.predict_interval",
         "migkit.calibrate.uncertainty.scatter",
         "migkit.calibrate.validate.compare",

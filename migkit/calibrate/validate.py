@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from migkit.calibrate.baselines import BASELINES
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from migkit.scenario import Scenario
     from migkit.traces import Trace
 
-__all__ = ["Comparison", "compare", "constants", "leave_one_out", "rows", "to_frame"]
+__all__ = ["Comparison", "compare", "constants", "leave_one_out", "residuals", "rows", "to_frame"]
 
 
 class Comparison(NamedTuple):
@@ -83,6 +83,37 @@ def constants(calibration: Calibration) -> pd.DataFrame:
         for name in calibration.constants
     ]
     return pd.DataFrame(told, columns=["constant", "value", "standard_error", "told_by"])
+
+
+def residuals(traces: Mapping[str, Trace], used: Sequence[str], calibration: Calibration) -> pd.DataFrame:
+    """Return one row a run: by how much its prediction is off, and whether the constants were fitted to it.
+
+    Parameters
+    ----------
+    traces
+        Runs by name.
+    used
+        Names of those that the constants were fitted to.
+    calibration
+        The constants.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``name``, ``used``, ``total_time_error`` and ``bytes_error`` (shares), ``downtime_error_s`` [s].
+    """
+    import pandas as pd
+
+    compared = {name: compare(trace, calibration) for name, trace in traces.items()}
+    return pd.DataFrame(
+        {
+            "name": list(compared),
+            "used": [name in used for name in compared],
+            "total_time_error": [one.total_time_error for one in compared.values()],
+            "bytes_error": [one.bytes_error for one in compared.values()],
+            "downtime_error_s": [one.downtime_error_s for one in compared.values()],
+        }
+    )
 
 
 def leave_one_out(traces: Sequence[Trace]) -> tuple[Comparison, ...]:

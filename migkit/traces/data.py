@@ -8,9 +8,12 @@ import hashlib
 import io
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from migkit.errors import TraceError
+
+if TYPE_CHECKING:
+    from migkit.traces.schema import Trace
 
 __all__ = [
     "data_path",
@@ -20,6 +23,7 @@ __all__ = [
     "published_measurements",
     "reference_runs",
     "reference_timelines",
+    "shipped_runs",
     "shipped_traces",
     "verify",
 ]
@@ -144,6 +148,24 @@ def field_reports(folder: Path | None = None) -> tuple[Row, ...]:
     home = folder or data_path("field_reports")
     rows = [_typed(row) for row in _read(home / "reports.csv")]
     return tuple(row | {"path": home / "scenarios" / row["scenario"]} for row in rows)
+
+
+def shipped_runs() -> dict[str, Trace]:
+    """Return the traces that ship with migkit, by the names of their files.
+
+    Raises
+    ------
+    TraceError
+        They are not shipped with this installation, or were altered.
+
+    Examples
+    --------
+    >>> shipped_runs()["left-out"].outcome.verdict
+    'converges'
+    """
+    from migkit.traces import io as files
+
+    return {path.stem: files.read(path) for path in shipped_traces()}
 
 
 def shipped_traces() -> tuple[Path, ...]:

@@ -1,6 +1,6 @@
 """Results and frames to plotly figures; nothing is computed here and no file is touched."""
 
-from migkit.viz.accuracy import predicted_against_measured
+from migkit.viz.accuracy import predicted_against_measured, residuals
 from migkit.viz.bars import rounds
 from migkit.viz.chances import empty_by, rehearsed
 from migkit.viz.choices import front, near, tornado
@@ -40,6 +40,7 @@ __all__ = [
     "progress",
     "rehearsed",
     "remaining",
+    "residuals",
     "rounds",
     "settling",
     "speeds",

@@ -1,4 +1,4 @@
-"""Predicted against measured."""
+"""Predicted against measured, and by how much predictions are off."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from migkit.viz.style import MEANINGS, PREDICTED, Figure, Spec, scatter, side_by
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["predicted_against_measured"]
+__all__ = ["predicted_against_measured", "residuals"]
+
+_ERRORS: Final = {
+    "total_time_error": ("error of the total time [%]", 100.0),
+    "downtime_error_s": ("error of the downtime [ms]", 1000.0),
+}
+_MARKS: Final = {"predicted": (False, "circle"), "used in the fit": (True, "circle-open")}
 
 
 _QUANTITIES: Final[Mapping[str, tuple[str, float]]] = {
@@ -91,4 +97,62 @@ def _points(rows: pd.DataFrame) -> Any:
         text=rows["run"],
         marker={"color": PREDICTED.colour, "symbol": "circle", "size": 9},
         hovertemplate="%{text}: measured %{x:.4g}, predicted %{y:.4g}<extra></extra>",
+    )
+
+
+def residuals(frame: pd.DataFrame) -> Figure:
+    """Return the errors of total time and downtime: a column a run, filled where the run was not used in the fit.
+
+    Parameters
+    ----------
+    frame
+        One row a run: ``name``, ``used``, ``total_time_error`` (a share), ``downtime_error_s`` [s].
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> errors = {"total_time_error": [0.0, 0.1], "downtime_error_s": [0.0, 0.01]}
+    >>> rows = pd.DataFrame({"name": ["a", "b"], "used": [True, False], **errors})
+    >>> [trace.name for trace in residuals(rows).data][:2]
+    ['predicted', 'used in the fit']
+    """
+    panels = [_residual_panel(frame, column, *words) for column, words in _ERRORS.items()]
+    for trace in panels[1]["data"]:
+        trace["showlegend"] = False
+    return side_by_side(*panels, widths=(0.5, 0.5))
+
+
+def _residual_panel(frame: pd.DataFrame, column: str, title: str, scale: float) -> Spec:
+    names = frame["name"].tolist()
+    points = [
+        _residual_points(frame[frame["used"] == used], column, scale, label, mark)
+        for label, (used, mark) in _MARKS.items()
+    ]
+    return spec(
+        [*points, _zero(names)],
+        xaxis={"title": {"text": "run"}, "type": "category", "categoryorder": "array", "categoryarray": names},
+        yaxis={"title": {"text": title}},
+    )
+
+
+def _residual_points(rows: pd.DataFrame, column: str, scale: float, label: str, mark: str) -> dict[str, Any]:
+    return scatter(
+        x=rows["name"].tolist(),
+        y=(rows[column] * scale).tolist(),
+        name=label,
+        mode="markers",
+        showlegend=True,
+        marker={"color": PREDICTED.colour, "symbol": mark, "size": 10, "line": {"width": 2}},
+        hovertemplate="%{x}: %{y:.3g}<extra></extra>",
+    )
+
+
+def _zero(names: list[str]) -> dict[str, Any]:
+    return scatter(
+        x=[names[0], names[-1]],
+        y=[0.0, 0.0],
+        mode="lines",
+        name="measured",
+        hoverinfo="skip",
+        line={"color": MEANINGS["measured"].value, "dash": "dot", "width": 2},
     )

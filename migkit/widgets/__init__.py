@@ -1,6 +1,8 @@
 """Explorers for notebooks: objects whose widgets and figures have names; no maths and no file access."""
 
+from migkit.widgets.calibration import CalibrationExplorer
 from migkit.widgets.explorer import Explorer
+from migkit.widgets.link_sizing import LinkExplorer
 from migkit.widgets.live import LiveFigure
 from migkit.widgets.memory.animation import Animation
 from migkit.widgets.memory.dirty_curve import DirtyCurveExplorer
@@ -12,8 +14,10 @@ from migkit.widgets.strategies import StrategyExplorer
 
 __all__ = [
     "Animation",
+    "CalibrationExplorer",
     "DirtyCurveExplorer",
     "Explorer",
+    "LinkExplorer",
     "LiveFigure",
     "NetworkExplorer",
     "Player",

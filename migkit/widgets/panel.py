@@ -139,10 +139,9 @@ class Panel:
             field.complain("")
 
     def _complain(self, moved: ipw.Widget, text: str) -> None:
+        complaint = f"{text.rstrip('.')}. The picture is still that of the values before."
         for field in self.fields.values():
-            field.complain(
-                f"{text} (The picture is still that of the values before.)" if field.control is moved else ""
-            )
+            field.complain(complaint if field.control is moved else "")
 
     def _ipython_display_(self) -> None:
         warm.begin()

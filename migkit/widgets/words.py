@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from migkit import units
 from migkit.models.advice import limits
@@ -15,7 +15,22 @@ from migkit.scenario import Scenario
 from migkit.viz.style import INK
 from migkit.viz.style import STRATEGIES as STYLES
 
-__all__ = ["crossover", "no_downtime_limit", "speed_limit", "summary", "table", "unmoved"]
+if TYPE_CHECKING:
+    from migkit.calibrate.fit import Calibration
+    from migkit.calibrate.validate import Comparison
+    from migkit.planning.size import Size
+
+__all__ = [
+    "answer",
+    "constants",
+    "crossover",
+    "errors",
+    "no_downtime_limit",
+    "speed_limit",
+    "summary",
+    "table",
+    "unmoved",
+]
 
 _UNLIMITED: Final[Mapping[str, str]] = {
     "stopcopy": "Does not act: stop-copy stops the guest first.",
@@ -67,6 +82,60 @@ def speed_limit(scenario: Scenario, result: Prediction) -> str:
         return ""
     speed = limits.bounds(scenario, packed(scenario)[0])[result.limited_by]
     return f"Does not act: {limits.words(scenario, result.limited_by, float(speed))}, limits the speed."
+
+
+def answer(found: Size) -> str:
+    """Return the answer of an inverse question and the prediction there.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Targets, size
+    >>> "<b>least bandwidth:" in answer(size(Guest(memory_bytes=2**30), targets=Targets(total_time_s=9.0)))
+    True
+    """
+    first, _, rest = found.text.partition(" (")
+    numbers = " &ensp; ".join(f"{name} <b>{value}</b>" for name, value in _numbers(found.result).items())
+    return f"<b>{html.escape(first)}</b> ({html.escape(rest)}<br>{numbers}"
+
+
+def errors(one: Comparison) -> str:
+    """Return by how much the prediction of a run is off.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> errors(SimpleNamespace(total_time_error=0.021, bytes_error=-0.001, downtime_error_s=-0.004))
+    'The prediction is off by <b>+2.1 %</b> of the total time, <b>-0.1 %</b> of the bytes, <b>-4.0 ms</b> of ...'
+    """
+    return (
+        f"The prediction is off by <b>{100 * one.total_time_error:+.1f} %</b> of the total time, "
+        f"<b>{100 * one.bytes_error:+.1f} %</b> of the bytes, "
+        f"<b>{1000 * one.downtime_error_s:+.1f} ms</b> of downtime."
+    )
+
+
+def constants(calibration: Calibration) -> str:
+    """Return the fitted constants as a table, a row each; beside it what the runs cannot tell.
+
+    Examples
+    --------
+    >>> from migkit import Host
+    >>> from migkit.calibrate.fit import Calibration
+    >>> known = dict(standard_errors={"load_s": 0.002}, identified_by={"load_s": "6 rows"}, covariance=((4e-6,),))
+    >>> known |= dict(host=Host(load_s=0.02), constants=("load_s",), refused={}, residuals={}, runs=6, kind="harness")
+    >>> constants(Calibration(**known)).count("<tr>")
+    2
+    """
+    head = "".join(f"<th {_CELL}>{name}</th>" for name in ("constant", "value", "standard error", "told by"))
+    rows = "".join(
+        f"<tr><td {_CELL}>{name}</td><td {_CELL}>{getattr(calibration.host, name):.3g}</td>"
+        f"<td {_CELL}>{calibration.standard_errors[name]:.2g}</td>"
+        f"<td {_CELL}>{html.escape(calibration.identified_by[name])}</td></tr>"
+        for name in calibration.constants
+    )
+    refused = "".join(f"<li>{name}: {html.escape(why)}</li>" for name, why in calibration.refused.items())
+    unknown = f"<p>These runs cannot tell:</p><ul>{refused}</ul>" if refused else ""
+    return f'<div class="migkit-scroll"><table><tr>{head}</tr>{rows}</table></div>{unknown}'
 
 
 def no_downtime_limit(strategy: str) -> str:

@@ -115,7 +115,7 @@ def test_sliders_say_what_they_are_and_their_value_with_its_unit(page, explorer)
 def test_everything_can_be_reached_by_the_tab_key(page, explorer):
     explorer.locator(".noUi-handle").first.focus()
     reached = []
-    for _ in range(12):
+    for _ in range(24):
         reached.append(page.evaluate("() => document.activeElement.ariaLabel ?? document.activeElement.textContent"))
         page.keyboard.press("Tab")
     wanted = {"memory", "page writes", "strategy", "save SVG", "save PNG", "copy as Python"}

@@ -13,7 +13,12 @@ from migkit.widgets.panel import Panel
 from migkit.widgets.python import call, literal
 
 HOST = Host(quiesce_s=0.002, load_s=0.01, goodput_bytes_per_s=4e8)
-EXPLORERS = {"Explorer": "result", "StrategyExplorer": "results", "PolicyExplorer": "results"}
+EXPLORERS = {
+    "Explorer": "result",
+    "StrategyExplorer": "results",
+    "PolicyExplorer": "results",
+    "LinkExplorer": "answer",
+}
 
 
 class Doubled(Panel):
@@ -86,7 +91,7 @@ def test_every_control_has_a_label_and_a_sentence(name):
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_the_shown_code_makes_the_same_result_and_figure(name):
     explorer = getattr(widgets, name)(HOST)
-    explorer.bandwidth.value = "1.5 Gbit/s"
+    explorer.memory.value = "6 GiB"
     explorer.write_rate.value = 50_000.0
     made = {}
     exec(explorer.widget.children[-1].code, made)
