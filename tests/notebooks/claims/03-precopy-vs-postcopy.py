@@ -11,3 +11,6 @@ downtimes_s = [result.downtime_s for result in policies.results.values() if resu
 assert planned.verdict == "converges"
 assert planned.downtime_s < 0.3 + 0.05
 assert max(downtimes_s) > 2 * min(downtimes_s)
+
+assert strategies.results["postcopy"].postcopy_faults > 0
+assert 0 < strategies.as_quick_up_to < strategies.converges_up_to < 1e6

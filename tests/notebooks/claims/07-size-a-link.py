@@ -8,3 +8,5 @@ assert link.binding
 assert safe.value >= link.value
 assert busiest.result.verdict == "converges"
 assert predict(given).verdict in ("converges", "does_not_converge")
+assert links.answer.result.verdict == "converges"
+assert links.complaints == {}
