@@ -19,7 +19,7 @@ from migkit.widgets.python import literal
 
 __all__ = ["Animation"]
 
-_FRAMES: Final = 300
+_FRAMES: Final = 400
 _STRATEGIES: Final = ("precopy", "postcopy")
 _MEMORIES: Final = ("64 MiB", "128 MiB", "256 MiB", "512 MiB", "1 GiB")
 _ZEROS: Final = ("0 MiB", "16 MiB", "32 MiB", "64 MiB", "128 MiB", "256 MiB", "512 MiB")
