@@ -26,7 +26,9 @@ def report(title: str, panel: Panel) -> str:
     >>> made.startswith("<!doctype html>"), "<td>working set</td><td>512 MiB</td>" in made
     (True, True)
     """
-    parts = [f"<h1>{html.escape(title)}</h1>", page.table(["asked", ""], _asked(panel)), *_shown(panel)]
+    parts = [f"<h1>{html.escape(title)}</h1>", page.table(["asked", ""], _asked(panel))]
+    for part in panel.widget.children[1:]:
+        parts += _shown(part)
     if panel.code():
         parts.append(f"<h2>The same in Python</h2>\n<pre>{html.escape(panel.code())}</pre>")
     return page.document(f"migkit: {title}", [*parts, f"<p>migkit {__version__}</p>"])
@@ -38,10 +40,12 @@ def _asked(panel: Panel) -> Iterator[tuple[str, str]]:
         yield name, value[0] if isinstance(value, tuple) else str(value or "")
 
 
-def _shown(panel: Panel) -> Iterator[str]:
-    """Yield what stands below the controls, in its order."""
-    for part in panel.widget.children[1:]:
-        if isinstance(part, LiveFigure):
-            yield embedded(viz.Figure(part.figure))
-        elif isinstance(part, ipw.HTML):
-            yield str(part.value)
+def _shown(part: ipw.Widget) -> Iterator[str]:
+    """Yield what a widget shows of sentences, tables and figures, in their order."""
+    if isinstance(part, LiveFigure):
+        yield embedded(viz.Figure(part.figure))
+    elif isinstance(part, ipw.HTML):
+        yield str(part.value)
+    elif isinstance(part, ipw.Box):
+        for child in part.children:
+            yield from _shown(child)
