@@ -136,13 +136,14 @@ def _residual_panel(frame: pd.DataFrame, column: str, title: str, scale: float) 
 
 
 def _residual_points(rows: pd.DataFrame, column: str, scale: float, label: str, mark: str) -> dict[str, Any]:
+    colour = PREDICTED.colour
     return scatter(
         x=rows["name"].tolist(),
         y=(rows[column] * scale).tolist(),
         name=label,
         mode="markers",
         showlegend=True,
-        marker={"color": PREDICTED.colour, "symbol": mark, "size": 10, "line": {"width": 2}},
+        marker={"color": colour, "symbol": mark, "size": 10, "line": {"width": 2, "color": colour}},
         hovertemplate="%{x}: %{y:.3g}<extra></extra>",
     )
 

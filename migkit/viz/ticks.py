@@ -14,7 +14,8 @@ _MOST: Final = 8  # ticks that an axis has room for
 _FEWEST: Final = 3
 _COARSE: Final = (1,)
 _FINE: Final = (1, 2, 5)
-_FINEST: Final = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
+_FINER: Final = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
+_FINEST: Final = tuple(n / 10 for n in (*range(10, 20), *range(20, 50, 2), *range(50, 100, 5)))
 _TIMES: Final = (*(10.0**power for power in range(-9, 2)), 60.0, 600.0, 3600.0, 36_000.0, 360_000.0, 3_600_000.0)
 _SIZES: Final = tuple(10.0**tens * KIB**power for power in range(6) for tens in range(3))
 _RATES: Final = tuple(10.0**power / 8 for power in range(15))
@@ -66,7 +67,7 @@ def log_axis(values: Iterable[float | None], kind: str) -> dict[str, Any]:
     decades, write = KINDS[kind]
     drawn = [value for value in values if value is not None and 0 < value < math.inf] or [1.0]
     low, high = min(drawn) / 1.02, max(drawn) * 1.02
-    within = [_within(decades, steps, low, high) for steps in (_COARSE, _FINE, _FINEST)]
+    within = [_within(decades, steps, low, high) for steps in (_COARSE, _FINE, _FINER, _FINEST)]
     chosen = next((ticks for ticks in within if len(ticks) >= _FEWEST), within[-1])
     chosen = chosen if len(chosen) > 1 else sorted({min(drawn), max(drawn)})
     chosen = chosen[:: -(-len(chosen) // _MOST)]

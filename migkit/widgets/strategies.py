@@ -8,7 +8,7 @@ import ipywidgets as ipw
 
 from migkit import viz
 from migkit.models.advice.crossover import as_quick_up_to, at_write_rate, converges_up_to
-from migkit.models.advice.guest_speed import phases
+from migkit.models.advice.guest_speed import speed_over_time
 from migkit.models.predict import predict
 from migkit.models.result import Prediction
 from migkit.scenario import Host
@@ -22,13 +22,13 @@ __all__ = ["StrategyExplorer"]
 
 _CODE: Final = """\
 from migkit import Host, Scenario, predict, viz
-from migkit.models.advice.guest_speed import phases
+from migkit.models.advice.guest_speed import speed_over_time
 
 results, speeds = {{}}, {{}}
 for name in {names}:
     scenario = {scenario}
     results[name] = predict(scenario, level=None)
-    speeds[name] = [(phase.start_s, phase.speed) for phase in phases(results[name])]
+    speeds[name] = speed_over_time(results[name])
 progress = viz.progress(results, speeds)
 figure = viz.timelines(results)
 figure
@@ -139,7 +139,7 @@ class StrategyExplorer(GuestPanel):
         return words.crossover(self.as_quick_up_to, self.converges_up_to)
 
     def _draw_progress(self) -> viz.Figure:
-        speeds = {name: [(phase.start_s, phase.speed) for phase in phases(r)] for name, r in self.results.items()}
+        speeds = {name: speed_over_time(result) for name, result in self.results.items()}
         return viz.progress(self.results, speeds)
 
     def _draw_crossover(self) -> viz.Figure:

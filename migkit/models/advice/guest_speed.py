@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from migkit.models.result import Prediction
 
-__all__ = ["Phase", "phases"]
+__all__ = ["Phase", "phases", "speed_over_time"]
 
 
 class Phase(NamedTuple):
@@ -50,6 +50,19 @@ def phases(result: Prediction) -> tuple[Phase, ...]:
     share = left_s / stop_s if stop_s > 0 else 0.0
     slowed = tuple(phase._replace(speed=max(0.0, phase.speed - share)) for phase in rounds)
     return (*slowed, Phase(stop_s, start_s, 0.0)) if start_s > stop_s else slowed
+
+
+def speed_over_time(result: Prediction) -> list[tuple[float, float]]:
+    """Return points ``(t_s, share)`` of the guest's speed, each share lasting to the next point, until the end.
+
+    Examples
+    --------
+    >>> from migkit import Guest, predict
+    >>> [share for _, share in speed_over_time(predict(guest=Guest(memory_bytes=2**28)))]
+    [1.0, 1.0, 1.0, 0.0, 0.0]
+    """
+    found = phases(result)
+    return [*((phase.start_s, phase.speed) for phase in found), (found[-1].end_s, found[-1].speed)]
 
 
 def _rounds(result: Prediction, stop_s: float) -> tuple[Phase, ...]:

@@ -5,7 +5,7 @@ import pytest
 
 from migkit import DirtyClass, Guest, Host, Policy, Strategy
 from migkit.models.advice.crossover import LONGER, as_quick_up_to, at_write_rate, converges_up_to
-from migkit.models.advice.guest_speed import phases
+from migkit.models.advice.guest_speed import phases, speed_over_time
 from migkit.models.predict import predict
 from migkit.scenario import Link, Scenario
 
@@ -49,6 +49,14 @@ def test_the_guest_stands_still_for_the_downtime_and_loses_its_slowdown_besides(
     assert down_s == pytest.approx(result.downtime_s, rel=1e-6)
     assert lost_s == pytest.approx(result.guest_slowdown * result.total_time_s, rel=1e-6, abs=1e-9)
     assert (lost_s > 0) == (name in ("postcopy", "hybrid", "throttled"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_speed_over_time_ends_with_the_migration(name):
+    result = predict(CASES[name], level=None)
+    points = speed_over_time(result)
+    assert points[-1] == (phases(result)[-1].end_s, points[-2][1])
+    assert [t_s for t_s, _ in points] == sorted(t_s for t_s, _ in points)
 
 
 def test_a_migration_that_never_ends_never_stops_the_guest():
