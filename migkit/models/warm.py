@@ -1,4 +1,4 @@
-"""Compile the kernels of a prediction while a person already works with it."""
+"""Compile the kernels of predictions and simulations while a person already works with them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from migkit import isolation
 from migkit.errors import RunError
 from migkit.jit import can_compile
 
-__all__ = ["compile_now", "compile_once", "compiling", "warm_up"]
+__all__ = ["compile_now", "compile_once", "compile_simulator", "compiling", "warm_up"]
 
 _HOME: Final = Path(__file__).resolve().parents[2]
 _CODE: Final = "from migkit.models.warm import compile_once; compile_once()"
+_SIMULATOR: Final = "; from migkit.models.warm import compile_simulator; compile_simulator()"
 
 
 def warm_up() -> None:
@@ -34,7 +35,7 @@ def warm_up() -> None:
     """
     if not can_compile():
         return
-    with _compiler() as compiler:
+    with _compiler(_CODE) as compiler:
         said = compiler.communicate()[1]
     if compiler.returncode:
         reason = said.strip().splitlines()[-1:] or ["no reason given"]
@@ -44,17 +45,20 @@ def warm_up() -> None:
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Compile into the cache on disk in another process, for as long as the context lasts at most."""
-    with _compiler() as compiler:
+    """Compile into the cache on disk in another process, for as long as the context lasts at most.
+
+    Predictions come first, then the page-level simulator, which takes longer.
+    """
+    with _compiler(_CODE + _SIMULATOR) as compiler:
         try:
             yield
         finally:
             compiler.terminate()
 
 
-def _compiler() -> subprocess.Popen[str]:
+def _compiler(code: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        isolation.python(_CODE),
+        isolation.python(code),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -66,13 +70,33 @@ def compile_once() -> None:
     """Compile the kernels; while another process of this user compiles them, wait, then load what it made."""
     from filelock import FileLock
 
-    with FileLock(_lock_path()):
+    with FileLock(_lock_path("predictions")):
         compile_now()
 
 
-def _lock_path() -> Path:
+def compile_simulator() -> None:
+    """Compile the page-level simulator, or load it from the cache; wait while another process compiles it.
+
+    Examples
+    --------
+    >>> from migkit import Guest, simulate
+    >>> compile_simulator()
+    >>> simulate(Guest(memory_bytes=2**24)).runs[0].verdict
+    'converges'
+    """
+    from filelock import FileLock
+
+    from migkit.models.simulate import simulate
+    from migkit.scenario import Guest
+
+    if can_compile():
+        with FileLock(_lock_path("simulator")):
+            simulate(Guest(memory_bytes=2**20))
+
+
+def _lock_path(what: str) -> Path:
     """Return the file that stands for one cache of one user; the kernel takes its lock back with the process."""
-    place = hashlib.sha256(f"{_HOME} {os.environ.get('NUMBA_CACHE_DIR', '')}".encode()).hexdigest()[:16]
+    place = hashlib.sha256(f"{_HOME} {os.environ.get('NUMBA_CACHE_DIR', '')} {what}".encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"migkit-{os.getuid()}-{place}.lock"
 
 

@@ -23,6 +23,19 @@ def test_predictions_are_compiled_afterwards_and_equal():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_simulator_is_compiled_behind_the_predictions():
+    code = (
+        "from migkit.models import warm\n"
+        "warm.compile_now = lambda: print('predictions', flush=True)\n"
+        f"{warm._CODE}{warm._SIMULATOR}\n"
+        "from migkit.simulator import precopy\n"
+        "import numba\n"
+        "assert numba.config.DISABLE_JIT or 'Dispatcher' in type(precopy.pages_one).__name__\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout == "predictions\n"
+
+
 def test_a_second_process_waits_for_the_one_that_compiles(tmp_path):
     """Both make their way through; the second only loads, and so never writes to the cache."""
     code = (

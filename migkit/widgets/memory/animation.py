@@ -9,6 +9,7 @@ from typing import Any, Final
 import ipywidgets as ipw
 
 from migkit import units
+from migkit.models import warm
 from migkit.models.simulate import Run, simulate
 from migkit.scenario import Host
 from migkit.viz.style import STRATEGIES as STYLES
@@ -72,6 +73,7 @@ class Animation(GuestPanel):
             "zero pages", _ZEROS, "64 MiB", sentence="The part of its memory that holds only zeros."
         )
         self.working_set.value, self.bandwidth.value, self.downtime_limit.value = "64 MiB", "1 Gbit/s", "100 ms"
+        warm.compile_simulator()
         self._simulate()
         self.player = Player(self.runs)
         self._tell()
