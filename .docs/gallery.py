@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import shutil
@@ -40,6 +41,19 @@ body { max-width: 1100px; margin: 0 auto }
 </style>
 {%- endblock -%}
 """
+# What the widget's script asks of a kernel: values, the frames among them, and nobody else who changes them.
+FILM = """\
+<div id="film-{number}"></div><style>{css}</style>
+<script type="module">
+const {{ values, frames }} = {given};
+for (const [path, data] of frames) {{
+  const name = path.pop();
+  path.reduce((value, key) => value[key], values)[name] = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+}}
+const {{ default: player }} = await import("data:text/javascript;base64,{script}");
+const model = {{ get: (name) => values[name], set: () => 0, save_changes: () => 0, on: () => 0, off: () => 0 }};
+player.render({{ model, el: document.getElementById("film-{number}") }});
+</script>"""
 INDEX = """\
 <!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -121,6 +135,8 @@ def widget(models: dict[str, Any], identity: str, figures: Iterator[int]) -> Ite
     name = models.get(identity, {}).get("model_name", "")
     if "_figure" in state:
         yield figure(state["_figure"], next(figures))
+    elif "films" in state:
+        yield film(models[identity], next(figures))
     elif name == "HTMLModel":
         yield f"<div>{state.get('value', '')}</div>"
     elif state.get("description"):
@@ -145,6 +161,17 @@ def figure(given: dict[str, Any], number: int) -> str:
     values = (json.dumps(given.get(part, default)) for part, default in (("data", []), ("layout", {})))
     parts = ", ".join([f'"figure-{number}"', *values, json.dumps(dict(CONFIG))]).replace("</", "<\\/")
     return f'<div id="figure-{number}"></div><script>Plotly.newPlot({parts})</script>'
+
+
+def film(model: dict[str, Any], number: int) -> str:
+    """Return an animation of memory as HTML, with the script of its widget and with its frames."""
+    state = model["state"]
+    script = base64.b64encode(state["_esm"].encode()).decode()
+    given = {
+        "values": {name: value for name, value in state.items() if not name.startswith("_")},
+        "frames": [[buffer["path"], buffer["data"]] for buffer in model.get("buffers", [])],
+    }
+    return FILM.format(number=number, css=state["_css"], script=script, given=json.dumps(given).replace("</", "<\\/"))
 
 
 def title(notebook: Any) -> str:

@@ -7,8 +7,10 @@ import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from playwright.sync_api import expect, sync_playwright
 
-from tests.conftest import TOP
+from tests.browser.conftest import CHROMIUM, CHROMIUM_FLAGS
+from tests.conftest import TOP, require
 
 CELLS = [
     new_markdown_cell("# A title\n\n*Next:* [more](more.ipynb)"),
@@ -48,6 +50,23 @@ def test_a_page_shows_figures_and_explorers_and_asks_for_nothing_but_the_script_
     assert "<pre>42\n</pre>" in page
     assert 'href="more.html"' in page
     assert "widget-state" not in page
+
+
+def test_an_animation_plays_in_a_page_without_a_kernel(gallery, written, tmp_path):
+    require(CHROMIUM, "there is no Chromium; apt-get install chromium fonts-dejavu-core")
+    cell = "from migkit import Guest, simulate\nfrom migkit.widgets import Player\n"
+    cell += "Player({'precopy': simulate(Guest(memory_bytes=2**24), frames=20)})"
+    path = tmp_path / "film.html"
+    path.write_text(gallery.drawn(gallery.executed(written(CELLS[0], new_code_cell(cell))), up=""), encoding="utf-8")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        page = browser.new_page()
+        page.goto(path.as_uri())
+        share = page.locator(".migkit-player tbody td").first  # of the pages that are to be sent
+        expect(share).to_have_text("100.0 %")
+        page.get_by_role("slider", name="time since the request").press("End")
+        expect(share).to_have_text("0.0 %")
+        browser.close()
 
 
 def test_a_notebook_that_fails_is_left_out_and_told(gallery, written, tmp_path, monkeypatch, capfd):
