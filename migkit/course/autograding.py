@@ -22,7 +22,7 @@ __all__ = ["Graded", "Score", "grade", "lesson_of", "make", "require", "shipped"
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _HOMES: Final = (_PACKAGE / "_share" / "notebooks" / "course", _PACKAGE.parent / "notebooks" / "course")
-_LONGEST_S: Final = 600.0
+_LONGEST_S: Final = 300.0
 _TEST: Final = '''"""Grades {name} of lesson {number}; written by `migkit course make`."""
 
 from otter.test_files import test_case
@@ -167,15 +167,18 @@ def make(folder: Path, numbers: Sequence[int] = tuple(LESSONS)) -> list[Path]:
     return written
 
 
-def grade(submissions: Sequence[Path]) -> list[Graded]:
+def grade(submissions: Sequence[Path], *, longest_s: float = _LONGEST_S) -> list[Graded]:
     """Run submitted notebooks from clean kernels and return what each exercise got.
 
-    The notebooks run on this machine, with the rights of who grades them.
+    The notebooks run on this machine, with the rights of who grades them. One that does not end gets no points, and
+    the others are graded all the same.
 
     Parameters
     ----------
     submissions
         Notebooks of the course with answers.
+    longest_s
+        How long one of them may take [s].
 
     Raises
     ------
@@ -184,7 +187,7 @@ def grade(submissions: Sequence[Path]) -> list[Graded]:
     UsageError
         A file is no notebook of the course.
     RunError
-        otter-grader failed.
+        otter-grader cannot make the archives.
     """
     _check_otter()
     asked = [(path, lesson_of(path)) for path in submissions]
@@ -192,7 +195,7 @@ def grade(submissions: Sequence[Path]) -> list[Graded]:
         archives = {number: Path(place) / f"{number}.zip" for _, number in asked}
         for number, archive in archives.items():
             _archive(number, archive)
-        return [_graded(path, number, archives[number]) for path, number in asked]
+        return [_graded(path, number, archives[number], longest_s) for path, number in asked]
 
 
 def lesson_of(path: Path) -> int:
@@ -237,16 +240,25 @@ def _archive(number: int, archive: Path) -> None:
             text = _TEST.format(name=one.name, number=number, points=one.points)
             (tests / f"{one.name}.py").write_text(text, encoding="utf-8")
         (Path(place) / "requirements.txt").write_text("migkit\n", encoding="utf-8")
-        _otter("generate", "-t", "tests", "-o", str(archive.resolve()), "-r", "requirements.txt", cwd=Path(place))
+        made = ("generate", "-t", "tests", "-o", str(archive.resolve()), "-r", "requirements.txt")
+        _otter(f"lesson {number}", made, Path(place))
 
 
-def _graded(path: Path, number: int, archive: Path) -> Graded:
+def _graded(path: Path, number: int, archive: Path, longest_s: float) -> Graded:
+    try:
+        scores = _scores(path, number, archive, longest_s)
+    except RunError as error:
+        scores = tuple(Score(one.name, 0.0, float(one.points), str(error)) for one in lesson(number).exercises)
+    return Graded(path, number, scores)
+
+
+def _scores(path: Path, number: int, archive: Path, longest_s: float) -> tuple[Score, ...]:
     with tempfile.TemporaryDirectory(prefix="migkit-course-") as place:
-        _otter("run", "-a", str(archive), "-o", place, "--no-logo", str(path.resolve()), cwd=Path(place))
+        arguments = ("run", "-a", str(archive), "-o", place, "--no-logo", str(path.resolve()))
+        _otter(str(path), arguments, Path(place), longest_s)
         results = json.loads((Path(place) / "results.json").read_text(encoding="utf-8"))
     found = {test["name"]: test for test in results["tests"] if "max_score" in test}
-    scores = [_score(found[one.name]) for one in lesson(number).exercises]
-    return Graded(path, number, tuple(scores))
+    return tuple(_score(found[one.name]) for one in lesson(number).exercises)
 
 
 def _score(test: Mapping[str, Any]) -> Score:
@@ -255,15 +267,23 @@ def _score(test: Mapping[str, Any]) -> Score:
     return Score(test["name"], float(test["score"]), float(test["max_score"]), " ".join(said.split()))
 
 
-def _otter(*arguments: str, cwd: Path) -> None:
-    """Run otter-grader; what it prints is shown only where it fails."""
+def _otter(what: str, arguments: Sequence[str], folder: Path, longest_s: float = _LONGEST_S) -> None:
+    """Run otter-grader in a folder; what it prints is shown only where it fails."""
     command = [sys.executable, "-m", "otter", *arguments]
     try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=_LONGEST_S, check=False)
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=longest_s,
+            check=False,
+        )
     except subprocess.TimeoutExpired as error:
         raise RunError(
-            f"{arguments[-1]}: it was not graded within {_LONGEST_S:.0f} s; look for an endless loop"
+            f"{what}: otter-grader did not end within {longest_s:.0f} s; look for an endless loop in a cell"
         ) from error
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
-        raise RunError(f"otter-grader failed: {printable(last)}")
+        raise RunError(f"{what}: otter-grader failed: {printable(last)}")

@@ -1,10 +1,13 @@
 """The autograded form, graded by otter-grader itself, without a container."""
 
+import contextlib
 import importlib.util
 import json
+import os
 import zipfile
 
 import nbformat
+import psutil
 import pytest
 
 from migkit.course import lesson
@@ -41,6 +44,26 @@ def test_a_right_submission_gets_full_points_and_a_wrong_one_does_not(otter, tmp
     assert "ZeroDivisionError" in told["total_of_rounds"]
     assert told["why_wrong"].startswith("Not answered yet.")
     assert told["settles_bytes"].startswith("Not answered yet.")
+
+
+def test_a_submission_that_does_not_end_gets_no_points_and_leaves_nothing_running(otter, tmp_path, monkeypatch):
+    monkeypatch.setenv("MIGKIT_TEST_MARK", str(tmp_path))
+    endless = write(answered(1, {"region_pages": "while True:\n    pass"}), tmp_path / "endless.ipynb")
+    [graded] = grade([endless], longest_s=20.0)
+    assert (graded.points, graded.most) == (0.0, 6.0)
+    assert all("did not end within 20 s" in score.said for score in graded.scores)
+    _gone, alive = psutil.wait_procs(_marked(str(tmp_path)), timeout=30)
+    assert alive == []
+
+
+def _marked(mark):
+    """Return the processes that were started with this mark in their environment, this one left out."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid != os.getpid() and process.environ().get("MIGKIT_TEST_MARK") == mark:
+                found.append(process)
+    return found
 
 
 def test_what_is_handed_out_holds_no_solution_and_an_archive_a_test_for_each_exercise(otter, tmp_path):
