@@ -44,7 +44,7 @@ _TEMPLATE: Final = """\
 {{ spinner.css() }}
 <style>
   .jp-mod-noOutputs.jp-mod-noInput { display: none; }
-  .jupyter-widgets.widget-tab > .lm-TabBar .lm-TabBar-tab { flex: 0 1 auto; padding: 0 14px; }
+  .jupyter-widgets.widget-tab > .lm-TabBar .lm-TabBar-tab { flex: 0 1 auto !important; }
   #rendered_cells { max-width: 1400px; margin: 0 auto; }
   .migkit-field > .jupyter-widgets:first-child { max-width: calc(100% - 4px); }
 </style>
