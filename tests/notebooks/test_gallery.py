@@ -17,6 +17,7 @@ CELLS = [
     new_code_cell("from migkit import Guest, predict\nfrom migkit.widgets import Explorer\nprint(6 * 7)"),
     new_code_cell("predict(guest=Guest(memory_bytes=2**28)).plot()"),
     new_code_cell("Explorer()"),
+    new_code_cell("from migkit.widgets import Animation\nAnimation()"),
 ]
 
 
@@ -47,6 +48,7 @@ def test_a_page_shows_figures_and_explorers_and_asks_for_nothing_but_the_script_
     assert page.count("Plotly.newPlot(") == 2
     assert '"name": "bitmap sync"' in page
     assert "memory: <b>4 GiB</b>" in page
+    assert page.count("The animation plays in JupyterLab") == 1
     assert "<pre>42\n</pre>" in page
     assert 'href="more.html"' in page
     assert "widget-state" not in page
