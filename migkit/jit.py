@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
+import threading
 import types
 from collections.abc import Callable
 from functools import cache, partial
@@ -29,12 +31,15 @@ __all__ = [
     "lean",
     "owned",
     "rows",
+    "steady",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _waiting: list[Kernel] = []
-_compiling = False
+_compiling = False  # kernels to come are compiled
+_compiled_by_now = False  # those that were there are, too
+_turn = threading.RLock()
 _callbacks: dict[OwnRule, Any] = {}
 
 
@@ -153,12 +158,19 @@ def compile_kernels() -> None:
     in the kernel modules are bound anew here. Where numba is not installed, as in a
     browser, nothing happens: kernels stay plain Python, which gives the same bits.
     """
-    global _compiling
+    global _compiling, _compiled_by_now
     if not can_compile():
         return
     if not _compiling:
         _teach_records()
     _compiling = True
+    with _turn:
+        _bind_anew()
+        _compiled_by_now = True
+
+
+def _bind_anew() -> None:
+    """Put compiled kernels in the place of plain ones, wherever they are known."""
     if not _waiting:
         return
     compiled = {id(kernel): kernel.build(kernel.function) for kernel in _waiting}
@@ -183,8 +195,13 @@ def can_compile() -> bool:
 
 
 def are_compiled() -> bool:
-    """Return whether :func:`compile_kernels` was called."""
-    return _compiling
+    """Return whether :func:`compile_kernels` was called, and is done."""
+    return _compiled_by_now
+
+
+def steady() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which plain kernels stay plain: compiled ones take records in another form."""
+    return contextlib.nullcontext() if _compiled_by_now else _turn
 
 
 def rows(kind: type[Record], numbers: np.ndarray, groups: int | None = None) -> Any:
@@ -193,7 +210,7 @@ def rows(kind: type[Record], numbers: np.ndarray, groups: int | None = None) -> 
     With a number of ``groups``, all as large, they are ``rows(...)[group][k].name``.
     """
     shape = (numbers.size // kind.SIZE,) if groups is None else (groups, numbers.size // (kind.SIZE * max(1, groups)))
-    if _compiling and not _is_off():
+    if _compiled_by_now and not _is_off():
         return numbers.reshape(-1).view(np.ndarray).view(kind.dtype_of()).reshape(shape)
     return numbers.reshape(*shape, kind.SIZE).view(kind)
 
@@ -276,7 +293,7 @@ def callback(rule: OwnRule | None) -> Any:
     UsageError
         The rule uses something that cannot be compiled.
     """
-    if rule is None or not _compiling:
+    if rule is None or not _compiled_by_now:
         return rule
     if rule not in _callbacks:
         _callbacks[rule] = _compiled_callback(rule)

@@ -185,11 +185,12 @@ def run(packed: Packed, rule: Any, history: History) -> Result:
     history
         Receives rounds and points while there is room.
     """
-    if not jit.are_compiled():
-        result = _run(packed, rule, history, run_state.MOST_TURNS - _PLAIN_TURNS)
-        if not result.undecided:
-            return result
-        jit.compile_kernels()
+    with jit.steady():
+        if not jit.are_compiled():
+            result = _run(packed, rule, history, run_state.MOST_TURNS - _PLAIN_TURNS)
+            if not result.undecided:
+                return result
+            jit.compile_kernels()
     return _run(packed, jit.callback(rule) if isinstance(rule, jit.OwnRule) else rule, history, 0.0)
 
 
@@ -202,9 +203,10 @@ def trial(packed: Packed, rule: Any) -> Result:
     result = Result.new()
     state, own, work = decision.new_state(), Run.new(), Work.new()
     own.spent_turns = run_state.MOST_TURNS - _TRIAL_TURNS
-    rounds, line = History(0, 0).tables
-    rule = jit.callback(rule) if isinstance(rule, jit.OwnRule) else rule
-    precopy.precopy_one(*packed.of_one(), state, own, work, result, rounds, line, rule)
+    with jit.steady():
+        rounds, line = History(0, 0).tables
+        rule = jit.callback(rule) if isinstance(rule, jit.OwnRule) else rule
+        precopy.precopy_one(*packed.of_one(), state, own, work, result, rounds, line, rule)
     return result
 
 

@@ -16,10 +16,11 @@ from migkit.engine.records import PackedScenario, Result, Run, Work
 from migkit.errors import UsageError
 from migkit.models import goodput as paths
 from migkit.models.history import History
+from migkit.models.result import Point
 from migkit.policies import decision
 from migkit.scenario import DirtyClass, Scenario
 
-__all__ = ["Standing", "rest"]
+__all__ = ["Standing", "course", "rest"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,19 +88,48 @@ def rest(case: Scenario, standing: Standing) -> Result:
     >>> bool(8.0 < result.total_s < 8.5), int(result.iterations)
     (True, 3)
     """
+    packed, _ = paths.packed(_checked(case, standing))
+    return _go_on(packed, case, standing, History(0, 0))
+
+
+def course(case: Scenario, standing: Standing) -> tuple[Point, ...]:
+    """Return the time line of a migration from where it stands to its end, as :func:`rest` predicts it.
+
+    Parameters and errors are those of :func:`rest`. Where it does not converge, the line ends once it has settled.
+
+    Examples
+    --------
+    >>> from migkit import DirtyClass, Guest
+    >>> guest = Guest(memory_bytes=2**30, dirty=(DirtyClass(region_bytes=2**26, writes_per_s=1000),))
+    >>> line = course(Scenario(guest=guest), Standing(now_s=8.0, synced_s=7.0, iteration=2, ahead=0.5, shares=(0.4,)))
+    >>> line[0].t_s >= 8.0, line[-1].remaining_bytes
+    (True, 0.0)
+    """
+    packed, _ = paths.packed(_checked(case, standing))
+    history = History()
+    result = _go_on(packed, case, standing, history)
+    return history.timeline(packed, result, ())
+
+
+def _checked(case: Scenario, standing: Standing) -> Scenario:
     if len(standing.shares) != len(case.guest.dirty):
         raise UsageError(
             f"standing: {len(standing.shares)} shares of {len(case.guest.dirty)} page classes; give one for each"
         )
-    packed, _ = paths.packed(case)
+    return case
+
+
+def _go_on(packed: Packed, case: Scenario, standing: Standing, history: History) -> Result:
+    """Run the engine from where the migration stands."""
     result, state, run, work = Result.new(), decision.new_state(), Run.new(), Work.new()
-    rounds, line = History(0, 0).tables
-    _stand(packed, case, standing, state, run, work, result)
-    rule = jit.callback(case.policy.decider)
-    scenario, _, steps, parameters = packed.of_one()
-    precopy.go_on(decision.WINDOW, scenario, steps, parameters, state, run, work, result, rounds, line, rule)
-    if result.action == decision.POSTCOPY:
-        postcopy.postcopy_one(scenario, run, work, result, line)
+    with jit.steady():
+        rounds, line = history.tables
+        _stand(packed, case, standing, state, run, work, result)
+        rule = jit.callback(case.policy.decider)
+        scenario, _, steps, parameters = packed.of_one()
+        precopy.go_on(decision.WINDOW, scenario, steps, parameters, state, run, work, result, rounds, line, rule)
+        if result.action == decision.POSTCOPY:
+            postcopy.postcopy_one(scenario, run, work, result, line)
     return result
 
 

@@ -80,3 +80,25 @@ def test_a_failure_is_told_with_its_reason(monkeypatch):
     monkeypatch.setattr(warm, "_CODE", "raise OSError('the disk is full')")
     with pytest.raises(RunError, match="the disk is full"):
         warm.warm_up()
+
+
+def test_kernels_turn_compiled_between_two_runs_and_never_within_one():
+    """An explorer compiles in a thread while a notebook predicts: the two forms of a record must not meet."""
+    code = (
+        "import sys, threading\n"
+        "from migkit import DirtyClass, Guest, Scenario, jit, predict\n"
+        "from migkit.models.midway import Standing, rest\n"
+        "sys.setswitchinterval(1e-5)\n"
+        "dirty = (DirtyClass(region_bytes=2**28, writes_per_s=6e4),)\n"
+        "case = Scenario(guest=Guest(memory_bytes=2**30, dirty=dirty))\n"
+        "standing = Standing(now_s=8.0, synced_s=7.0, iteration=2, ahead=0.5, shares=(0.4,))\n"
+        "def both():\n"
+        "    return float(rest(case, standing).total_s), predict(case, level=None).total_time_s\n"
+        "plain = both()\n"
+        "thread = threading.Thread(target=jit.compile_kernels)\n"
+        "thread.start()\n"
+        "while thread.is_alive():\n"
+        "    assert both() == plain\n"
+        "assert both() == plain\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
