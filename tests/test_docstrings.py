@@ -77,6 +77,9 @@ WITHOUT = {
         "migkit.traces.consistency.check_trace",
     },
     "another process": {
+        "migkit.calibrate.forecast.looks.Asked",
+        "migkit.calibrate.forecast.looks.Source",
+        "migkit.calibrate.forecast.looks.watched",
         "migkit.models.warm.compile_once",
         "migkit.models.warm.compiling",
         "migkit.models.warm.warm_up",

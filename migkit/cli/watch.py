@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from migkit.calibrate.forecast.looks import NO_MORE, SHORTEST_S, Asked, Source, opened, pause_s
 from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.cli._outlook import as_line, as_record, as_screen
@@ -19,11 +19,8 @@ from migkit.errors import InfeasibleError, RunError, UsageError
 from migkit.units import duration
 
 if TYPE_CHECKING:
-    import asyncio
-
     from migkit.calibrate.forecast.changes import Change
     from migkit.calibrate.forecast.outlook import Outlook
-    from migkit.importers import Log
     from migkit.qemu.follow import Followed
     from migkit.scenario import Scenario
 
@@ -31,8 +28,6 @@ __all__ = ["command"]
 
 _APPLICABLE = ("max-bandwidth", "downtime-limit", "post-copy")
 _HAS_LEFT = "QEMU ended after it had stopped the guest: the migration has completed"
-_NO_MORE = "the metrics tell no more of the migration: it has ended, and whether the guest moved they do not say"
-_SHORTEST_S = 0.05
 _ROUNDS_APART = 3  # between two changes: their effect must show first
 Show = Callable[["Outlook", tuple["Change", ...]], None]
 
@@ -87,22 +82,21 @@ def command(
     from migkit.importers.endpoint import is_address
 
     every_s = duration(every, "--every")
-    if every_s < _SHORTEST_S:
+    if every_s < SHORTEST_S:
         raise UsageError(f"--every: {every_s * 1e3:g} ms is too short; give at least 50 ms")
     base = _base(guest)
     if measure and guest is not None:
         raise UsageError("--measure: a guest is given as well; leave out one of the two")
     if vm is not None and not is_address(source):
         raise UsageError("--vm: only metrics tell of several machines; leave it out")
-    with _opened(source, vm) as (looks, followed), _shown(as_json, prometheus) as show:
+    with opened(source, vm) as looked_at, _shown(as_json, prometheus) as show:
         if measure:
-            base = _measured(Path(source), followed)
-        _watch(looks, followed, base, show, every_s, once, wanted)
+            base = _measured(Path(source), looked_at)
+        _watch(looked_at, base, show, every_s, once, wanted)
 
 
 def _watch(
-    looks: Callable[[], Log | None],
-    followed: _Asked | None,
+    looked_at: Source,
     base: Scenario | None,
     show: Show,
     every_s: float,
@@ -113,15 +107,15 @@ def _watch(
     from migkit.calibrate.forecast.changes import changes
     from migkit.calibrate.forecast.outlook import Forecaster
 
-    if wanted is not None and followed is None:
+    if wanted is not None and not isinstance(looked_at, Asked):
         raise UsageError("--apply: a log cannot be told anything; watch the socket of a QEMU monitor")
     forecaster = Forecaster(base)
     made_at, outlook = -_ROUNDS_APART, None
     while True:
         began_s = time.monotonic()
-        log = looks()
-        if log is None and followed is None:
-            raise RunError(_NO_MORE)
+        log = looked_at.log()
+        if log is None and not isinstance(looked_at, Asked):
+            raise RunError(NO_MORE)
         if log is None:
             return _output.narrate(_HAS_LEFT, False) if outlook is None else show(outlook.completed(), ())
         outlook = forecaster.outlook(log)
@@ -130,13 +124,12 @@ def _watch(
         if outlook.phase == "done":
             return _over(outlook)
         chosen = next((one for one in offered if one.name == wanted), None)
-        if chosen is not None and followed is not None and outlook.iteration >= made_at + _ROUNDS_APART:
+        if chosen is not None and isinstance(looked_at, Asked) and outlook.iteration >= made_at + _ROUNDS_APART:
             made_at = outlook.iteration
-            wanted = wanted if followed.apply(chosen) else None
+            wanted = wanted if _applied(looked_at, chosen) else None
         if once:
             return _judged(outlook)
-        pause_s = min(every_s, max(_SHORTEST_S, 0.5 * (outlook.end_s - outlook.t_s)))  # QEMU may be gone at the end
-        time.sleep(max(0.0, pause_s - (time.monotonic() - began_s)))
+        time.sleep(max(0.0, pause_s(outlook, every_s) - (time.monotonic() - began_s)))
 
 
 def _over(outlook: Outlook) -> None:
@@ -155,107 +148,41 @@ def _base(guest: Path | None) -> Scenario | None:
     return None if guest is None else schema.load(guest)
 
 
-def _measured(source: Path, followed: _Asked | None) -> Scenario:
+def _measured(source: Path, looked_at: Source) -> Scenario:
     """Return the guest that moves, measured from outside."""
     from migkit.cli._profiling import guest_that_moves
     from migkit.qemu.monitor import listener_of
     from migkit.scenario import Scenario
 
-    if followed is None:
+    if not isinstance(looked_at, Asked):
         raise UsageError("--measure: a log has no guest to measure; watch the socket of a QEMU monitor")
-    return Scenario(guest=guest_that_moves(listener_of(source), followed.memory_bytes()))
+    return Scenario(guest=guest_that_moves(listener_of(source), looked_at.memory_bytes()))
 
 
-@contextlib.contextmanager
-def _opened(source: str, vm: str | None) -> Iterator[tuple[Callable[[], Log | None], _Asked | None]]:
-    """Yield what looks at the source, and the QEMU behind it, if it is the socket of one."""
-    from migkit.importers.endpoint import Endpoint, is_address
+def _applied(asked: Asked, change: Change) -> bool:
+    """Ask whether a change is to be made, make it, and return whether it was."""
+    from migkit.qemu.monitor import EndedError
 
-    if is_address(source):
-        yield Endpoint(source, vm).log, None
-        return
-    path = Path(source)
+    if not click.confirm(f"Make this change now: {change.words}?", err=True):
+        return False
     try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise UsageError(f"{source}: {error.strerror}; name a monitor's socket, or a log") from error
-    if stat.S_ISSOCK(mode):
-        with _Asked.opened(path) as asked:
-            yield asked.log, asked
-    elif stat.S_ISREG(mode):
-        yield lambda: _last_migration(path), None
-    else:
-        raise UsageError(f"{source}: is neither a socket nor a file; name a monitor's socket, or a log")
-
-
-def _last_migration(source: Path | str) -> Log:
-    from migkit.importers import read
-
-    found = [log for log in read(source) if log.kind == "migration"]
-    if not found:
-        raise UsageError(f"{source}: holds no reading of a migration; log query-migrate or virsh domjobinfo")
-    return found[-1]
-
-
-class _Asked:
-    """A QEMU that is asked."""
-
-    def __init__(self, runner: asyncio.Runner, followed: Followed) -> None:
-        self._runner, self._followed = runner, followed
-
-    @classmethod
-    @contextlib.contextmanager
-    def opened(cls, source: Path) -> Iterator[_Asked]:
-        import asyncio
-
-        from migkit.qemu.follow import Followed
-
-        with asyncio.Runner() as runner:
-            followed = runner.run(Followed.connect(source))
-            try:
-                yield cls(runner, followed)
-            finally:
-                runner.run(followed.close())
-
-    def memory_bytes(self) -> int:
-        """Return what the guest has [B]."""
-        return self._runner.run(self._followed.memory_bytes())
-
-    def log(self) -> Log | None:
-        """Ask once, and return all answers so far; None: QEMU has ended, as managers end it after a migration."""
-        from migkit.qemu.monitor import EndedError
-
-        try:
-            self._runner.run(self._followed.look())
-        except EndedError:
-            if self._followed.has_left():
-                return None
-            raise
-        return _last_migration(self._followed.text())
-
-    def apply(self, change: Change) -> bool:
-        """Ask whether a change is to be made, make it, and return whether it was."""
-        from migkit.qemu.monitor import EndedError
-
-        if not click.confirm(f"Make this change now: {change.words}?", err=True):
+        asked.run(_make(asked.followed, change))
+    except EndedError:
+        if asked.followed.has_left():
             return False
-        try:
-            self._runner.run(self._make(change))
-        except EndedError:
-            if self._followed.has_left():
-                return False
-            raise
-        _output.narrate(f"made: {change.words}", quiet=False)
-        return True
+        raise
+    _output.narrate(f"made: {change.words}", quiet=False)
+    return True
 
-    async def _make(self, change: Change) -> None:
-        policy = change.case.policy
-        if change.name == "post-copy":
-            await self._followed.start_postcopy()
-        elif change.name == "max-bandwidth":
-            await self._followed.set_parameter("max-bandwidth", round(policy.max_bandwidth_bytes_per_s))
-        else:
-            await self._followed.set_parameter("downtime-limit", round(1e3 * policy.downtime_limit_s))
+
+async def _make(followed: Followed, change: Change) -> None:
+    policy = change.case.policy
+    if change.name == "post-copy":
+        await followed.start_postcopy()
+    elif change.name == "max-bandwidth":
+        await followed.set_parameter("max-bandwidth", round(policy.max_bandwidth_bytes_per_s))
+    else:
+        await followed.set_parameter("downtime-limit", round(1e3 * policy.downtime_limit_s))
 
 
 @contextlib.contextmanager

@@ -120,3 +120,20 @@ class Log:
     unknown: Mapping[str, Any]
     cannot_tell: tuple[str, ...]
     next_time: tuple[str, ...]
+
+    def until(self, t_s: float) -> Log:
+        """Return a migration as its log stood ``t_s`` after the request [s]: later readings are left out.
+
+        Examples
+        --------
+        >>> from migkit.importers import read_reference
+        >>> log = read_reference("a1-q7-0").until(3.0)
+        >>> log.meta["outcome"], bool(log.frame["t_s"].max() <= 3.0)
+        ('under way', True)
+        """
+        frame = self.frame[~(self.frame["t_s"] > t_s) & (self.frame["phase"] != "done")]
+        known = {name: self.meta["totals"][name] for name in ("total_bytes",) if name in self.meta["totals"]}
+        if len(frame):
+            known["total_time_s"] = float(frame["t_s"].max())
+        meta = {**self.meta, "outcome": "under way", "totals": known, "events": ()}
+        return dataclasses.replace(self, frame=frame, meta=meta)

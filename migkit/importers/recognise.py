@@ -42,7 +42,7 @@ _FORMS: Final = (
 )
 
 
-def read(source: Path | str | bytes) -> list[Log]:
+def read(source: Path | str | bytes, *, name: str = "") -> list[Log]:
     """Return every migration and every set of dirty-rate readings in a log.
 
     Parameters
@@ -51,6 +51,8 @@ def read(source: Path | str | bytes) -> list[Log]:
         A path (``-``: standard input), the text itself (a ``str`` with a line break, or of JSON), or the bytes of a
         file. Text may be UTF-8, UTF-16 or Windows-1252, with or without a byte order mark, packed with gzip or
         plain; at most 64 MiB, 2,000,000 lines and 200,000 readings.
+    name
+        What errors call it; empty: its path, or ``text`` or ``bytes``.
 
     Returns
     -------
@@ -69,8 +71,8 @@ def read(source: Path | str | bytes) -> list[Log]:
     ("QEMU's monitor, info migrate", 1682084864)
     """
     if isinstance(source, str) and ("\n" in source or source.lstrip().startswith(("{", "["))):
-        return _Reader(Text(source, "text", "text")).logs()
-    raw, name = (source, "bytes") if isinstance(source, bytes) else (load(source), str(source))
+        return _Reader(Text(source, name or "text", "text")).logs()
+    raw, name = (source, name or "bytes") if isinstance(source, bytes) else (load(source), name or str(source))
     if raw.startswith(b"PAR1"):
         from migkit.importers.traces import from_parquet
 

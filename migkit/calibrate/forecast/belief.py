@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -20,7 +20,8 @@ from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates
 from migkit.calibrate.forecast.speeds import speed_of, zero_page_s
 from migkit.calibrate.guest import rounds
 from migkit.calibrate.guest.rounds import Observed
-from migkit.models.midway import Standing
+from migkit.models.midway import Standing, course
+from migkit.models.result import Point
 from migkit.models.spread.lattice import normals
 from migkit.policies import systems
 from migkit.scenario import Guest, Link, Scenario
@@ -29,7 +30,7 @@ from migkit.units import PAGE_BYTES
 if TYPE_CHECKING:
     from migkit.importers import Log
 
-__all__ = ["Belief", "beliefs"]
+__all__ = ["Belief", "allowed_bytes", "beliefs", "course_of"]
 
 _WIRE_BYTES: Final = PAGE_BYTES + 8.0
 _SPEED_SPREAD: Final = 0.01
@@ -91,6 +92,36 @@ def beliefs(log: Log, base: Scenario | None = None) -> list[Belief]:
         )
         for at, one in enumerate(found)
     ]
+
+
+def course_of(found: Sequence[Belief]) -> tuple[Point, ...]:
+    """Return what will remain from now on if the central belief is right; empty: nothing is known.
+
+    Examples
+    --------
+    >>> from migkit.importers import read
+    >>> from migkit.traces import data
+    >>> line = course_of(beliefs(read(data.data_path("kvm_database/precopy-4t-1.json.gz"))[0].until(17.0)))
+    >>> line[0].t_s > 16.5, line[-1].remaining_bytes
+    (True, 0.0)
+    """
+    return course(found[0].case, found[0].standing) if found and found[0].known else ()
+
+
+def allowed_bytes(found: Sequence[Belief]) -> float:
+    """Return at how much left the rule switches over, as of the speed measured last [B]; NaN: not known.
+
+    Examples
+    --------
+    >>> from migkit.importers import read
+    >>> from migkit.traces import data
+    >>> log = read(data.data_path("kvm_database/precopy-4t-1.json.gz"))[0].until(17.0)
+    >>> round(allowed_bytes(beliefs(log)) / 2**20)
+    39
+    """
+    if not found or not found[0].standing.bandwidth_bytes_per_s > 0:
+        return math.nan
+    return found[0].standing.bandwidth_bytes_per_s * found[0].case.policy.downtime_limit_s
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
