@@ -133,7 +133,7 @@ def _differences(found: Upgrade) -> str:
 def _table(found: Rehearsal) -> str:
     """Return the answer for a person: the probability, hosts, what holds them up, what would help."""
     rows = found.to_dict()
-    lines = [_answer(found)]
+    lines = [found.answer]
     hosts = [
         [row["host"], _part(row["probability"]), _when(row["median_s"]), _when(row["late_s"])]
         for row in rows["hosts"]
@@ -154,14 +154,6 @@ def _table(found: Rehearsal) -> str:
         ]
         tables.append(("one setting changed", _output.columns(["setting", "in time", "50 %", "95 %"], fixes)))
     return "\n".join([*lines, *(f"\n{title}\n{text}" for title, text in tables)])
-
-
-def _answer(found: Rehearsal) -> str:
-    by = f"{found.manager}, rule {found.policy}: "
-    times = f"empty by {_when(found.empty_by_s(0.5))} with 50 %, by {_when(found.empty_by_s(0.95))} with 95 %"
-    if math.isinf(found.deadline_s):
-        return by + times
-    return by + f"empty within {format_duration(found.deadline_s)} with {_part(found.probability)}; " + times
 
 
 def _part(part: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from migkit.planning.inventory.fleet import Inventory
 from migkit.units import GIB
 
-__all__ = ["example"]
+__all__ = ["EXAMPLES", "busy", "example"]
 
 _MEMORY_GIB: Final = (2, 4, 8, 16, 32, 64)
 _SHARES: Final = (0.2, 0.25, 0.25, 0.15, 0.1, 0.05)
@@ -62,3 +63,24 @@ def example(hosts: int = 40, machines: int = 400, *, seed: int = 0, **columns: A
         "link": "25 Gbit/s",
     }
     return Inventory.read(vms, pd.DataFrame(servers | columns))
+
+
+def busy() -> Inventory:
+    """Return a host with 6 calm machines and a database that writes all the time, and 3 empty ones, at 1 Gbit/s.
+
+    The database has 16 GiB and writes 27,000 pages a second to 6 GiB of them: about what the link carries.
+
+    Examples
+    --------
+    >>> busy().vms.vm.tolist()[-1], len(busy().hosts)
+    ('database', 4)
+    """
+    calm = {"host": "old", "memory": "8 GiB", "dirty_1_region": "512 MiB", "dirty_1_writes_per_s": 500}
+    database = {"memory": "16 GiB", "dirty_1_region": "6 GiB", "dirty_1_writes_per_s": 27_000}
+    machines = [{**calm, "vm": f"web{k}"} for k in range(6)] + [{**calm, **database, "vm": "database"}]
+    hosts = [{"host": name, "memory": "128 GiB", "link": "1 Gbit/s"} for name in ("old", "b", "c", "d")]
+    return Inventory.read(machines, hosts)
+
+
+EXAMPLES: Final[Mapping[str, Callable[[], Inventory]]] = {"even": example, "busy": busy}
+"""Fleets by name."""

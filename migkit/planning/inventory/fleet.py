@@ -67,8 +67,8 @@ class Inventory:
         Parameters
         ----------
         vms, hosts
-            Each a path (CSV, Parquet, JSON), a pandas, Polars or Arrow frame, or rows as mappings. Exports of
-            RVTools and JSON of OpenStack, ``kubectl`` and ``virsh`` are known by their columns.
+            Each a path (CSV, Parquet, JSON), the bytes of such a file, a pandas, Polars or Arrow frame, or rows as
+            mappings. Exports of RVTools and JSON of OpenStack, ``kubectl`` and ``virsh`` are known by their columns.
         vm_columns, host_columns
             Where columns of other names are, as ``{"memory": "RAM [MiB]"}``.
         workload

@@ -38,8 +38,8 @@ def opened(source: Any, table: str) -> Sheet:
     Parameters
     ----------
     source
-        A path (CSV with commas, semicolons or tabs; Parquet; JSON), a pandas, Polars or Arrow frame, or rows as
-        mappings, nested as ``kubectl`` writes them.
+        A path (CSV with commas, semicolons or tabs; Parquet; JSON), the bytes of such a file, a pandas, Polars or
+        Arrow frame, or rows as mappings, nested as ``kubectl`` writes them.
     table
         ``vms`` or ``hosts``, for messages.
 
@@ -55,6 +55,8 @@ def opened(source: Any, table: str) -> Sheet:
     """
     if isinstance(source, str | os.PathLike):
         sheet = _from_file(Path(source), table)
+    elif isinstance(source, bytes):
+        sheet = _from_raw(source, table, table)
     elif hasattr(source, "iloc") and hasattr(source, "columns"):
         sheet = _from_pandas(source, table)
     elif hasattr(source, "__arrow_c_stream__"):
@@ -75,6 +77,10 @@ def _from_file(path: Path, table: str) -> Sheet:
         raw = files.read(path, _MOST_BYTES)
     except OSError as error:
         raise UsageError(f"{table} {path}: cannot be read ({error.strerror}); check the path") from error
+    return _from_raw(raw, table, f"{table} {path}")
+
+
+def _from_raw(raw: bytes, table: str, name: str) -> Sheet:
     try:
         if raw.startswith(b"PAR1"):
             return _from_parquet(raw)
@@ -82,11 +88,11 @@ def _from_file(path: Path, table: str) -> Sheet:
             return _from_rows(files.parse_json(raw.decode("utf-8-sig")), table)
         return _from_csv(raw.decode("utf-8-sig"), table)
     except UnicodeDecodeError as error:
-        raise UsageError(f"{table} {path}: is no UTF-8 text; save it as CSV in UTF-8, Parquet or JSON") from error
+        raise UsageError(f"{name}: is no UTF-8 text; save it as CSV in UTF-8, Parquet or JSON") from error
     except (ValueError, csv.Error) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(f"{table} {path}: is not valid ({error}); give CSV, Parquet or JSON") from error
+        raise UsageError(f"{name}: is not valid ({error}); give CSV, Parquet or JSON") from error
 
 
 def _from_parquet(raw: bytes) -> Sheet:

@@ -64,6 +64,22 @@ class Rehearsal:
     notes: tuple[str, ...] = ()
     asked: Asked | None = dataclasses.field(default=None, repr=False)
 
+    @property
+    def answer(self) -> str:
+        """When the hosts are empty, and with which probability, as one sentence.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> none = pd.DataFrame()
+        >>> Rehearsal(0.5, np.array([1.0, 12.0]), none, none, 9.0, "nova", "nova").answer
+        'nova, rule nova: empty within 9 s with 50 %; empty by 1 s with 50 %, by 12 s with 95 %'
+        """
+        within = f"empty within {format_duration(self.deadline_s)} with {100 * self.probability:.3g} %; "
+        half, most = (_when(self.empty_by_s(part)) for part in (0.5, 0.95))
+        times = f"empty by {half} with 50 %, by {most} with 95 %"
+        return f"{self.manager}, rule {self.policy}: {within if math.isfinite(self.deadline_s) else ''}{times}"
+
     def empty_by_s(self, probability: float) -> float:
         """Return by when all hosts are empty with a probability [s]; infinite: with less, however long one waits.
 
@@ -90,6 +106,10 @@ class Rehearsal:
         tables = {"hosts": self.hosts, "machines": self.machines, "fixes": self.fixes}
         rows = {name: _rows(table) for name, table in tables.items() if table is not None}
         return whole | rows | {"notes": list(self.notes)}
+
+
+def _when(time_s: float) -> str:
+    return "never" if math.isinf(time_s) else format_duration(time_s)
 
 
 def by_s(ends_s: np.ndarray, probability: float) -> float:
