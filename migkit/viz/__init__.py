@@ -2,9 +2,11 @@
 
 from migkit.viz.accuracy import predicted_against_measured, residuals
 from migkit.viz.bars import rounds
+from migkit.viz.before_after import before_after
 from migkit.viz.chances import empty_by, rehearsed
 from migkit.viz.choices import front, near, tornado
 from migkit.viz.dirty_curves import dirty_curves, settling
+from migkit.viz.forecasts import ends, forecast
 from migkit.viz.heat import host_memory, link_load, never_converging
 from migkit.viz.intervals import intervals
 from migkit.viz.labelled import bars_by_name, curves
@@ -20,12 +22,15 @@ __all__ = [
     "CONFIG",
     "Figure",
     "bars_by_name",
+    "before_after",
     "convergence",
     "crossovers",
     "curves",
     "dirty_curves",
     "each_round",
     "empty_by",
+    "ends",
+    "forecast",
     "front",
     "gantt",
     "host_memory",
