@@ -1,0 +1,1 @@
+"""Explorers of what people drop on a page: logs and inventories."""

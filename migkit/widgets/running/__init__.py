@@ -1,0 +1,1 @@
+"""Explorers of what runs for real: a migration of the harness, and one of QEMU."""
