@@ -7,3 +7,6 @@ assert rolling.makespan_s <= rolling.greedy_makespan_s
 assert 0.0 <= chances.probability <= 1.0
 assert one.makespan_s < chances.empty_by_s(0.5)
 assert chances.fixes.probability.max() >= chances.probability
+assert explorer.plan.is_in_time
+assert explorer.loads.loc["h0 out"].max() > 0.5
+assert 0.0 < explorer.rehearsal.probability <= 1.0
