@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,7 @@ __all__ = ["Durations", "asked", "demand", "tabulate"]
 
 KNOTS: Final = 14
 _WORTH_COMPILING: Final = 8  # machines; near its critical share one takes many rounds
+_SLOW_S: Final = 0.2  # of one machine in plain Python; the rules of some managers take far longer than others
 _PIECE: Final = 4096  # machines that one thread predicts at a time
 _SMALLEST: Final = 1 / 2048  # share of the largest rate; below it the speed is in proportion to the share
 _HALVINGS: Final = 9  # the critical share is known within 1.5 %
@@ -143,6 +145,8 @@ def tabulate(vms: pd.DataFrame, base: Scenario, link_bytes_per_s: float) -> Dura
     if len(vms) >= _WORTH_COMPILING:
         jit.compile_kernels()
     frame, base = asked(vms, base, link_bytes_per_s)
+    if not jit.are_compiled():
+        _compile_if_slow(frame, base, most * _SMALLEST)
     least, proportional = _critical(frame, base, most)
     rates = least[:, None] * (most / least[:, None]) ** _SHARES
     rates[:, -1] = most
@@ -189,6 +193,16 @@ def _speeds(frame: Any, base: Scenario, rates_bytes_per_s: np.ndarray) -> np.nda
         return _piece(frame, base)
     with ThreadPoolExecutor(os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()) as pool:
         return np.concatenate(list(pool.map(lambda one: _piece(one, base), pieces)))
+
+
+def _compile_if_slow(frame: Any, base: Scenario, rate_bytes_per_s: float) -> None:
+    """Compile kernels as soon as one machine takes long in plain Python at the least share."""
+    for row in range(len(frame)):
+        began_s = time.process_time()
+        _speeds(frame.iloc[row : row + 1], base, np.array([rate_bytes_per_s]))
+        if time.process_time() - began_s > _SLOW_S:
+            jit.compile_kernels()
+            return
 
 
 def _piece(frame: Any, base: Scenario) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Durations over shares: what the engine says at each share, and never where a machine cannot end."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -96,3 +98,15 @@ def test_pieces_in_threads_give_the_same(busy, table, monkeypatch):
     again = tabulate(busy.vms, UNCAPPED, LINK)
     assert np.array_equal(again.speeds_per_s, table.speeds_per_s)
     assert isinstance(again, Durations)
+
+
+@pytest.mark.parametrize(("policy", "is_compiled"), [("qemu", False), ("proxmox", True)])
+def test_few_machines_are_compiled_for_where_a_rule_takes_long(policy, is_compiled):
+    code = (
+        "from migkit import Guest, Policy, Scenario, jit; from migkit.planning.durations import tabulate; "
+        "from migkit.planning.inventory import example; "
+        f"base = Scenario(guest=Guest(memory_bytes=4096), policy=Policy(name={policy!r})); "
+        "tabulate(example(hosts=3, machines=3).vms, base, 3.125e9); print(jit.are_compiled())"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == str(is_compiled)
