@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from migkit.planning.inventory import Inventory
     from migkit.scenario import Scenario
 
-__all__ = ["PATH", "base_of", "fleet_options", "hosts_of", "inventory_of", "time_of"]
+__all__ = ["PATH", "base_of", "columns_of", "fleet_options", "hosts_of", "inventory_of", "time_of"]
 
 PATH = click.Path(path_type=Path)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -85,8 +85,8 @@ def inventory_of(asked: dict[str, Any], quiet: bool) -> Inventory:
         return Inventory.read(
             asked["vms"],
             asked["hosts"],
-            vm_columns=_columns("--vm-column", asked["vm_columns"]),
-            host_columns=_columns("--host-column", asked["host_columns"]),
+            vm_columns=columns_of("--vm-column", asked["vm_columns"]),
+            host_columns=columns_of("--host-column", asked["host_columns"]),
             workload=asked["workload"],
         )
     except InventoryError as error:
@@ -100,7 +100,8 @@ def inventory_of(asked: dict[str, Any], quiet: bool) -> Inventory:
         raise UsageError(f"inventory: {wrong} wrong, as the table above says; correct the rows") from error
 
 
-def _columns(option: str, texts: Sequence[str]) -> dict[str, str]:
+def columns_of(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """Return where columns of other names are, from texts as in ``memory=RAM [MiB]``."""
     found: dict[str, str] = {}
     for text in texts:
         ours, equals, theirs = (part.strip() for part in text.partition("="))

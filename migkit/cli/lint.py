@@ -11,6 +11,7 @@ import click
 
 from migkit.cli import _output
 from migkit.cli._command import Command
+from migkit.cli._fleet import columns_of
 from migkit.errors import InfeasibleError, UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 @click.option(
     "--inventory",
     type=click.Path(path_type=Path),
-    help="CSV or Parquet: a column name, and columns as of sweeps, such as memory_bytes [no machines].",
+    help="CSV or Parquet: the machines as of migkit drain, or a column name and columns as of sweeps [no machines].",
+)
+@click.option(
+    "--vm-column",
+    "vm_columns",
+    metavar="OURS=THEIRS",
+    multiple=True,
+    help="Where a column of the inventory is, as in 'memory=RAM [MiB]'; may be repeated.",
 )
 @click.option("--scenario", type=click.Path(path_type=Path), help="A scenario file: one machine [none].")
 @click.option("--format", "kind", type=click.Choice(_output.FORMATS), help="How to print the result [table].")
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
 def command(
     files: tuple[Path, ...],
     inventory: Path | None,
+    vm_columns: tuple[str, ...],
     scenario: Path | None,
     kind: str | None,
     output: Path | None,
@@ -46,7 +55,7 @@ def command(
     """
     from migkit.planning.settings.lint import lint
 
-    found = lint(files, _fleet(inventory, scenario))
+    found = lint(files, _fleet(inventory, columns_of("--vm-column", vm_columns), scenario))
     _output.emit(_render(_output.choose_format(kind, output), found), output)
     if output is not None:
         _output.narrate(f"wrote {output}", quiet)
@@ -56,13 +65,15 @@ def command(
         raise InfeasibleError("the settings do not hold; the findings are in the result")
 
 
-def _fleet(inventory: Path | None, scenario: Path | None) -> Fleet | None:
+def _fleet(inventory: Path | None, columns: dict[str, str], scenario: Path | None) -> Fleet | None:
     from migkit.planning.settings.machines import Fleet
 
     if inventory is not None and scenario is not None:
         raise UsageError("lint: an inventory and a scenario are given; leave out one of the two")
+    if columns and inventory is None:
+        raise UsageError("--vm-column: there is no inventory whose columns it names; give --inventory")
     if inventory is not None:
-        return Fleet.load(inventory)
+        return Fleet.load(inventory, columns)
     if scenario is not None:
         from migkit.scenario.form import schema
 

@@ -11,13 +11,13 @@ from migkit.errors import UsageError
 from migkit.models.predict import predict
 from migkit.models.result import Prediction
 from migkit.scenario import Scenario
-from migkit.units import format_duration, format_size
+from migkit.units import format_cost, format_duration, format_size
 
 __all__ = ["Targets"]
 
 _SHOWN: Final[dict[str, tuple[str, Callable[[float], str]]]] = {
-    "downtime_s": ("downtime", format_duration),
-    "total_time_s": ("total time", format_duration),
+    "downtime_s": ("downtime", lambda time_s: _time(time_s)),
+    "total_time_s": ("total time", lambda time_s: _time(time_s)),
     "transferred_bytes": ("sent", format_size),
     "guest_slowdown": ("guest slowdown", lambda share: f"{100 * share:.3g} %"),
 }
@@ -103,6 +103,11 @@ _WITHOUT_END: Final = {
     "aborted": "the policy aborts it",
     "timed_out": "it reaches its time limit",
 }
+
+
+def _time(time_s: float) -> str:
+    """Return a time; one below a microsecond is written out, since "above below 1 us" says nothing."""
+    return format_cost(time_s) if 0.0 < time_s < 1e-6 else format_duration(time_s)
 
 
 def _above(words: str, value: str, limit: str) -> str:

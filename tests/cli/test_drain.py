@@ -48,7 +48,10 @@ def test_the_plan_in_every_form(files, tmp_path):
 
 def test_a_deadline_that_is_missed_ends_with_3(files):
     asked = [*files, "--empty", "a", "--policy", "libvirt", "--improve", "0 s", "-q"]
-    with pytest.raises(InfeasibleError, match=r"^drain: the deadline is 5 s, the plan takes .* no plan can keep it"):
+    with pytest.raises(
+        InfeasibleError,
+        match=r"^drain: the plan is too late: the deadline is 5 s, the plan takes .* no plan can keep it",
+    ):
         run(*asked, "--deadline", "5 s")
     late = run(*asked, "--deadline", "5 s", code=3)
     assert re.match(r"2 moves empty 1 host in .* s: .* s too late for the deadline of 5 s\n", late.stdout)

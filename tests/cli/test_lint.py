@@ -92,3 +92,26 @@ def test_a_missing_inventory_is_refused(nova, tmp_path):
     _, error = run(nova, "--inventory", tmp_path / "none.csv")
     assert isinstance(error, UsageError)
     assert "cannot be read" in str(error)
+
+
+@pytest.mark.parametrize("named", [("vm", "host", "memory"), ("Guest", "Node", "RAM")])
+def test_machines_of_a_drain_are_taken_as_well(nova, tmp_path, named):
+    inventory = tmp_path / "vms.csv"
+    inventory.write_text(",".join(named) + ",dirty_rate,dirty_window\nweb,a,4 GiB,1 MB/s,1 s\n")
+    columns = zip(("vm", "host", "memory"), named, strict=True)
+    given = [part for ours, theirs in columns if ours != theirs for part in ("--vm-column", f"{ours}={theirs}")]
+    printed, error = run(nova, "--inventory", inventory, "--format", "json", *given)
+    assert error is None
+    assert [one["name"] for one in json.loads(printed)["machines"]] == ["web"]
+
+
+def test_machines_of_a_drain_in_base_units_are_taken_as_well(nova, tmp_path):
+    inventory = tmp_path / "vms.csv"
+    inventory.write_text("vm,host,memory_bytes,priority\nweb,a,4294967296,0\n")
+    assert run(nova, "--inventory", inventory)[1] is None
+
+
+def test_columns_without_an_inventory_are_refused(nova):
+    error = run(nova, "--vm-column", "vm=Name")[1]
+    assert isinstance(error, UsageError)
+    assert str(error).startswith("--vm-column: there is no inventory")

@@ -263,7 +263,7 @@ def test_all_wrong_rows_are_told_at_once():
         ("nowhere.csv", "cannot be read"),
         (
             [{"vm": "x", "host": "a"}],
-            "the column memory is missing; add it, or say where it is: --vm-column memory=COLUMN",
+            "the column memory is missing; add what is missing, or say where it is: --vm-column memory=COLUMN",
         ),
         ([VMS[0] | {"memry": 5}], "the column 'memry' is not known; did you mean \"memory\"?"),
         ([VMS[0] | {"memory_bytes": 5}], "'memory_bytes' and 'memory' say the same; drop one"),
@@ -348,3 +348,14 @@ def test_memory_is_rounded_up_to_whole_pages():
     found = read([{"vm": "x", "host": "a", "memory_bytes": 4096 * 10 + 1}])
     assert found.vms.memory_bytes[0] == 4096 * 11
     assert np.isnan(found.vms.downtime_limit_s[0])
+
+
+def test_a_number_that_is_too_large_is_told_the_largest():
+    with pytest.raises(InventoryError) as caught:
+        read([VMS[0] | {"memory": "1e30 GiB"}])
+    assert caught.value.problems[0].allowed.startswith("it must be at most ")
+
+
+def test_several_columns_are_missing_in_one_sentence():
+    with pytest.raises(UsageError, match="the columns vm and host are missing; add what is missing"):
+        read([{"label": "x", "memory": "4 GiB"}])

@@ -162,3 +162,8 @@ def test_a_limit_as_long_as_the_target_is_told_with_the_one_that_does():
 def test_where_nothing_does_a_shorter_downtime_limit_may():
     with pytest.raises(InfeasibleError, match=r"no bandwidth does.*With a downtime limit of 75 ms"):
         size(CALM, targets=Targets(downtime_s=0.1))
+
+
+def test_a_limit_below_a_microsecond_is_written_out():
+    with pytest.raises(InfeasibleError, match=r"downtime .*, above 1 ns;"):
+        size(Guest(memory_bytes=2**30), targets=Targets(downtime_s=1e-9))

@@ -15,7 +15,7 @@ import numpy as np
 from migkit.errors import RunError, UsageError, counted, shown
 from migkit.planning.check import violations
 from migkit.planning.drain import exact as solving
-from migkit.planning.drain.conflicts import Conflict, check_movable
+from migkit.planning.drain.conflicts import NOT_FOUND, Conflict, check_movable
 from migkit.planning.drain.evacuation import Plan, plan_of, proven
 from migkit.planning.drain.problem import Fleet
 from migkit.planning.drain.resume import resumed
@@ -68,7 +68,7 @@ def drain(
     base
         Policy, strategy and constants of the hosts; its guest and its bandwidth do not count. None: the defaults.
     limits
-        Slots of the manager, as :data:`migkit.planning.slots.MANAGERS` has them.
+        Slots of the manager, as in :data:`migkit.planning.slots.MANAGERS`.
     deadline_s
         By when all must be done [s].
     rolling
@@ -128,12 +128,10 @@ def drain(
         exact=exact,
         state=state,
     )
-    ends = [part.end_s for part in found.parts]
-    least = [part.bound_s for part in found.parts]
     plan = plan_of(
         found.parts,
-        found.offsets_s(ends),
-        found.offsets_s(least),
+        found.offsets_s([part.end_s for part in found.parts]),
+        found.offsets_s([part.bound_s for part in found.parts]),
         found.greedy_s,
         deadline_s,
         found.notes,
@@ -163,7 +161,7 @@ class Planned(NamedTuple):
     parts
         Waves of each part of it that was planned apart.
     greedy_s
-        When the plan ends that was there at once [s].
+        When the first plan ends [s].
     notes
         What was assumed.
     """
@@ -288,7 +286,8 @@ def _first(fleet: Fleet, order: Order, sizes: Sequence[int], most_moves: float) 
         least = spare(fleet, order)
         if least is None:
             raise
-        raise Conflict(conflict.what, conflict.constraints, f"{least.words}, or empty fewer hosts at once") from None
+        cure = f"{least.words}, or empty fewer hosts at once"
+        raise Conflict(conflict.what, conflict.constraints, cure, conflict.lead) from None
 
 
 def _check_bound(inventory: Inventory, bound_for: np.ndarray, hosts: np.ndarray) -> None:
@@ -359,7 +358,7 @@ def _in_order(fleet: Fleet, names: np.ndarray) -> np.ndarray:
 
 
 def _sizes(order: Order, at_once: int | None) -> list[int]:
-    """Return how many hosts a wave may empty: what was asked for, else the sizes that share all evenly over waves.
+    """Return how many hosts a wave may empty: what was asked, else sizes that share all evenly over waves.
 
     One size stands for each number of waves, so that 40 hosts are tried by 40, 20, 14, 10, 8, 7, 6, 5, 4, 3, 2 and 1.
     """
@@ -378,6 +377,7 @@ def _check_budget(parts: Sequence[Rolling], most_moves: float) -> None:
             "the budget of moves is too small",
             [f"at most {most_moves:g} moves are allowed", f"the plan needs {needed}"],
             "allow more moves, empty fewer hosts, or do without the return home",
+            NOT_FOUND,
         )
 
 
@@ -391,9 +391,8 @@ def _told(fleet: Fleet, parts: Sequence[Rolling], base: Scenario) -> list[str]:
         of = f"a link of {format_rate(link)}" if math.isfinite(link) else "an unlimited link"
         told.append(f"one migration takes at most {format_rate(most)} of {of}: {by}")
     if len(parts) > 1:
-        told.append(
-            f"the fleet was planned in {len(parts)} parts of about {_PART_HOSTS} hosts; no machine changes its part"
-        )
+        size = f"{len(parts)} parts of about {_PART_HOSTS} hosts"
+        told.append(f"the fleet was planned in {size}; no machine changes its part")
     largest = max((len(leg.hosts) for part in parts for leg in part.legs), default=0)
     if parts and parts[0].order.rolling:
         told.append(f"waves of up to {counted(largest, 'host')}")

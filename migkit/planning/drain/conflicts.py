@@ -14,8 +14,10 @@ from migkit.planning.drain.destinations import placed, searched
 from migkit.planning.drain.problem import KINDS, Fleet, Problem
 from migkit.units import format_rate, format_size
 
-__all__ = ["Conflict", "explained", "place"]
+__all__ = ["NONE", "NOT_FOUND", "Conflict", "explained", "place"]
 
+NONE: Final = "there is no plan"
+NOT_FOUND: Final = "no plan was found"
 _ALL: Final = ("cluster", "storage pool", "link", *KINDS, "anti-affinity")
 
 
@@ -26,11 +28,13 @@ class Conflict(InfeasibleError):  # noqa: N818 - what the error is about
     ----------
     constraints
         The smallest set that cannot hold together, each in words.
+    lead
+        Whether there is no plan, or none was found.
     """
 
-    def __init__(self, what: str, constraints: Sequence[str], advice: str) -> None:
-        self.what, self.constraints = what, tuple(constraints)
-        super().__init__(f"drain: {what}: {'; and '.join(constraints)}; {advice}")
+    def __init__(self, what: str, constraints: Sequence[str], advice: str, lead: str = NONE) -> None:
+        self.what, self.constraints, self.lead = what, tuple(constraints), lead
+        super().__init__(f"drain: {lead}: {what}: {'; and '.join(constraints)}; {advice}")
 
 
 def place(problem: Problem) -> np.ndarray:
@@ -69,7 +73,7 @@ def _is_impossible(problem: Problem) -> bool:
 
 def _unproven() -> Conflict:
     return Conflict(
-        "no placement was found in time", ["that there is none is not proven"], "empty fewer hosts at once"
+        "the search took too long", ["that there is none is not proven"], "empty fewer hosts at once", NOT_FOUND
     )
 
 

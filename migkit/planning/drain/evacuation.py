@@ -109,9 +109,8 @@ class Plan:
         """Why the deadline is missed, in one sentence; empty where it is kept."""
         if self.is_in_time:
             return ""
-        asked = (
-            f"the deadline is {format_duration(self.deadline_s)}, the plan takes {format_duration(self.makespan_s)}"
-        )
+        deadline, takes = format_duration(self.deadline_s), format_duration(self.makespan_s)
+        asked = f"the plan is too late: the deadline is {deadline}, the plan takes {takes}"
         if self.lower_bound_s <= self.deadline_s:
             return f"drain: {asked}; {self.bound}, so that a better plan may exist: give the search more time"
         if self.bounds_waves:

@@ -11,7 +11,7 @@ import numpy as np
 
 from migkit import jit
 from migkit.planning.drain import bounds, exact, improve
-from migkit.planning.drain.conflicts import Conflict, place
+from migkit.planning.drain.conflicts import NOT_FOUND, Conflict, place
 from migkit.planning.drain.destinations import Room
 from migkit.planning.drain.problem import Fleet, Problem
 from migkit.planning.drain.timetable import Clock, Timetable
@@ -287,4 +287,5 @@ def _stuck(problem: Problem, timetable: Timetable) -> Conflict:
         f"{fleet.vms[problem.machines[m]]} never finds its way",
         [f"{fleet.hosts[timetable.host[m]]} is full until machines leave it", "those wait for each other"],
         "add a spare host",
+        NOT_FOUND,
     )

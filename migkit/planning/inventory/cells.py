@@ -227,12 +227,14 @@ def _quantity(cell: Any) -> Any:
 def _check_present(found: Mapping[str, Any], known: Mapping[str, Field], table: str, form: Form | None) -> None:
     missing = [field for name, field in known.items() if field.is_required and name not in found]
     if missing:
-        them = ", ".join(field.key for field in missing)
+        them = " and ".join(field.key for field in missing)
+        noun = "column" if len(missing) == 1 else "columns"
+        verb = "is" if len(missing) == 1 else "are"
         whose = f" ({form.name} does not write it)" if form else ""
         option, argument = ("--vm-column", "vm_columns") if table == "vms" else ("--host-column", "host_columns")
         raise UsageError(
-            f"{table}: the column {them} is missing{whose}; add it, or say where it is: "
-            f"{option} {missing[0].key}=COLUMN of drain, {argument} in Python"
+            f"{table}: the {noun} {them} {verb} missing{whose}; add what is missing, or say where it is: "
+            f"{option} {missing[0].key}=COLUMN, {argument} in Python"
         )
 
 
@@ -298,7 +300,7 @@ def _number(column: _Column, cell: Any) -> tuple[float, tuple[str, str] | None]:
     if math.isnan(value):
         return math.nan, ("not a number", _allowed(column))
     if not _within(field, value):
-        return math.nan, (f"{show(field.name, value)} is out of range", f"it must be {_allowed(column)}")
+        return math.nan, (f"{show(field.name, value)} is out of range", f"it must be {_allowed(column, value)}")
     return value, None
 
 
@@ -323,9 +325,11 @@ def _within(field: Field, value: float) -> bool:
     return low and value <= min(field.rule.high, _LARGEST)
 
 
-def _allowed(column: _Column) -> str:
+def _allowed(column: _Column, value: float = 0.0) -> str:
+    """Return the bound that a value breaks; where it is not too large, what the field allows."""
     field = column.field
-    bounds = field.allowed or f"at most {field.show(_LARGEST)}"
+    most = min(field.rule.high, _LARGEST)
+    bounds = f"at most {field.show(most)}" if value > most or not field.allowed else field.allowed
     if column.factor is None:
         return f"{bounds}, written with its unit"
     return bounds + (f", in {field.unit}" if field.unit and column.factor == 1.0 else "")

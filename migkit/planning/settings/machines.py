@@ -89,8 +89,15 @@ class Fleet:
         return cls([str(one) for one in frame[name]], rest, Scenario(guest=Guest(memory_bytes=PAGE_BYTES)))
 
     @classmethod
-    def load(cls, path: Path) -> Fleet:
+    def load(cls, path: Path, columns: Mapping[str, str] | None = None) -> Fleet:
         """Return the machines of a CSV or Parquet file, of columns as in :meth:`of_frame` or of an inventory.
+
+        Parameters
+        ----------
+        path
+            The file.
+        columns
+            Where columns of an inventory that have other names are, as ``{"memory": "RAM [MiB]"}``.
 
         Raises
         ------
@@ -104,8 +111,8 @@ class Fleet:
         except (OSError, ValueError, pd.errors.ParserError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise UsageError(f"inventory {path}: cannot be read ({reason}); give a CSV or Parquet file") from error
-        if "memory_bytes" not in frame.columns:
-            machines = read_machines(path)
+        if columns or "host" in frame.columns or "memory_bytes" not in frame.columns:
+            machines = read_machines(path, columns=columns)
             known = known_columns()
             told = [one for one in machines.columns if one in known or one.startswith("dirty_")]
             frame = machines[["vm", *told]].copy()
