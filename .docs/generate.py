@@ -90,9 +90,9 @@ MODULES = {
     ],
     "Pictures and widgets": [
         "migkit.viz",
-        "migkit.widgets.explorer",
-        "migkit.widgets.strategies",
-        "migkit.widgets.policies",
+        "migkit.widgets.scenarios.explorer",
+        "migkit.widgets.scenarios.strategies",
+        "migkit.widgets.scenarios.policies",
     ],
     "Course": [
         "migkit.course.lesson",

@@ -38,10 +38,11 @@ NOT_IMPORTED = {
     "zstandard": "the codec loads it by name, where it is installed",
 }
 MOST_ROOMS = {
-    "migkit": 24,  # the ideas themselves, which the import contract lists, and what all of them share
+    "migkit": 25,  # the ideas themselves, which the import contract lists, and what all of them share
     "cli": 38,  # one module a command, and what commands share
     "calibrate": 17,  # constants of hosts, curves of guests, their files and their checks
-    "viz": 18,  # one kind of picture each, how all of them look, and pages of them
+    "viz": 16,  # one kind of picture each, and how all of them look
+    "planning": 16,  # one question each, and what the answers share
     "models": 17,  # one question each, and what the answers are made of
 }
 # Names that more than one module has, each with the one idea that they are at several levels.

@@ -2,18 +2,18 @@
 
 from migkit.viz.accuracy import predicted_against_measured, residuals
 from migkit.viz.bars import rounds
-from migkit.viz.before_after import before_after
-from migkit.viz.chances import empty_by, rehearsed
-from migkit.viz.choices import front, near, tornado
 from migkit.viz.dirty_curves import dirty_curves, settling
 from migkit.viz.forecasts import ends, forecast
-from migkit.viz.heat import host_memory, link_load, never_converging
 from migkit.viz.intervals import intervals
 from migkit.viz.labelled import bars_by_name, curves
 from migkit.viz.logs import imported
 from migkit.viz.panels import convergence, each_round, overview
 from migkit.viz.path import speeds
-from migkit.viz.schedule import gantt
+from migkit.viz.plans.before_after import before_after
+from migkit.viz.plans.chances import empty_by, rehearsed
+from migkit.viz.plans.choices import front, near, tornado
+from migkit.viz.plans.heat import host_memory, link_load, never_converging
+from migkit.viz.plans.schedule import gantt
 from migkit.viz.strategies import crossovers, progress, timelines
 from migkit.viz.style import CONFIG, Figure
 from migkit.viz.timeline import prediction, remaining

@@ -9,16 +9,16 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 from migkit.widgets.calibration import CalibrationExplorer
-from migkit.widgets.explorer import Explorer
-from migkit.widgets.link_sizing import LinkExplorer
 from migkit.widgets.live import LiveFigure
 from migkit.widgets.memory.animation import Animation
 from migkit.widgets.memory.dirty_curve import DirtyCurveExplorer
 from migkit.widgets.memory.player import Player
 from migkit.widgets.memory.round_by_round import RoundsExplorer
-from migkit.widgets.network import NetworkExplorer
-from migkit.widgets.policies import PolicyExplorer
-from migkit.widgets.strategies import StrategyExplorer
+from migkit.widgets.scenarios.explorer import Explorer
+from migkit.widgets.scenarios.link_sizing import LinkExplorer
+from migkit.widgets.scenarios.network import NetworkExplorer
+from migkit.widgets.scenarios.policies import PolicyExplorer
+from migkit.widgets.scenarios.strategies import StrategyExplorer
 
 if TYPE_CHECKING:
     from migkit.widgets.dropped.emptying import DrainExplorer

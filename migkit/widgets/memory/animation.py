@@ -14,9 +14,9 @@ from migkit.models.simulate import Run, simulate
 from migkit.scenario import Host
 from migkit.viz.style import STRATEGIES as STYLES
 from migkit.widgets import controls
-from migkit.widgets.guest_panel import GuestPanel
 from migkit.widgets.memory.player import Player
 from migkit.widgets.python import literal
+from migkit.widgets.scenarios.guest_panel import GuestPanel
 
 __all__ = ["Animation"]
 

@@ -14,8 +14,8 @@ from migkit.models.predict import predict
 from migkit.models.result import Round
 from migkit.scenario import Host
 from migkit.widgets import controls, words
-from migkit.widgets.guest_panel import GuestPanel
 from migkit.widgets.live import LiveFigure
+from migkit.widgets.scenarios.guest_panel import GuestPanel
 
 __all__ = ["RoundsExplorer"]
 

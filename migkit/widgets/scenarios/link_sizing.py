@@ -12,8 +12,8 @@ from migkit.planning.targets import Targets
 from migkit.scenario import Host
 from migkit.units import format_rate
 from migkit.widgets import controls, words
-from migkit.widgets.guest_panel import GuestPanel
 from migkit.widgets.live import LiveFigure
+from migkit.widgets.scenarios.guest_panel import GuestPanel
 
 __all__ = ["LinkExplorer"]
 

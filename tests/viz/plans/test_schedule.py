@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from migkit.viz.schedule import gantt, lanes
+from migkit.viz.plans.schedule import gantt, lanes
 
 
 def test_bars_are_the_moves():

@@ -12,8 +12,8 @@ from migkit.models.predict import predict
 from migkit.scenario import Host, Policy, Scenario
 from migkit.scenario.policy import presets
 from migkit.widgets import words
-from migkit.widgets.guest_panel import GuestPanel
 from migkit.widgets.live import LiveFigure
+from migkit.widgets.scenarios.guest_panel import GuestPanel
 
 __all__ = ["PolicyExplorer"]
 

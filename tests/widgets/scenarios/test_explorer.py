@@ -8,7 +8,7 @@ from migkit import Host
 from migkit.models.predict import predict
 from migkit.scenario.strategy import STRATEGIES
 from migkit.widgets import Explorer, controls
-from migkit.widgets import explorer as module
+from migkit.widgets.scenarios import explorer as module
 
 
 @pytest.fixture

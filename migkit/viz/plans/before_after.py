@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from migkit.viz.schedule import deadline
+from migkit.viz.plans.schedule import deadline
 from migkit.viz.style import PREDICTED, Figure, Style, line, scatter, styled
 from migkit.viz.ticks import time_axis
 

@@ -10,8 +10,8 @@ from migkit.models.goodput import goodput, packed
 from migkit.models.predict import predict
 from migkit.scenario import Host
 from migkit.widgets import controls, words
-from migkit.widgets.guest_panel import GuestPanel
 from migkit.widgets.live import LiveFigure
+from migkit.widgets.scenarios.guest_panel import GuestPanel
 
 __all__ = ["NetworkExplorer"]
 

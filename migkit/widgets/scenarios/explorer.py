@@ -9,9 +9,9 @@ from migkit.models.goodput import goodput
 from migkit.models.predict import predict
 from migkit.scenario import Host
 from migkit.widgets import controls, words
-from migkit.widgets.guest_panel import GuestPanel
 from migkit.widgets.live import LiveFigure
 from migkit.widgets.python import literal
+from migkit.widgets.scenarios.guest_panel import GuestPanel
 
 __all__ = ["Explorer"]
 

@@ -14,9 +14,9 @@ from migkit.models.result import Prediction
 from migkit.scenario import Host
 from migkit.scenario.strategy import STRATEGIES
 from migkit.widgets import controls, words
-from migkit.widgets.guest_panel import GuestPanel
 from migkit.widgets.live import LiveFigure
 from migkit.widgets.python import literal
+from migkit.widgets.scenarios.guest_panel import GuestPanel
 
 __all__ = ["StrategyExplorer"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from migkit.units import format_duration
-from migkit.viz.schedule import deadline
+from migkit.viz.plans.schedule import deadline
 from migkit.viz.style import INK, LEGEND, MEANINGS, PREDICTED, Figure, scatter, styled
 from migkit.viz.ticks import time_axis
 
