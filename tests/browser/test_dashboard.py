@@ -79,3 +79,23 @@ def test_each_question_opens(opened, complaints):
         expect(shown).to_have_count(1, timeout=START_MS)
         expect(shown.locator(".migkit-complaint")).to_have_count(0)
     assert complaints == []
+
+
+def test_an_inventory_is_uploaded_and_a_wrong_one_is_told_beside_its_control(opened, complaints, tmp_path):
+    rows = [f"vm{n},a,{4 + n} GiB,idle" for n in range(4)]
+    (tmp_path / "vms.csv").write_text("\n".join(["vm,host,memory,workload", *rows]))
+    (tmp_path / "hosts.csv").write_text("host,memory,link\na,64 GiB,10 Gbit/s\nb,64 GiB,10 Gbit/s\n")
+    (tmp_path / "wrong.csv").write_text("vm,host,memory\nvm1,a,much\n")
+    opened.locator(".lm-TabBar-tab", has_text="grace period").click()
+    panel = opened.locator(".migkit-panel:visible")
+    expect(panel.locator(".js-plotly-plot").first).to_be_attached(timeout=START_MS)
+    panel.locator(".migkit-field", has_text="fleet").first.locator("select").select_option(label="my tables below")
+    files = panel.locator("input[type=file]")
+    files.nth(0).set_input_files(tmp_path / "vms.csv")
+    files.nth(1).set_input_files(tmp_path / "hosts.csv")
+    write(opened, "empty", "a")
+    expect(panel).to_contain_text("4 moves", timeout=START_MS)
+    files.nth(0).set_input_files(tmp_path / "wrong.csv")
+    expect(panel.locator(".migkit-complaint, [role=alert]", has_text="much").first).to_be_visible(timeout=START_MS)
+    expect(panel).to_contain_text("4 moves")
+    assert complaints == []

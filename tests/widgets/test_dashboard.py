@@ -12,6 +12,7 @@ from migkit.widgets.dashboard.report import report
 from migkit.widgets.dashboard.tabs import QUESTIONS
 from migkit.widgets.dashboard.which_link import LinkPage
 from migkit.widgets.dashboard.will_it_converge import ConvergencePage
+from tests.conftest import TOP
 
 
 @pytest.fixture
@@ -165,3 +166,24 @@ def test_the_report_shows_figures_that_stand_within_boxes(page):
     made = report("Will it?", page)
     assert made.count('<div class="figure"') == 1
     assert page.table.value in made
+
+
+def test_the_plan_of_a_drain_is_downloaded_with_its_moves():
+    dashboard = Dashboard()
+    page = dashboard.open(list(QUESTIONS).index("Is my grace period enough?"))
+    _, plan = dashboard.tabs.children[2].children[-1].children
+    name, content = plan.answer()
+    assert name == "migkit-plan.csv"
+    assert content.decode().count("\n") == len(page.plan.moves) + 1
+    page.plan = None
+    assert plan.answer() is None
+    assert "there is none" in plan.complaint
+
+
+def test_the_report_of_a_log_says_what_the_log_says():
+    page = Dashboard().open(list(QUESTIONS).index("Read my log"))
+    page.upload.take("qm.log", (TOP / "tests/importers/data/field/proxmox-task-9.log").read_bytes())
+    assert page.wait(60.0)
+    made = report("Read my log", page)
+    assert page.headline.value in made
+    assert "<td>log</td><td>qm.log</td>" in made

@@ -9,7 +9,8 @@ from typing import Any, Final
 import ipywidgets as ipw
 from IPython.display import display
 
-from migkit.widgets import warm
+from migkit.errors import UsageError
+from migkit.widgets import DrainExplorer, LogExplorer, warm
 from migkit.widgets.dashboard.download import Download
 from migkit.widgets.dashboard.report import report
 from migkit.widgets.dashboard.which_link import LinkPage
@@ -21,6 +22,8 @@ __all__ = ["QUESTIONS", "Dashboard"]
 QUESTIONS: Final[dict[str, Callable[[], Panel]]] = {
     "Will this VM converge?": ConvergencePage,
     "Which link?": LinkPage,
+    "Is my grace period enough?": DrainExplorer,
+    "Read my log": LogExplorer,
 }
 
 
@@ -38,7 +41,7 @@ class Dashboard:
     --------
     >>> dashboard = Dashboard()
     >>> list(dashboard.pages), len(dashboard.tabs.children)
-    (['Will this VM converge?'], 2)
+    (['Will this VM converge?'], 4)
     """
 
     def __init__(self) -> None:
@@ -54,8 +57,7 @@ class Dashboard:
         if question not in self.pages:
             page = self.pages[question] = QUESTIONS[question]()
             head = ipw.HTML(f"<h2>{html.escape(question)}</h2>")
-            made = Download("Download the report", lambda: ("migkit-report.html", report(question, page).encode()))
-            self.tabs.children[number].children = [head, page.widget, made]
+            self.tabs.children[number].children = [head, page.widget, ipw.HBox(_downloads(question, page))]
         return self.pages[question]
 
     def _opened(self, change: Any) -> None:
@@ -65,3 +67,16 @@ class Dashboard:
     def _ipython_display_(self) -> None:
         warm.begin()
         display(self.tabs)  # type: ignore[no-untyped-call]
+
+
+def _downloads(question: str, page: Panel) -> list[Download]:
+    made = [Download("Download the report", lambda: ("migkit-report.html", report(question, page).encode()))]
+    if isinstance(page, DrainExplorer):
+        made.append(Download("Download the plan", lambda: _plan(page)))
+    return made
+
+
+def _plan(page: DrainExplorer) -> tuple[str, bytes]:
+    if page.plan is None:
+        raise UsageError("plan: there is none; the page says which constraints conflict")
+    return "migkit-plan.csv", page.plan.moves.to_csv(index=False).encode()
