@@ -17,8 +17,6 @@ from migkit.planning.inventory import Inventory
 from migkit.planning.slots import limits_of
 from tests.planning.fleets import UNCAPPED, fleet, small
 
-pytest.importorskip("ortools.sat.python.cp_model", reason="the package ortools is not installed")
-
 
 def rows(memory, host="a", **columns):
     return [{"vm": f"v{k}", "host": host, "memory": f"{gib} GiB"} | columns for k, gib in enumerate(memory)]
