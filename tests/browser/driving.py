@@ -69,12 +69,13 @@ def save(page):
     page.wait_for_function(SAVED, timeout=START_MS)
 
 
-def first_path(page):
-    """Return the first line that plotly has drawn."""
-    return page.locator(f"{EXPLORER} .js-line").first
+def first_path(page, explorer=EXPLORER):
+    """Return the first line that plotly has drawn in an explorer."""
+    return page.locator(f"{explorer} .js-line").first
 
 
-def drawn_points(page):
+def drawn_points(page, explorer=EXPLORER):
     """Return the points of the first line as plotly has drawn them, in the units of its axes."""
-    plot = page.locator(f"{EXPLORER} .js-plotly-plot").first
+    plot = page.locator(f"{explorer} .js-plotly-plot").first
+    page.wait_for_function("plot => plot.calcdata", arg=plot.element_handle(timeout=START_MS), timeout=START_MS)
     return plot.evaluate("plot => plot.calcdata[0].map(point => [point.x, point.y])")
