@@ -77,7 +77,7 @@ class CalibrationExplorer(Panel):
         )
         self._fit()
         self.figure = LiveFigure(self._draw(), "migkit-calibration")
-        self.residuals = LiveFigure(self._draw_residuals(), "migkit-residuals")
+        self.residuals = LiveFigure(self._draw_residuals(), "migkit-residuals", patient=True)
         self.table = ipw.HTML(words.constants(self.calibration))
         self.headline.value = words.errors(self._comparison)
         self._show(self.figure, self.residuals, self.table)

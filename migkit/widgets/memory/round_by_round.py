@@ -71,7 +71,7 @@ class RoundsExplorer(GuestPanel):
         )
         self._predict()
         self.figure = LiveFigure(self._draw(), "migkit-rounds")
-        self.steps = LiveFigure(self._draw_steps(), "migkit-settling")
+        self.steps = LiveFigure(self._draw_steps(), "migkit-settling", patient=True)
         self.table = ipw.HTML()
         self._tell()
         self._show(self.figure, self.table, self.steps)

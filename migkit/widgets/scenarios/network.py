@@ -81,7 +81,7 @@ class NetworkExplorer(GuestPanel):
         )
         self._predict()
         self.figure = LiveFigure(self._draw(), "migkit-network")
-        self.speeds = LiveFigure(self._draw_speeds(), "migkit-speeds")
+        self.speeds = LiveFigure(self._draw_speeds(), "migkit-speeds", patient=True)
         self.headline.value = words.summary(self.result)
         self._show(self.figure, self.speeds)
 
