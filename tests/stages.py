@@ -1,9 +1,9 @@
 """The two stages of ``./run test``, as a pytest plugin: ``-p tests.stages``.
 
 ``MIGKIT_STAGE=parallel`` keeps the tests that may share the processors, ``serial`` those that need a
-quiet machine: live and timed ones, and those in a browser, where a page has but a few seconds for its
-scripts. The first stage leaves its reports in the file that ``MIGKIT_STAGE_RESULTS`` names, and the
-second one adds them to its summary, so that the last line tells of both.
+quiet machine: live and timed ones. The first stage leaves its reports in the file that
+``MIGKIT_STAGE_RESULTS`` names, and the second one adds them to its summary, so that the last line tells
+of both.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-SERIAL = ("live", "benchmark", "browser")
+SERIAL = ("live", "benchmark")
 
 
 def pytest_collection_modifyitems(items):

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from nbformat.v4 import new_code_cell
 
 from migkit.course import LESSONS, lesson
 from migkit.course.autograding import lesson_of, shipped
@@ -54,9 +55,12 @@ def test_a_lesson_states_goals_time_and_what_is_needed_and_leads_on(number):
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_an_untouched_lesson_says_what_is_missing_and_raises_nothing(number, tmp_path, monkeypatch):
+def test_an_untouched_lesson_says_what_is_missing_and_what_it_claims_is_true(number, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(TOP))
-    notebook = run(read(number), tmp_path)
+    notebook = read(number)
+    claims = TOP / "tests/notebooks/claims" / f"{shipped(number).stem}.py"
+    notebook.cells.append(new_code_cell(claims.read_text()))
+    run(notebook, tmp_path)
     asked = [cell for cell in notebook.cells if tagged(cell, "exercise") or tagged(cell, "prediction")]
     assert [cell.source for cell in asked if not said(cell).startswith("Not answered yet.")] == []
 

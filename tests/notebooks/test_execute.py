@@ -1,4 +1,7 @@
-"""Every notebook runs from a clean kernel, and what its text claims is true of what its cells made."""
+"""Every notebook runs from a clean kernel, and what its text claims is true of what its cells made.
+
+Lessons of the course are run by ``tests/course/test_lessons.py``.
+"""
 
 import nbclient
 import nbformat
@@ -7,7 +10,7 @@ from nbformat.v4 import new_code_cell
 
 from tests.conftest import TOP
 
-NOTEBOOKS = sorted((TOP / "notebooks").rglob("*.ipynb"))
+NOTEBOOKS = sorted((TOP / "notebooks").glob("*.ipynb"))
 CLAIMS = TOP / "tests/notebooks/claims"
 
 
