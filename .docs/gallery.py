@@ -139,8 +139,6 @@ def widget(models: dict[str, Any], identity: str, figures: Iterator[int]) -> Ite
         yield film(models[identity], next(figures))
     elif name == "HTMLModel":
         yield f"<div>{state.get('value', '')}</div>"
-    elif str(state.get("_anywidget_id", "")).endswith(".Player"):
-        yield "<p><em>The animation plays in JupyterLab.</em></p>"
     elif state.get("description"):
         yield f"<div>{html.escape(state['description'])}: <b>{html.escape(said(state))}</b></div>"
     for child in state.get("children", ()):

@@ -95,7 +95,7 @@ MODULES = {
         "migkit.widgets.scenarios.policies",
     ],
     "Course": [
-        "migkit.course.lesson",
+        "migkit.course.lesson_checks",
         "migkit.course.exercises",
         "migkit.course.quantities",
         "migkit.course.autograding",

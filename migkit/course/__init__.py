@@ -4,7 +4,7 @@ Every expected answer is computed by migkit when it is needed.
 """
 
 from migkit.course.feedback import Feedback
-from migkit.course.lesson import Lesson
+from migkit.course.lesson_checks import Lesson
 from migkit.course.lessons import LESSONS, lesson
 
 __all__ = ["LESSONS", "Feedback", "Lesson", "lesson"]

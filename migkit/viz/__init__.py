@@ -2,9 +2,9 @@
 
 from migkit.viz.accuracy import predicted_against_measured, residuals
 from migkit.viz.bars import rounds
-from migkit.viz.dirty_curves import dirty_curves, settling
+from migkit.viz.coverage import intervals
+from migkit.viz.dirtiness import dirty_curves, settling
 from migkit.viz.forecasts import ends, forecast
-from migkit.viz.intervals import intervals
 from migkit.viz.labelled import bars_by_name, curves
 from migkit.viz.logs import imported
 from migkit.viz.panels import convergence, each_round, overview

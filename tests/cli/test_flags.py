@@ -22,7 +22,7 @@ from migkit.scenario.policy import presets
 from migkit.traces import io
 from tests.conftest import TOP
 
-NAMES = [name for name in cli.list_commands(click.Context(cli)) if name != "qemu"]
+NAMES = [name for name in cli.list_commands(click.Context(cli)) if name not in ("qemu", "course")]
 RULE = """
 from migkit import register_policy
 from migkit.policies import decision as policy
@@ -224,7 +224,7 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(moment, tmp_path):
 
 
 def test_jupyterlab_is_ended_with_the_command(tmp_path):
-    lab = importlib.import_module("migkit.cli.lab")
+    server = importlib.import_module("migkit.cli._server")
     body = (
         "import signal, sys\n"
         "def end(number, frame):\n"
@@ -244,13 +244,13 @@ def test_jupyterlab_is_ended_with_the_command(tmp_path):
         os.kill(os.getpid(), signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, told_to_end)
-    telling = threading.Thread(target=tell)
+    telling = threading.Thread(target=tell, daemon=True)
     telling.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            lab._until_it_ends([sys.executable, "-c", body], cwd=tmp_path)
+            server._until_it_ends([sys.executable, "-c", body], cwd=tmp_path)
     finally:
-        telling.join()
+        telling.join(60)
         signal.signal(signal.SIGUSR1, before)
     assert (tmp_path / "ended").exists()
 

@@ -60,7 +60,10 @@ def test_capture_and_restore_run_none_of_them(hostile):
 
 
 def test_the_compiler_of_kernels_runs_none_of_them(hostile):
-    code = ENTRY.format(str(TOP)).partition("from")[0] + "from migkit.models import warm; warm._compiler().wait()"
+    code = (
+        ENTRY.format(str(TOP)).partition("from")[0]
+        + "from migkit.models import warm; warm._compiler(warm._CODE).wait()"
+    )
     assert started(hostile, command=[sys.executable, "-P", "-c", code]).returncode == 0
 
 

@@ -48,7 +48,7 @@ def test_a_page_shows_figures_and_explorers_and_asks_for_nothing_but_the_script_
     assert page.count("Plotly.newPlot(") == 2
     assert '"name": "bitmap sync"' in page
     assert "memory: <b>4 GiB</b>" in page
-    assert page.count("The animation plays in JupyterLab") == 1
+    assert page.count('<div id="film-') == 1
     assert "<pre>42\n</pre>" in page
     assert 'href="more.html"' in page
     assert "widget-state" not in page

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Final
 
-from migkit.course.lesson import Lesson
+from migkit.course.lesson_checks import Lesson
 from migkit.errors import UsageError
 
 __all__ = ["LESSONS", "lesson"]

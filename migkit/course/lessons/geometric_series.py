@@ -10,7 +10,7 @@ from typing import Final
 
 from migkit.calibrate import baselines
 from migkit.course.exercises import Choice, Function, Mistake, Number
-from migkit.course.lesson import Lesson
+from migkit.course.lesson_checks import Lesson
 from migkit.course.quantities import RATIO, SIZE, TIME
 from migkit.models.dirty import unique_dirty_pages
 from migkit.models.predict import predict

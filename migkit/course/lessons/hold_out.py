@@ -12,7 +12,7 @@ import numpy as np
 from migkit.calibrate import validate
 from migkit.calibrate.fit import fit
 from migkit.course.exercises import Choice, Function, Mistake, Number
-from migkit.course.lesson import Lesson
+from migkit.course.lesson_checks import Lesson
 from migkit.course.quantities import RATE, SHARE
 from migkit.traces import data, io
 

@@ -6,7 +6,7 @@ import math
 from typing import Final
 
 from migkit.course.exercises import Choice, Function, Mistake, Number
-from migkit.course.lesson import Lesson
+from migkit.course.lesson_checks import Lesson
 from migkit.course.quantities import PAGES, RATE, RATIO
 from migkit.models.dirty import unique_dirty_pages
 from migkit.scenario import DirtyClass, Guest

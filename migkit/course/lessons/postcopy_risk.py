@@ -8,7 +8,7 @@ import math
 from typing import Final
 
 from migkit.course.exercises import Choice, Mistake, Number
-from migkit.course.lesson import Lesson
+from migkit.course.lesson_checks import Lesson
 from migkit.course.lessons import geometric_series
 from migkit.course.quantities import COUNT, SHARE, TIME
 from migkit.models.predict import predict

@@ -9,7 +9,7 @@ from migkit.calibrate.fit import fit
 from migkit.calibrate.guest import rounds
 from migkit.calibrate.guest.fitting import fit_guest
 from migkit.course.exercises import Choice, Mistake, Number
-from migkit.course.lesson import Lesson
+from migkit.course.lesson_checks import Lesson
 from migkit.course.quantities import RATE, SHARE, TIME
 from migkit.importers import Log, read
 from migkit.models.dirty import unique_dirty_pages

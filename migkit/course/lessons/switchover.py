@@ -7,7 +7,7 @@ import functools
 from typing import Final
 
 from migkit.course.exercises import Choice, Mistake, Number
-from migkit.course.lesson import Lesson
+from migkit.course.lesson_checks import Lesson
 from migkit.course.lessons.geometric_series import shop
 from migkit.course.quantities import RATE, SIZE, TIME
 from migkit.models.alternatives import compare
