@@ -10,7 +10,7 @@ from tests.benchmarks.turns import judge
 from tests.browser import driving
 from tests.browser.conftest import browser, lab, page  # noqa: F401 fixtures
 
-pytestmark = [pytest.mark.benchmark, pytest.mark.browser]
+pytestmark = [pytest.mark.benchmark, pytest.mark.browser, pytest.mark.verification]
 
 TURNS = 3
 KEYS = 40

@@ -160,8 +160,9 @@ def test_a_moved_slider_makes_another_film(page, player):
     expect(player.locator("canvas")).to_have_count(2)
 
 
-@pytest.mark.parametrize("width", [800, 1280, 1920])
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize(
+    ("width", "theme"), [(800, "JupyterLab Dark"), (1280, "JupyterLab Light"), (1920, "JupyterLab Dark")]
+)
 def test_it_fits_and_can_be_read(page, player, width, theme):
     page.evaluate(f"() => jupyterapp.commands.execute('apputils:change-theme', {{ theme: '{theme}' }})")
     expect(page.locator(f"body[data-jp-theme-light='{str('Light' in theme).lower()}']")).to_be_attached()

@@ -46,6 +46,7 @@ def test_a_right_submission_gets_full_points_and_a_wrong_one_does_not(otter, tmp
     assert told["settles_bytes"].startswith("Not answered yet.")
 
 
+@pytest.mark.verification
 def test_a_submission_that_does_not_end_gets_no_points_and_leaves_nothing_running(otter, tmp_path, monkeypatch):
     monkeypatch.setenv("MIGKIT_TEST_MARK", str(tmp_path))
     endless = write(answered(1, {"region_pages": "while True:\n    pass"}), tmp_path / "endless.ipynb")
