@@ -70,7 +70,7 @@ def _wear(page, name):
 
 
 def test_figures_wear_the_colours_of_the_theme_as_it_changes(page, explorer):
-    seen = {name: _wear(page, name) for name in ("Dark", "Light")}
+    seen = {name: _wear(page, name) for name in ("Light", "Dark")}  # it begins light: one change, as of a person
     assert all("rgba(0, 0, 0, 0)" in colours["paper"] for colours in seen.values())
     assert seen["Dark"]["text"] != seen["Light"]["text"]
 
