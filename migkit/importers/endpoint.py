@@ -19,6 +19,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Final
 
 from migkit.errors import RunError, UsageError
+from migkit.importers.tools.metrics import machine_in, machine_of
 
 if TYPE_CHECKING:
     from migkit.importers import Log
@@ -82,51 +83,52 @@ class Endpoint:
         """
         from migkit.importers.recognise import read
 
-        text = self._page() if self._address.endswith("/metrics") else self._samples()
-        if not text:
-            if self._told:
-                return None
-            raise UsageError(
-                f"{self._address}: tells of no migration under way; expected metrics such as "
-                "kubevirt_vmi_migration_data_remaining_bytes"
-            )
-        found = [log for log in read(text) if log.kind == "migration"]
-        return self._one(found)
-
-    def _one(self, found: list[Log]) -> Log | None:
+        text, moving = self._page() if self._address.endswith("/metrics") else self._samples()
+        found = [log for log in read(text) if log.kind == "migration" and log.meta["vm"] in moving] if moving else []
         machines = sorted({str(log.meta["vm"]) for log in found})
         if self._vm is None and len(machines) > 1:
             raise UsageError(f"{self._address}: tells of {', '.join(machines)}; name one of them with --vm")
         chosen = [log for log in found if self._vm in (None, log.meta["vm"])]
-        if not chosen:
-            raise UsageError(
-                f"--vm: {self._address} tells nothing of {self._vm}, but of {', '.join(machines) or 'none'}"
-            )
+        if not chosen and not self._told:
+            raise UsageError(self._why_none(machines))
         self._told = True
-        return chosen[-1]
+        if self._vm is None and machines:
+            self._vm = machines[0]
+        return chosen[-1] if chosen else None
 
-    def _page(self) -> str:
-        """Return all lines so far, each with its time; nothing where the page tells of no migration now."""
+    def _why_none(self, machines: list[str]) -> str:
+        if machines:
+            return f"--vm: {self._address} tells nothing of {self._vm}, but of {', '.join(machines)}"
+        return (
+            f"{self._address}: tells of no migration under way; expected metrics such as "
+            "kubevirt_vmi_migration_data_remaining_bytes"
+        )
+
+    def _page(self) -> tuple[str, set[str]]:
+        """Return all lines so far, each with its time, and the machines that the page tells of now."""
         now_ms = round(1e3 * time.time())
         found = [match for line in self._get(self._address).splitlines() if (match := _LINE.fullmatch(line))]
         lines = [match[0] for match in found]
         if lines != self._last:
             self._last = lines
             self._lines += [match[0] if match[4] else f"{match[0].rstrip()} {now_ms}" for match in found]
-        return "\n".join(self._lines) + "\n" if lines else ""
+        return "\n".join(self._lines) + "\n", {machine_of(match[2] or "") for match in found}
 
-    def _samples(self) -> str:
-        """Return the answer of a server; nothing where it tells of no migration now."""
+    def _samples(self) -> tuple[str, set[str]]:
+        """Return the answer of a server, and the machines of which its samples tell now."""
         query = urllib.parse.urlencode({"query": f'{{__name__=~"{_METRICS}"}}[{_PAST_S:.0f}s]'})
         text = self._get(f"{self._address}/api/v1/query?{query}")
         try:
-            series = json.loads(text)["data"]["result"]
-            times_s = sorted({float(at) for one in series for at, _ in one["values"]})
+            times_s: dict[str, set[float]] = {}
+            for one in json.loads(text)["data"]["result"]:
+                machine = machine_in(one["metric"]) or ""
+                times_s.setdefault(machine, set()).update(float(at) for at, _ in one["values"])
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f"{self._address}: is no Prometheus server; give its address, or one that ends with /metrics"
             ) from error
-        return text if times_s and time.time() - times_s[-1] < _lapse_s(times_s) else ""
+        now_s = time.time()
+        return text, {vm for vm, at_s in times_s.items() if now_s - max(at_s) < _lapse_s(sorted(at_s))}
 
     def _get(self, address: str) -> str:
         try:

@@ -89,6 +89,19 @@ def test_a_migration_that_is_told_no_more_is_over(served, readings):
     assert endpoint.log() is None
 
 
+def test_a_migration_that_is_over_is_told_so_while_another_goes_on(served, readings):
+    served.say(readings[0], "vm1")
+    served.say(readings[1], "vm2")
+    one, other = Endpoint(served.address, "vm1"), Endpoint(served.address, "vm2")
+    assert one.log() is not None
+    assert other.log() is not None
+    served.forget("vm1")
+    served.say(readings[2], "vm2")
+    assert one.log() is None
+    assert len(other.log().frame) == 2
+    assert Endpoint(served.address).log().meta["vm"] == "vm2"
+
+
 def test_of_several_machines_one_is_to_be_named(served, readings):
     served.say(readings[0], "vm1")
     served.say(readings[1], "vm2")
@@ -134,10 +147,15 @@ def test_a_real_prometheus_tells_the_readings_that_it_took(served, readings, tmp
         f"scrape_configs: [{{job_name: virt, static_configs: [{{targets: ['127.0.0.1:{served.port}']}}]}}]\n"
     )
     served.say(readings[0])
+    served.say(readings[3], "over")  # a migration that ends
     address = f"http://127.0.0.1:{port}"
     command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}"]
     with subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stderr=subprocess.DEVNULL) as server:
         try:
+            _told(address, 1, "over")
+            served.say(readings[4], "over")
+            assert _told(address, 2, "over").meta["vm"] == "over"
+            served.forget("over")
             assert len(_told(address, 1).frame) >= 1
             served.say(readings[1])
             log = _told(address, 2)
@@ -147,12 +165,12 @@ def test_a_real_prometheus_tells_the_readings_that_it_took(served, readings, tmp
     assert log.frame["remaining_bytes"].unique().tolist() == [one["remaining_bytes"] for one in readings[:2]]
 
 
-def _told(address, values):
+def _told(address, values, vm=None):
     """Ask until so many different readings are told."""
     while True:
         try:
             urllib.request.urlopen(f"{address}/-/ready", timeout=1.0).close()
-            log = Endpoint(address).log()
+            log = Endpoint(address, vm).log()
         except (OSError, RunError, UsageError):
             continue
         if log.frame["remaining_bytes"].nunique() == values:

@@ -13,7 +13,7 @@ from migkit.importers.names import TABLES, Name
 from migkit.importers.reading.numbers import number, quantity, scaled, words
 from migkit.importers.reading.stamps import Stamp, from_value
 
-__all__ = ["Table", "TextFormat", "take"]
+__all__ = ["Table", "TextFormat", "machine_in", "machine_of", "take"]
 
 _PREFIXES: Final = ("kubevirt_vmi_migration", "kubevirt_migrate_vmi", "libvirt_domain_job")
 _METRIC: Final = re.compile(r"\b((?:kubevirt_vmi_migration|kubevirt_migrate_vmi|libvirt_domain_job)\w{0,80})")
@@ -26,12 +26,35 @@ _VALUES: Final = ("value", "v", "val")
 _MOST_CELLS: Final = 1000
 
 
+def machine_in(labels: Mapping[str, Any]) -> str | None:
+    """Return the machine that the labels of a series name; None: they name none.
+
+    Examples
+    --------
+    >>> machine_in({"__name__": "up", "name": "vm1"})
+    'vm1'
+    """
+    return next((words(labels[key]) for key in _MACHINES if isinstance(labels.get(key), str)), None)
+
+
+def machine_of(labels: str) -> str:
+    """Return the machine that labels of the text format name, an empty text if they name none.
+
+    Examples
+    --------
+    >>> machine_of('{namespace="ns",name="vm1"}'), machine_of("")
+    ('vm1', '')
+    """
+    found = _LABEL.search(labels)
+    return words(found[2]) if found else ""
+
+
 def take(value: Mapping[str, Any], context: Context, emit: Emit) -> bool:
     """Emit the samples if ``value`` is a series of an answer of Prometheus' HTTP API; return whether it is."""
     labels = value.get("metric")
     if not isinstance(labels, Mapping) or not isinstance(labels.get("__name__"), str):
         return False
-    vm = next((words(labels[key]) for key in _MACHINES if isinstance(labels.get(key), str)), context.vm)
+    vm = machine_in(labels) or context.vm
     pairs = value.get("values") if isinstance(value.get("values"), list) else [value.get("value")]
     for pair in pairs or []:
         if isinstance(pair, list | tuple) and len(pair) == 2:
@@ -105,9 +128,8 @@ class TextFormat:
         """Nothing is under way between lines."""
 
     def _one(self, metric: str, labels: str, said: str, when: str | None, context: Context) -> None:
-        machine = _LABEL.search(labels)
         stamp = from_value("time", float(when)) if when else context.stamp
-        _one(metric, said, Context(context.line, words(machine[2]) if machine else context.vm, stamp), self._emit)
+        _one(metric, said, Context(context.line, machine_of(labels) or context.vm, stamp), self._emit)
 
 
 class Table:
