@@ -21,15 +21,6 @@ __all__ = ["RoundsExplorer"]
 
 _ROWS: Final = 12
 _CELL: Final = 'style="text-align:right;padding:1px 10px;line-height:1.4"'
-_CODE: Final = """\
-from migkit import Host, Scenario, predict, viz
-from migkit.models.goodput import goodput
-
-scenario = {scenario}
-result = predict(scenario, level=None)
-figure = viz.each_round(result, limit_bytes=goodput(scenario) * scenario.policy.downtime_limit_s)
-figure
-"""
 
 
 class RoundsExplorer(GuestPanel):
@@ -85,7 +76,7 @@ class RoundsExplorer(GuestPanel):
 
     def code(self) -> str:
         """Return Python that makes the prediction and its rounds anew."""
-        return _CODE.format(scenario=self.scenario_code())
+        return self.drawn_code("each_round")
 
     def tables(self, strategy: str = "precopy") -> dict[str, dict[str, Any]]:
         """Return what the controls say as the tables of a scenario file, without the host."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from migkit import viz
 from migkit.models.goodput import goodput
@@ -14,16 +14,6 @@ from migkit.widgets.python import literal
 from migkit.widgets.scenarios.guest_panel import GuestPanel
 
 __all__ = ["Explorer"]
-
-_CODE: Final = """\
-from migkit import Host, Scenario, predict, viz
-from migkit.models.goodput import goodput
-
-scenario = {scenario}
-result = predict(scenario, level=None)
-figure = viz.overview(result, limit_bytes=goodput(scenario) * scenario.policy.downtime_limit_s)
-figure
-"""
 
 
 class Explorer(GuestPanel):
@@ -67,7 +57,7 @@ class Explorer(GuestPanel):
 
     def code(self) -> str:
         """Return Python that makes the prediction and its figure anew."""
-        return _CODE.format(scenario=self.scenario_code(strategy=literal({"name": self.strategy.value})))
+        return self.drawn_code("overview", strategy=literal({"name": self.strategy.value}))
 
     def _controls(self) -> list[Any]:
         return [*super()._controls(), self.strategy]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import ipywidgets as ipw
 
@@ -13,6 +13,16 @@ from migkit.widgets.panel import Panel
 from migkit.widgets.python import call, literal
 
 __all__ = ["GuestPanel"]
+
+_DRAWN: Final = """\
+from migkit import Host, Scenario, predict, viz
+from migkit.models.goodput import goodput
+
+scenario = {scenario}
+result = predict(scenario, level=None)
+figure = viz.{draw}(result, limit_bytes=goodput(scenario) * scenario.policy.downtime_limit_s)
+figure
+"""
 
 
 class GuestPanel(Panel):
@@ -88,6 +98,10 @@ class GuestPanel(Panel):
         """Return the Python that makes :meth:`scenario`, with some of its tables replaced by other Python."""
         tables = {name: literal(table) for name, table in self.tables().items()}
         return call("Scenario.parse", {**tables, "host": literal(self.host), **replaced})
+
+    def drawn_code(self, draw: str, **replaced: str) -> str:
+        """Return the Python that predicts :meth:`scenario` and draws it with a function of ``viz``."""
+        return _DRAWN.format(scenario=self.scenario_code(**replaced), draw=draw)
 
     def _link(self) -> dict[str, Any]:
         return {"bandwidth": self.bandwidth.value}

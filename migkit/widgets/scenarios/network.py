@@ -23,15 +23,6 @@ _BEGINS: Final = tuple(
     f"{n} s" for n in (0, 1, 2, 3, 5, 7, 10, 11, 12, 13, 14, 15, 16, 18, 20, 25, 30, 45, 60, 90, 120)
 )
 _PLAIN: Final = [("plain", "no"), ("encrypted (TLS)", "yes")]
-_CODE: Final = """\
-from migkit import Host, Scenario, predict, viz
-from migkit.models.goodput import goodput
-
-scenario = {scenario}
-result = predict(scenario, level=None)
-figure = viz.overview(result, limit_bytes=goodput(scenario) * scenario.policy.downtime_limit_s)
-figure
-"""
 
 
 class NetworkExplorer(GuestPanel):
@@ -94,7 +85,7 @@ class NetworkExplorer(GuestPanel):
 
     def code(self) -> str:
         """Return Python that makes the prediction and its figure anew."""
-        return _CODE.format(scenario=self.scenario_code())
+        return self.drawn_code("overview")
 
     def tables(self, strategy: str = "precopy") -> dict[str, dict[str, Any]]:
         """Return what the controls say as the tables of a scenario file, without the host."""
