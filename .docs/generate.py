@@ -22,7 +22,7 @@ FOLDER = "made"
 MODULES = {
     "The front door": [
         "migkit.models.predict",
-        "migkit.models.many",
+        "migkit.models.bulk.many",
         "migkit.models.simulate",
         "migkit.models.result",
         "migkit.models.alternatives",

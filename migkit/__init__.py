@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from migkit.calibrate.fit import Calibration, fit
     from migkit.front import capture, load
     from migkit.models.alternatives import Alternatives, compare
-    from migkit.models.many import predict_many
+    from migkit.models.bulk.many import predict_many
     from migkit.models.predict import predict
     from migkit.models.result import Prediction
     from migkit.models.simulate import Simulation, simulate
@@ -40,7 +40,7 @@ _NAMES = {
     "migkit.calibrate.fit": ("Calibration", "fit"),
     "migkit.front": ("capture", "load"),
     "migkit.models.alternatives": ("Alternatives", "compare"),
-    "migkit.models.many": ("predict_many",),
+    "migkit.models.bulk.many": ("predict_many",),
     "migkit.models.predict": ("predict",),
     "migkit.models.result": ("Prediction",),
     "migkit.models.simulate": ("Simulation", "simulate"),

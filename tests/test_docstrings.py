@@ -13,9 +13,9 @@ import migkit
 PUBLIC = ("units", "errors", "scenario", "models", "traces", "importers", "calibrate", "viz", "widgets", "course")
 # Between the modules of one package: frames and rows of predict_many, records of predict.
 PLUMBING = {
-    "migkit.models.frames",
+    "migkit.models.bulk.frames",
     "migkit.models.history",
-    "migkit.models.rows",
+    "migkit.models.bulk.rows",
     "migkit.models.admission",
     "migkit.models.advice.reasons",
     "migkit.models.story",
@@ -85,7 +85,7 @@ WITHOUT = {
         "migkit.models.warm.warm_up",
         "migkit.scenario.rules.recall",
     },
-    "the frame that predict_many has read": {"migkit.models.many.wrong_rows"},
+    "the frame that predict_many has read": {"migkit.models.bulk.many.wrong_rows"},
 }
 
 

@@ -17,7 +17,7 @@ from migkit.errors import UsageError, shown
 from migkit.scenario.form import schema
 
 if TYPE_CHECKING:
-    from migkit.models.frames import Column
+    from migkit.models.bulk.frames import Column
     from migkit.planning.space import Axis
     from migkit.scenario import Scenario
 
@@ -62,7 +62,7 @@ def command(
     What does not vary comes from the file SCENARIO and from flags, as in `migkit predict`. An interrupted sweep goes
     on where it was when it is called again with the same folder.
     """
-    from migkit.models.many import RESULTS
+    from migkit.models.bulk.many import RESULTS
     from migkit.planning.space import Design
     from migkit.planning.sweep import left_out, sweep_to
 
@@ -138,7 +138,7 @@ def _axis(table: str, key: str, values: Any) -> tuple[str, Axis]:
 
 def _column(table: str, key: str) -> tuple[str, Column]:
     """Return the column that a key of a file stands for."""
-    from migkit.models.frames import column_of, known_columns
+    from migkit.models.bulk.frames import column_of, known_columns
 
     inside = "dirty_1" if _CLASS.fullmatch(table) else table
     for name, column in known_columns().items():

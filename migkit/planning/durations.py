@@ -18,8 +18,8 @@ import numpy as np
 
 from migkit import jit
 from migkit.errors import UsageError
+from migkit.models.bulk.many import predict_many
 from migkit.models.goodput import path
-from migkit.models.many import predict_many
 from migkit.scenario import Guest, Link, Scenario
 
 if TYPE_CHECKING:

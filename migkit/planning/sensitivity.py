@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from migkit.errors import UsageError, shown
-from migkit.models.many import predict_many
+from migkit.models.bulk.many import predict_many
 from migkit.planning.space import Range
 from migkit.scenario import Scenario
 
@@ -74,7 +74,7 @@ def sensitivity(
     Parameters
     ----------
     space
-        The range of each uncertain input, by its column of :func:`migkit.models.many.predict_many`.
+        The range of each uncertain input, by its column of :func:`migkit.models.bulk.many.predict_many`.
     base
         What is certain.
     output

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from migkit.errors import InfeasibleError, UsageError
+from migkit.models.bulk.several import Outcome, predict_several
 from migkit.models.goodput import goodput
 from migkit.models.result import Prediction
 from migkit.planning.targets import Targets
@@ -195,12 +196,23 @@ class _Search:
         self.asked = asked
         self.targets = targets
         self.at = functools.cache(self._predict)
+        self._looked: dict[float, Outcome] = {}
 
     def _predict(self, value: float) -> Prediction:
         return self.targets.predict(self.asked.put(self.case, value))
 
+    def look(self, values: list[float]) -> None:
+        """Predict many values at once; with a probability each needs an interval of its own."""
+        if self.targets.probability is None:
+            new = [value for value in values if value not in self._looked]
+            found = predict_several([self.asked.put(self.case, value) for value in new]) if new else []
+            self._looked |= dict(zip(new, found, strict=True))
+
+    def outcome(self, value: float) -> Prediction | Outcome:
+        return self._looked.get(value) or self.at(value)
+
     def holds(self, value: float) -> bool:
-        return not self.targets.missed(self.at(value))
+        return not self.targets.missed(self.outcome(value))
 
     def between(self, inner: float, outer: float) -> tuple[float, float]:
         """Halve what lies between a value that holds and one that does not; the first returned holds."""
@@ -242,6 +254,7 @@ def _scan(asked: Unknown, low: float, high: float) -> list[float]:
 
 def _answer(search: _Search, values: list[float]) -> Size | None:
     asked = search.asked
+    search.look(values)
     runs = search.runs(values)
     if not runs:
         return None
@@ -249,6 +262,8 @@ def _answer(search: _Search, values: list[float]) -> Size | None:
     most = runs[0][0] if runs[0][0] == values[0] else _far_edge(search, values, runs[0])
     also = tuple(sorted((min(run), max(run)) for run in runs[1:]))
     missed = () if beside is None else search.targets.missed(search.at(beside))
+    around = _around(search, value)
+    search.look(around)
     return Size(
         unknown=asked.name,
         value=value,
@@ -259,7 +274,7 @@ def _answer(search: _Search, values: list[float]) -> Size | None:
         carried=goodput(asked.put(search.case, values[0])) if asked.name.endswith("bandwidth") else math.inf,
         also=also,
         result=search.at(value),
-        curve=tuple(_near(search, near) for near in _around(search, value)),
+        curve=tuple(_near(search, near) for near in around),
         targets=search.targets,
         scenario=asked.put(search.case, value),
     )
@@ -287,7 +302,7 @@ def _around(search: _Search, value: float) -> list[float]:
 
 
 def _near(search: _Search, value: float) -> Near:
-    result = search.at(value)
+    result = search.outcome(value)
     return Near(
         value,
         search.holds(value),

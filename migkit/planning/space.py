@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.errors import UsageError, shown
-from migkit.models.frames import column_of
+from migkit.models.bulk.frames import column_of
 from migkit.units import PAGE_BYTES
 
 __all__ = ["DESIGNS", "Design", "Range"]
@@ -95,7 +95,7 @@ class Design:
     Attributes
     ----------
     space
-        An axis by the name of a column of :func:`migkit.models.many.predict_many`: a :class:`Range`, or levels.
+        An axis by the name of a column of :func:`migkit.models.bulk.many.predict_many`: a :class:`Range`, or levels.
     kind
         ``grid``: every combination, the last axis fastest; ``lhs``: a Latin hypercube (McKay et al. 1979); ``sobol``:
         a scrambled Sobol' sequence (Owen 1998).

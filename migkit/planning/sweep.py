@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from migkit import files
 from migkit.errors import RunError, UsageError, shown
-from migkit.models.many import RESULTS, predict_many
+from migkit.models.bulk.many import RESULTS, predict_many
 from migkit.planning.space import Axis, Design
 from migkit.planning.workers import results
 from migkit.scenario import Scenario
@@ -43,7 +43,7 @@ def sweep(
     Parameters
     ----------
     space
-        An axis by the name of a column of :func:`migkit.models.many.predict_many`: a list of values, or a
+        An axis by the name of a column of :func:`migkit.models.bulk.many.predict_many`: a list of values, or a
         :class:`migkit.planning.space.Range`; or a whole design.
     base
         What does not vary.

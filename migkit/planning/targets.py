@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from migkit.errors import UsageError
+from migkit.models.bulk.several import Outcome
 from migkit.models.predict import predict
 from migkit.models.result import Prediction
 from migkit.scenario import Scenario
@@ -71,13 +72,13 @@ class Targets:
         level = None if self.probability is None else 2.0 * self.probability - 1.0
         return predict(case, level=level, detail=False)
 
-    def missed(self, result: Prediction) -> tuple[str, ...]:
+    def missed(self, result: Prediction | Outcome) -> tuple[str, ...]:
         """Return what a prediction misses, in words; nothing where it keeps every limit.
 
         Parameters
         ----------
         result
-            Of :meth:`predict`.
+            Of :meth:`predict`; or its outcome, where no probability is asked for.
         """
         if result.verdict != "converges":
             return (_WITHOUT_END[result.verdict],)
@@ -114,8 +115,8 @@ def _above(words: str, value: str, limit: str) -> str:
     return f"{words} just above {limit}" if value == limit else f"{words} {value}, above {limit}"
 
 
-def _counted(result: Prediction, name: str) -> float:
+def _counted(result: Prediction | Outcome, name: str) -> float:
     """Return the value that counts: the upper bound of the interval where there is one."""
-    if result.interval is not None and name in _UNCERTAIN:
+    if isinstance(result, Prediction) and result.interval is not None and name in _UNCERTAIN:
         return float(getattr(result.interval, name)[1])
     return float(getattr(result, name))

@@ -112,7 +112,7 @@ class Migration:
                     self.moments.resumed = time_ns
                     self._resumed.set()
                 case "source", "MIGRATION_PASS":
-                    self.recorder.sync(time_ns)
+                    self.recorder.sync(event.data["pass"], time_ns)
             if machine.name == "source":
                 self._asked.set()
 

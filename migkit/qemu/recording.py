@@ -98,7 +98,8 @@ class Recorder:
         self._all = {"remaining": memory_bytes}  # what remains until QEMU says so
         self.start_ns = start_ns
         self.samples = [Sample(time_ns=start_ns, answer={"status": "setup", "ram": self._all}, writes=writes)]
-        self.syncs_ns: list[int] = []
+        self._events_ns: dict[int, int] = {}  # of syncs by their number, from 1
+        self._syncs_ns: tuple[tuple[int, int], list[int]] = ((0, 0), [])  # as of so many samples and events
 
     def note(self, sample: Sample) -> Sample:
         """Keep an answer and return it; until QEMU counts memory, all of it remains."""
@@ -107,9 +108,28 @@ class Recorder:
         self.samples.append(sample)
         return sample
 
-    def sync(self, time_ns: int) -> None:
-        """Note when a bitmap sync was."""
-        self.syncs_ns.append(max([time_ns, self.start_ns, *self.syncs_ns[-1:]]))
+    def sync(self, number: int, time_ns: int) -> None:
+        """Note when a bitmap sync was, numbered from 1."""
+        self._events_ns[number] = time_ns
+
+    @property
+    def syncs_ns(self) -> list[int]:
+        """When each bitmap sync was [ns].
+
+        QEMU 11.1 sends no event of the first; then it was when an answer knew of it first.
+        """
+        known = len(self.samples), len(self._events_ns)
+        if self._syncs_ns[0] != known:
+            self._syncs_ns = known, self._timed_syncs()
+        return self._syncs_ns[1]
+
+    def _timed_syncs(self) -> list[int]:
+        counts = self._growing("dirty-sync-count")
+        found = [self.start_ns]
+        for number in range(1, max([int(counts[-1]), *self._events_ns]) + 1):
+            told = self.samples[min(int(np.searchsorted(counts, number)), len(self.samples) - 1)]
+            found.append(max(found[-1], self._events_ns.get(number, told.time_ns)))
+        return found[1:]
 
     def row(self, sample: Sample) -> dict[str, Any]:
         """Return a sample as progress for a person."""

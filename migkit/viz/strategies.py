@@ -23,6 +23,7 @@ from migkit.viz.style import (
 from migkit.viz.ticks import log_axis
 
 if TYPE_CHECKING:
+    from migkit.models.bulk.several import Outcome
     from migkit.models.result import Prediction
 
 __all__ = ["PHASES", "crossovers", "progress", "timelines"]
@@ -127,7 +128,7 @@ def _curve(name: str, x: list[float], y: list[float], stepped: bool) -> dict[str
 
 def crossovers(
     at: Sequence[float],
-    sweep: Mapping[str, Sequence[Prediction]],
+    sweep: Mapping[str, Sequence[Prediction] | Sequence[Outcome]],
     *,
     here: float,
     x_title: str,
@@ -177,7 +178,7 @@ def crossovers(
     return side_by_side(*panels, widths=(1.0 / len(panels),) * len(panels))
 
 
-def _ended(result: Prediction, field: str) -> float | None:
+def _ended(result: Prediction | Outcome, field: str) -> float | None:
     value = float(getattr(result, field))
     return value if math.isfinite(result.total_time_s) and value > 0 else None
 

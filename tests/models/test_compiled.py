@@ -114,3 +114,14 @@ def test_the_scenarios_reach_every_end_and_strategy(plain):
     assert {one.verdict for one in plain[0]} >= {"converges", "aborted", "timed_out", "does_not_converge"}
     assert any(run[0][0].postcopy_faults > 0 for run in plain[1])
     assert any(run[0][0].verdict == "converges" and run[0][0].iterations > 3 for run in plain[1])
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="kernels stay plain")
+def test_no_module_keeps_a_plain_kernel():
+    script = (
+        "import sys\nfrom migkit import jit\nimport migkit.engine.batch, migkit.models.history\njit.compile_kernels()\n"
+        "modules = [m for name, m in sys.modules.items() if name.startswith('migkit')]\n"
+        "print([name for m in modules for name, value in vars(m).items() if isinstance(value, jit.Kernel)])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from migkit import Link, Policy, predict
-from migkit.models import frames
-from migkit.models.rows import scenario_of
+from migkit.models.bulk import frames
+from migkit.models.bulk.rows import scenario_of
 from migkit.planning import durations
 from migkit.planning.durations import Durations, demand, tabulate
 from tests.planning.fleets import GIB, UNCAPPED, fleet, small

@@ -11,7 +11,7 @@ import pytest
 
 from migkit import Guest, Policy, Scenario
 from migkit.errors import RunError, UsageError
-from migkit.models.many import predict_many
+from migkit.models.bulk.many import predict_many
 from migkit.planning import sweep as sweeping
 from migkit.planning.space import Design, Range
 from migkit.planning.sweep import sweep, sweep_to

@@ -1,5 +1,7 @@
 """Samples and rounds from answers of ``query-migrate``, against a migration worked out by hand."""
 
+import pytest
+
 from migkit.qemu.recording import Recorder, Sample
 from migkit.units import PAGE_BYTES
 
@@ -18,7 +20,7 @@ def answer(status, sent, left, syncs, zero=0):
     return {"status": status, "ram": ram}
 
 
-def recorded():
+def recorded(unheard=()):
     """First pass of 900 full and 100 zero pages; a sync at 100 ms marks 50, the last at 120 ms marks 10."""
     recorder = Recorder(PAGES * PAGE_BYTES, start_ns=0, writes=0)
     rows = [
@@ -33,8 +35,9 @@ def recorded():
     ]
     for at_ms, said in rows:
         recorder.note(Sample(time_ns=at_ms * MS, answer=said or {"status": "setup"}, writes=at_ms))
-    for at_ms in (1, 100, 120):
-        recorder.sync(at_ms * MS)
+    for number, at_ms in enumerate((1, 100, 120), 1):
+        if number not in unheard:
+            recorder.sync(number, at_ms * MS)
     return recorder
 
 
@@ -47,6 +50,19 @@ def test_rounds_hold_what_was_marked_and_sent():
     assert rounds["remaining_bytes"] == [PAGES * PAGE_BYTES, 50 * PAGE_BYTES, 20 * PAGE_BYTES]
     assert sum(rounds["sent_bytes"]) == recorded().transferred_bytes == 960 * 4104 + 900
     assert [round(1e3 * each) for each in rounds["guest_running_s"]] == [99, 19, 0]
+
+
+@pytest.mark.parametrize("unheard", [(1,), (3,), (1, 2), (1, 2, 3)])
+def test_a_sync_without_an_event_was_when_an_answer_knew_of_it(unheard):
+    def rounds(recorder):
+        return recorder.rounds_table(130 * MS, (119 * MS, 140 * MS)).to_pydict()
+
+    all_heard, some = rounds(recorded()), rounds(recorded(unheard))
+    for name in ("iteration", "marked_pages", "zero_pages"):
+        assert some[name] == all_heard[name]
+    assert sum(some["normal_pages"]) == sum(all_heard["normal_pages"])
+    apart_s = [abs(one - other) for one, other in zip(some["start_s"], all_heard["start_s"], strict=True)]
+    assert max(apart_s) <= 0.002
 
 
 def test_samples_count_what_syncs_marked_without_the_first():
@@ -65,8 +81,8 @@ def test_syncs_closer_than_two_samples_lose_no_page():
     recorder = Recorder(PAGES * PAGE_BYTES, start_ns=0, writes=0)
     for at_ms, said in ((1, answer("active", 0, PAGES, 1)), (9, answer("active", PAGES, 7, 3))):
         recorder.note(Sample(time_ns=at_ms * MS, answer=said))
-    for at_ms in (1, 7, 8):
-        recorder.sync(at_ms * MS)
+    for number, at_ms in enumerate((1, 7, 8), 1):
+        recorder.sync(number, at_ms * MS)
     rounds = recorder.rounds_table(10 * MS, (10 * MS, 10 * MS)).to_pydict()
     assert sum(rounds["marked_pages"]) == PAGES + 7
     assert sum(rounds["normal_pages"]) == PAGES

@@ -5,7 +5,7 @@ import pytest
 
 from migkit import DirtyClass, Guest, Host, Link, Policy, predict
 from migkit.errors import UsageError
-from migkit.models.many import predict_many
+from migkit.models.bulk.many import predict_many
 
 
 @pytest.mark.parametrize(

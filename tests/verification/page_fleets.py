@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from migkit import Guest, Link, Scenario, simulate
-from migkit.models import frames
-from migkit.models.rows import scenario_of
+from migkit.models.bulk import frames
+from migkit.models.bulk.rows import scenario_of
 from migkit.models.spread import draws
 from migkit.planning.check import _max_min
 from migkit.planning.inventory import Inventory

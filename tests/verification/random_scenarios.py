@@ -21,7 +21,7 @@ import pandas as pd
 
 from migkit import Prediction, Scenario, jit
 from migkit.errors import MigkitError
-from migkit.models.many import RESULTS, predict_many
+from migkit.models.bulk.many import RESULTS, predict_many
 from migkit.models.predict import predict
 from migkit.models.simulate import Run, simulate
 from tests.metamorphic import EXPLANATIONS, RULES, violations

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from migkit.models.bulk.several import Outcome, predict_several
 from migkit.models.predict import predict
 from migkit.models.result import Prediction
 from migkit.scenario import Scenario
 
-__all__ = ["LONGER", "as_quick_up_to", "at_write_rate", "converges_up_to"]
+__all__ = ["LONGER", "as_quick_up_to", "at_write_rate", "at_write_rates", "converges_up_to"]
 
 LONGER: Final = 1.25
 _CLOSE: Final = 1.02  # ratio of the two rates between which the answer lies
@@ -27,9 +28,25 @@ def at_write_rate(scenario: Scenario, writes_per_s: float, *, detail: bool = Fal
     >>> at_write_rate(Scenario(guest=guest), 1e6).verdict
     'does_not_converge'
     """
+    return predict(_written(scenario, writes_per_s), level=None, detail=detail)
+
+
+def at_write_rates(scenario: Scenario, rates: Sequence[float]) -> list[Outcome]:
+    """Predict a scenario at each of some write rates [1/s].
+
+    Examples
+    --------
+    >>> from migkit import DirtyClass, Guest
+    >>> guest = Guest(memory_bytes=2**30, dirty=(DirtyClass(region_bytes=2**29, writes_per_s=10.0),))
+    >>> [one.verdict for one in at_write_rates(Scenario(guest=guest), (10.0, 1e6))]
+    ['converges', 'does_not_converge']
+    """
+    return predict_several([_written(scenario, rate) for rate in rates])
+
+
+def _written(scenario: Scenario, writes_per_s: float) -> Scenario:
     dirty = tuple(dataclasses.replace(each, writes_per_s=writes_per_s) for each in scenario.guest.dirty)
-    guest = dataclasses.replace(scenario.guest, dirty=dirty)
-    return predict(dataclasses.replace(scenario, guest=guest), level=None, detail=detail)
+    return dataclasses.replace(scenario, guest=dataclasses.replace(scenario.guest, dirty=dirty))
 
 
 def converges_up_to(scenario: Scenario, low: float, high: float) -> float:

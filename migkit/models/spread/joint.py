@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from migkit.models import admission, frames
-from migkit.models.many import cases
+from migkit.models import admission
+from migkit.models.bulk import frames
+from migkit.models.bulk.many import cases
 from migkit.models.spread import draws
 from migkit.models.spread.interval import RUN_TO_RUN, runs_of
 from migkit.models.spread.lattice import normals

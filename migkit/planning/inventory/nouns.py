@@ -17,7 +17,7 @@ __all__ = ["HOSTS", "VMS", "Machine", "Server", "class_field", "fields"]
 class Machine:
     """One row of the virtual machines.
 
-    Page classes stand in columns of their own, numbered as in :func:`migkit.models.many.predict_many`:
+    Page classes stand in columns of their own, numbered as in :func:`migkit.models.bulk.many.predict_many`:
     ``dirty_1_region_bytes``, ``dirty_1_writes_per_s``, ``dirty_1_kind``. A row says in one way at most how the
     machine dirties its memory: by classes, by a profile, by a measured rate with its window, or by a named workload.
     """

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from migkit.errors import UsageError, printable
-from migkit.models.frames import known_columns
-from migkit.models.many import predict_many
-from migkit.models.rows import RowsError
+from migkit.models.bulk.frames import known_columns
+from migkit.models.bulk.many import predict_many
+from migkit.models.bulk.rows import RowsError
 from migkit.planning.inventory import read_machines
 from migkit.planning.settings.product import Product, Values
 from migkit.scenario import Guest, Scenario
@@ -38,7 +38,7 @@ class Fleet:
     names
         Of the machines, one a row.
     frame
-        Columns of :func:`migkit.models.many.predict_many`.
+        Columns of :func:`migkit.models.bulk.many.predict_many`.
     base
         What has no column.
     source

@@ -30,8 +30,8 @@ class Row(NamedTuple):
     meaning
         A sentence.
     column
-        The column of :func:`migkit.models.many.predict_many`, with ``N`` for the number of a page class; empty where
-        no column can hold it.
+        The column of :func:`migkit.models.bulk.many.predict_many`, with ``N`` for the number of a page class; empty
+        where no column can hold it.
     """
 
     key: str

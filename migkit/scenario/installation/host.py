@@ -250,9 +250,16 @@ class Host(Noun):
 
     def _set_typical(self, platform: str) -> None:
         """Replace what is typical of another platform by what is of this one."""
-        for name, value in {**USUAL, **PLATFORMS[platform]}.items():
-            if type(getattr(self, name)) is Typical:
-                object.__setattr__(self, name, value)
+        for name, value in self._other_than(platform).items():
+            object.__setattr__(self, name, value)
+
+    def _other_than(self, platform: str) -> dict[str, Typical]:
+        """Return what is typical of a platform where something else, as typical of another, stands here."""
+        typical = {**USUAL, **PLATFORMS[platform]}
+        here = {name: getattr(self, name) for name in typical}
+        return {
+            name: typical[name] for name, own in here.items() if type(own) is Typical and own is not typical[name]
+        }
 
     def on(self, platform: str) -> Host:
         """Return these hosts with what is typical of a platform in the place of all that is not stated.
@@ -262,6 +269,8 @@ class Host(Noun):
         >>> Host(setup_s=0.1).on("xen").setup_s, Host().on("xen").load_s
         (0.1, 0.06)
         """
+        if not self._other_than(self.platform or platform):
+            return self
         other = dataclasses.replace(self)
         other._set_typical(self.platform or platform)
         return other

@@ -7,10 +7,10 @@ from typing import Any, Final
 import ipywidgets as ipw
 
 from migkit import viz
-from migkit.models.advice.crossover import as_quick_up_to, at_write_rate, converges_up_to
+from migkit.models.advice.crossover import as_quick_up_to, at_write_rates, converges_up_to
 from migkit.models.advice.guest_speed import speed_over_time
+from migkit.models.bulk.several import Outcome
 from migkit.models.predict import predict
-from migkit.models.result import Prediction
 from migkit.scenario import Host
 from migkit.scenario.strategy import STRATEGIES
 from migkit.widgets import controls, words
@@ -78,7 +78,7 @@ class StrategyExplorer(GuestPanel):
             sentence="From one host to the other and back: how long a demanded page takes at least.",
         )
         self._setting: tuple[Any, ...] | None = None
-        self.sweep: dict[str, list[Prediction]] = {}
+        self.sweep: dict[str, list[Outcome]] = {}
         self._predict()
         self._predict_sweep()
         self.figure = LiveFigure(viz.timelines(self.results), "migkit-strategies")
@@ -118,22 +118,11 @@ class StrategyExplorer(GuestPanel):
     def _predict_sweep(self) -> None:
         setting = tuple(control.value for control in self._controls() if control is not self.write_rate)
         if setting != self._setting:
-            self.sweep = {name: self._curve(name) for name in STRATEGIES}
+            self.sweep = {name: at_write_rates(self.scenario(name), _RATES) for name in STRATEGIES}
             precopy = self.scenario("precopy")
             self.converges_up_to = converges_up_to(precopy, _RATES[0], _RATES[-1])
             self.as_quick_up_to = as_quick_up_to(precopy, "postcopy", _RATES[0], _RATES[-1])
             self._setting = setting
-
-    def _curve(self, strategy: str) -> list[Prediction]:
-        """Predict at each rate; beyond the first that does not converge, where none does, only at the highest."""
-        scenario = self.scenario(strategy)
-        curve: list[Prediction] = []
-        for rate in _RATES:
-            if curve and curve[-1].verdict == "does_not_converge":
-                last = at_write_rate(scenario, _RATES[-1])
-                return curve + [last] * (len(_RATES) - len(curve))
-            curve.append(at_write_rate(scenario, rate))
-        return curve
 
     def _compare(self) -> str:
         return words.crossover(self.as_quick_up_to, self.converges_up_to)

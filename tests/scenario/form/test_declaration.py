@@ -9,7 +9,7 @@ import pytest
 
 from migkit.cli.predict import command
 from migkit.errors import UsageError
-from migkit.models.frames import known_columns
+from migkit.models.bulk.frames import known_columns
 from migkit.scenario import DirtyClass, Scenario
 from migkit.scenario.form import fields, keys, schema
 from migkit.scenario.form.declaration import declared, documented, hints, rule

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, predict, predict_many
 from migkit.errors import UsageError
-from migkit.models import frames, many, rows
-from migkit.models.many import RESULTS
+from migkit.models.bulk import frames, many, rows
+from migkit.models.bulk.many import RESULTS
 
 PAGE = 4096
 

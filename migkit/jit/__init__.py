@@ -14,6 +14,7 @@ from typing import Any, TypeGuard, TypeVar
 import numpy as np
 
 from migkit.errors import UsageError
+from migkit.jit import numba_types
 from migkit.records import Record
 
 __all__ = [
@@ -162,7 +163,7 @@ def compile_kernels() -> None:
     if not can_compile():
         return
     if not _compiling:
-        _teach_records()
+        numba_types.teach(clear, assign)
     _compiling = True
     with _turn:
         _bind_anew()
@@ -175,7 +176,7 @@ def _bind_anew() -> None:
         return
     compiled = {id(kernel): kernel.build(kernel.function) for kernel in _waiting}
     for name, module in list(sys.modules.items()):
-        if name.startswith(__package__ or ""):
+        if name.partition(".")[0] == "migkit":
             for attribute, value in list(vars(module).items()):
                 if isinstance(value, Kernel):
                     setattr(module, attribute, compiled[id(value)])
@@ -211,7 +212,7 @@ def rows(kind: type[Record], numbers: np.ndarray, groups: int | None = None) -> 
     """
     shape = (numbers.size // kind.SIZE,) if groups is None else (groups, numbers.size // (kind.SIZE * max(1, groups)))
     if _compiled_by_now and not _is_off():
-        return numbers.reshape(-1).view(np.ndarray).view(kind.dtype_of()).reshape(shape)
+        return numbers.reshape(-1).view(np.ndarray).view(kind.dtype_of()).reshape(shape).view(numba_types.Rows)
     return numbers.reshape(*shape, kind.SIZE).view(kind)
 
 
@@ -233,53 +234,6 @@ def assign(record: Any, other: Any) -> None:
     In Python and in compiled code.
     """
     record[: len(other)] = other
-
-
-def _teach_records() -> None:
-    """Let numba take records as structured scalars, which it reads and writes in place, and assign them."""
-    from numba import types as numba_types
-    from numba.core import cgutils
-    from numba.extending import intrinsic, overload, typeof_impl
-
-    def type_of(record: Any, context: Any) -> Any:
-        kind: Any = type(record)
-        return _type_of(kind)
-
-    typeof_impl.register(Record)(type_of)
-
-    @intrinsic
-    def copied(context: Any, record: Any, other: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            number = context.get_constant(numba_types.intp, other.size)
-            cgutils.raw_memcpy(builder, arguments[0], arguments[1], number, 1)  # type: ignore[no-untyped-call]
-            return context.get_dummy_value()
-
-        return numba_types.none(record, other), generate
-
-    @intrinsic
-    def cleared(context: Any, record: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            number = context.get_constant(numba_types.intp, record.size)
-            cgutils.memset(builder, arguments[0], number, 0)  # type: ignore[no-untyped-call]
-            return context.get_dummy_value()
-
-        return numba_types.none(record), generate
-
-    @overload(clear, strict=False)
-    def clearing(record: Any) -> Any:
-        return lambda record: cleared(record)  # type: ignore[call-arg]
-
-    @overload(assign, strict=False)
-    def assigned(record: Any, other: Any) -> Any:
-        return lambda record, other: copied(record, other)  # type: ignore[call-arg]
-
-
-@cache
-def _type_of(kind: Any) -> Any:
-    """Return numba's type of a record."""
-    from numba.np.numpy_support import from_dtype
-
-    return from_dtype(kind.dtype_of())
 
 
 def callback(rule: OwnRule | None) -> Any:
@@ -307,7 +261,7 @@ def _compiled_callback(rule: OwnRule) -> Any:
     if _is_off():
         return rule
     kinds: Any = rule.given, rule.read
-    given, read = ([_type_of(kind) for kind in both] for both in kinds)
+    given, read = ([numba_types.type_of(kind) for kind in both] for both in kinds)
     own_state, own_parameters = (_reading(kind) for kind in read)
     try:
         function = numba.njit(error_model="numpy")(_with_compiled_names(rule.function))

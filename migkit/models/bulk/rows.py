@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from migkit.errors import UsageError
-from migkit.models.frames import Column, Frame
+from migkit.models.bulk.frames import Column, Frame
 from migkit.scenario import DirtyClass, Guest, Scenario
 from migkit.scenario.form.declaration import declared, hints
 from migkit.scenario.form.fields import LARGEST, SMALLEST

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 
@@ -13,14 +13,14 @@ from migkit import jit
 from migkit.engine import batch
 from migkit.engine.records import SETTLED, Result
 from migkit.errors import UsageError
-from migkit.models import admission, frames
+from migkit.models import admission
 from migkit.models import goodput as paths
 from migkit.models.advice.limits import LIMITS, limited_by
 from migkit.models.advice.reasons import REASONS, reason_of
-from migkit.models.frames import Frame
+from migkit.models.bulk import frames, wishes
+from migkit.models.bulk.frames import Frame
+from migkit.models.bulk.rows import RowsError, present_places, scenario_of, suspects
 from migkit.models.predict import VERDICTS, first_remedy, verdict_of
-from migkit.models.rows import RowsError, present_places, scenario_of, suspects
-from migkit.models.spread import draws, interval, residuals
 from migkit.models.spread.draws import changed
 from migkit.policies import decision
 from migkit.scenario import Scenario
@@ -29,7 +29,7 @@ from migkit.units import PAGE_BYTES
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RESULTS", "cases", "predict_many", "wrong_rows"]
+__all__ = ["RESULTS", "WORDS", "cases", "predict_many", "predict_some", "wrong_rows"]
 
 RESULTS: Final = (
     "verdict",
@@ -49,38 +49,7 @@ RESULTS: Final = (
 )
 _CHUNK: Final = 2048  # rows whose records stay in the cache
 _WORTH_COMPILING: Final = 500  # rows that take longer in plain Python than loading compiled kernels
-_WORDS: Final = {"verdict": tuple(dict.fromkeys(VERDICTS.values())), "reason": REASONS, "limited_by": LIMITS}
-
-_FEW: Final = 64  # rows whose draws stay in the cache
-_BOUNDS: Final = (
-    ("total_time_low_s", "total_time_high_s"),
-    ("downtime_low_s", "downtime_high_s"),
-    ("transferred_low_bytes", "transferred_high_bytes"),
-)
-
-
-class Wish(NamedTuple):
-    """Which bounds are asked for; see :func:`predict_many`."""
-
-    level: float | None
-    deadline_s: float | None
-    seed: int
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns that are added."""
-        if self.level is None:
-            return ()
-        names = (*(name for pair in _BOUNDS for name in pair), "probability_of_convergence")
-        return names if self.deadline_s is None else (*names, "probability_in_time")
-
-
-def _wish(level: float | None, deadline_s: float | None, seed: int) -> Wish:
-    if level is not None and not 0.0 < level < 1.0:
-        raise UsageError(f"predict_many: level {level:g} is not a probability; it must be above 0 and below 1")
-    if level is None and deadline_s is not None:
-        raise UsageError("predict_many: deadline_s needs draws; give a level as well, such as level=0.9")
-    return Wish(level, deadline_s, seed)
+WORDS: Final = {"verdict": tuple(dict.fromkeys(VERDICTS.values())), "reason": REASONS, "limited_by": LIMITS}
 
 
 @overload
@@ -165,7 +134,7 @@ def predict_many(
     ------
     UsageError
         It is no frame, is empty, lacks a column or has one that is not known; or rows are wrong
-        (:class:`migkit.models.rows.RowsError`, whose ``reasons`` hold every one).
+        (:class:`migkit.models.bulk.rows.RowsError`, whose ``reasons`` hold every one).
 
     Examples
     --------
@@ -177,7 +146,7 @@ def predict_many(
     """
     if on_error not in ("raise", "skip"):
         raise UsageError(f"on_error: {on_error!r} is not known; use one of raise, skip")
-    wish = _wish(level, deadline_s, seed)
+    wish = wishes.wish(level, deadline_s, seed)
     table = frames.read(frame, tuple(keep))
     if base is None and "memory_bytes" not in table.columns:
         raise UsageError("predict_many: the column memory_bytes is missing; it is required unless a base is given")
@@ -190,7 +159,7 @@ def predict_many(
         jit.compile_kernels()
     out = {name: np.zeros(table.rows) for name in (*RESULTS, *wish.columns)}
     for rows, case, rule in cases(table, base, good):
-        _predict_some(case, rule, rows, wish, out)
+        predict_some(case, rule, rows, wish, out)
     texts = {"remedy": _remedies(table, base, good, out["verdict"])} if remedies else {}
     return _result(frame, good, out, texts, {_label(frame, row): reason for row, reason in reasons.items()}, keep)
 
@@ -198,7 +167,7 @@ def predict_many(
 def _remedies(table: Frame, base: Scenario | None, good: np.ndarray, verdicts: np.ndarray) -> np.ndarray:
     """Return the first remedy of each row that does not converge, else no text."""
     found = np.full(table.rows, "", dtype=object)
-    for row in np.flatnonzero(good & (verdicts != _WORDS["verdict"].index("converges"))).tolist():
+    for row in np.flatnonzero(good & (verdicts != WORDS["verdict"].index("converges"))).tolist():
         found[row] = first_remedy(scenario_of(table, base, row))
     return found
 
@@ -282,8 +251,32 @@ def cases(
             yield some, _of_arrays(table, template, places, some), rule
 
 
-def _predict_some(case: Scenario, rule: Any, some: np.ndarray, wish: Wish, out: dict[str, np.ndarray]) -> None:
-    """Predict rows that differ in nothing but numbers."""
+def predict_some(case: Scenario, rule: Any, some: np.ndarray, wish: wishes.Wish, out: dict[str, np.ndarray]) -> None:
+    """Predict rows that differ in nothing but numbers.
+
+    Parameters
+    ----------
+    case
+        A scenario whose fields that are numbers may be arrays, one value a row.
+    rule
+        Of its policy, as :func:`migkit.jit.callback` returns it.
+    some
+        Places of the rows within the columns.
+    wish
+        Which bounds are asked for.
+    out
+        Columns by the names of :data:`RESULTS`; words are numbers of :data:`WORDS`.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Link
+    >>> links = changed(Link(), {"bandwidth_bytes_per_s": np.array([1e8, 2e8])})
+    >>> case = changed(Scenario(guest=Guest(memory_bytes=2**28)), {"link": links})
+    >>> out = {name: np.zeros(2) for name in RESULTS}
+    >>> predict_some(case, None, np.arange(2), wishes.wish(None, None, 0), out)
+    >>> out["total_time_s"].round(1).tolist()
+    [2.7, 1.9]
+    """
     packed, goodput = paths.packed(case, some.size)
     results = np.zeros(some.size * Result.SIZE)
     batch.migrate_many(batch.without_steps(packed, rule), results, rule)
@@ -298,8 +291,7 @@ def _predict_some(case: Scenario, rule: Any, some: np.ndarray, wish: Wish, out: 
     bandwidth = np.minimum(goodput, case.policy.max_bandwidth_bytes_per_s)
     out["reason"][some] = np.where(refused, REASONS.index("not_admitted"), reason_of(case, columns, bandwidth))
     out["limited_by"][some] = limited_by(case, packed)
-    if wish.level is not None:
-        _store_bounds(case, table_of_results, rule, wish, some, out)
+    wish.store(case, table_of_results, rule, some, out)
 
 
 def _of_arrays(table: Frame, template: Scenario, places: list[int], rows: np.ndarray) -> Scenario:
@@ -320,27 +312,6 @@ def _of_arrays(table: Frame, template: Scenario, places: list[int], rows: np.nda
     return changed(template, parts | {"guest": changed(parts["guest"], {"dirty": classes})})
 
 
-def _store_bounds(
-    case: Scenario, results: np.ndarray, rule: Any, wish: Wish, rows: np.ndarray, out: dict[str, np.ndarray]
-) -> None:
-    """Write the bounds of some rows, a few at a time: each of them runs many times."""
-    assert wish.level is not None
-    for start in range(0, rows.size, _FEW):
-        part = np.arange(start, min(start + _FEW, rows.size))
-        few = draws.selected(case, part)
-        drawn = interval.bounds_of(few, results[part], rule, wish.level, wish.seed)
-        by = residuals.learned_for(few)
-        found = interval.corrected(few, drawn, wish.level, by)
-        some = rows[part]
-        for at, (low, high) in enumerate(_BOUNDS):
-            out[low][some], out[high][some] = found.low[:, at], found.high[:, at]
-        out["probability_of_convergence"][some] = found.probability
-        if wish.deadline_s is not None:
-            out["probability_in_time"][some] = np.mean(
-                interval.corrected_draws(few, drawn, by) <= wish.deadline_s, axis=1
-            )
-
-
 def _store(results: Any, case: Scenario, rows: Any, out: dict[str, np.ndarray]) -> None:
     """Copy what the kernels wrote into the columns of the result."""
     endless = results.action == SETTLED
@@ -348,7 +319,7 @@ def _store(results: Any, case: Scenario, rows: Any, out: dict[str, np.ndarray]) 
     exposure_s = results.exposure_s
     codes = np.zeros(int(max(VERDICTS)) + 1)
     for action in np.unique(results.action).astype(np.int64).tolist():
-        codes[action] = _WORDS["verdict"].index(verdict_of(case, action))
+        codes[action] = WORDS["verdict"].index(verdict_of(case, action))
     out["verdict"][rows] = codes[results.action.astype(np.int64)]
     out["total_time_s"][rows] = np.where(endless, math.inf, total_s)
     storage_bytes = np.where(total_s > 0, paths.storage_sent_bytes(case, total_s), 0.0)
@@ -381,11 +352,11 @@ def _result(
     """Return the columns as the kind of frame that came in."""
     columns: dict[str, Any] = {name: values if good.all() else values[good] for name, values in (out | texts).items()}
     columns["iterations"] = columns["iterations"].astype(np.int64)
-    codes = {name: columns[name].astype(np.int8) for name in _WORDS}
+    codes = {name: columns[name].astype(np.int8) for name in WORDS}
     if hasattr(frame, "iloc"):
         import pandas as pd
 
-        columns |= {name: pd.Categorical.from_codes(codes[name], pd.Index(words)) for name, words in _WORDS.items()}
+        columns |= {name: pd.Categorical.from_codes(codes[name], pd.Index(words)) for name, words in WORDS.items()}
         index = frame.index[good]
         result = pd.DataFrame({name: frame[name].array[good] for name in keep} | columns, index=index, copy=False)
         result.attrs["skipped"] = skipped
@@ -393,7 +364,7 @@ def _result(
     import pyarrow as pa
 
     source = pa.table(frame)
-    columns |= {name: pa.DictionaryArray.from_arrays(codes[name], list(words)) for name, words in _WORDS.items()}
+    columns |= {name: pa.DictionaryArray.from_arrays(codes[name], list(words)) for name, words in WORDS.items()}
     kept = {name: source.column(name).filter(pa.array(good)) for name in keep}
     metadata = {"skipped": json.dumps(skipped)}
     return pa.table(kept | {name: pa.array(values) for name, values in columns.items()}, metadata=metadata)

@@ -1,0 +1,1 @@
+"""Many scenarios at once: rows of a frame, or the points of a curve."""
