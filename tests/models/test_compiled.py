@@ -119,7 +119,8 @@ def test_the_scenarios_reach_every_end_and_strategy(plain):
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="kernels stay plain")
 def test_no_module_keeps_a_plain_kernel():
     script = (
-        "import sys\nfrom migkit import jit\nimport migkit.engine.batch, migkit.models.history\njit.compile_kernels()\n"
+        "import sys\nfrom migkit import jit\nimport migkit.engine.batch, migkit.models.history\n"
+        "jit.compile_kernels()\n"
         "modules = [m for name, m in sys.modules.items() if name.startswith('migkit')]\n"
         "print([name for m in modules for name, value in vars(m).items() if isinstance(value, jit.Kernel)])"
     )
