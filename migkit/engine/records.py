@@ -76,6 +76,7 @@ class PackedScenario(Record):
     poll_s: float  # how often the rule is looked at when the cap does not bind
     flush_pages: float  # a window ends with the first multiple of it beyond the quota; 0: with the quota
     flush_pages_too: float  # or with the first of this one, with equal odds
+    beyond_pages: float  # under way when the quota is used up, which are counted only once they have left
 
     # Strategy
     prefetch_pages: float

@@ -121,7 +121,8 @@ def quota(scenario: PackedScenario, wire_bytes: float) -> float:
     pages = scenario.cap_bytes_per_s * scenario.window_s / wire_bytes
     if pages == np.inf:
         return pages
-    return 0.5 * (_flushed(pages, scenario.flush_pages) + _flushed(pages, scenario.flush_pages_too))
+    counted = 0.5 * (_flushed(pages, scenario.flush_pages) + _flushed(pages, scenario.flush_pages_too))
+    return counted + scenario.beyond_pages
 
 
 @inlined

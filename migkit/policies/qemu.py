@@ -29,6 +29,9 @@ def under_limit(state: State, parameters: Parameters, limit_s: float) -> int:
     remains is under the threshold, sync the bitmap and look again; when the exact value
     is under it too, or nothing remains, switch over. Before the first window is complete
     the threshold is 0.
+
+    QEMU 11.1 syncs also when nothing remains that must go before the guest stops. With
+    post-copy permitted no memory must, so that it syncs at every look.
     """
     bandwidth = state.bandwidth_bytes_per_s
     if parameters.switchover_bandwidth_bytes_per_s > 0.0:
@@ -42,6 +45,10 @@ def under_limit(state: State, parameters: Parameters, limit_s: float) -> int:
     if parameters.sync_at_threshold > 0.0:
         under = remaining_bytes <= threshold_bytes
         state.wake_remaining_bytes = threshold_bytes * NEXT
+        if parameters.strategy == r.HYBRID:
+            state.wake_remaining_bytes = math.inf
+            if state.event != r.SYNCED:
+                return r.SYNC
     if remaining_bytes > 0.0 and not under:
         return r.CONTINUE
     if under and state.event != r.SYNCED:

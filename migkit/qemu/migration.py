@@ -64,6 +64,7 @@ class Migration:
         self.threads: dict[str, dict[str, tuple[str, float]]] = {machine.name: {} for machine in machines}
         self.wall_ns = time.time_ns() - time.monotonic_ns()
         self._asked = asyncio.Event()  # something happened: ask at once
+        self._arrived = asyncio.Event()
         self._resumed = asyncio.Event()
         self._timed_out = False
 
@@ -111,6 +112,8 @@ class Migration:
                 case "destination", "RESUME":
                     self.moments.resumed = time_ns
                     self._resumed.set()
+                case "destination", "MIGRATION" if event.data["status"] == "completed":
+                    self._arrived.set()
                 case "source", "MIGRATION_PASS":
                     self.recorder.sync(event.data["pass"], time_ns)
             if machine.name == "source":
@@ -209,10 +212,11 @@ class Migration:
 
     async def pause(self) -> dict[str, Any]:
         """Wait until the guest ticks at the destination; return for how long it did not."""
-        if self._scenario.strategy.name == "stopcopy":
-            await self.destination.monitor.do("cont")
         try:
             async with asyncio.timeout(_RESUMES_WITHIN_S):
+                if self._scenario.strategy.name == "stopcopy":
+                    await self._arrived.wait()  # QEMU 11.1 forgets an order that comes before
+                    await self.destination.monitor.do("cont")
                 await self.destination.console.ticked.wait()
                 await self._resumed.wait()
         except TimeoutError as error:

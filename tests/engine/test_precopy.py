@@ -38,6 +38,20 @@ def test_a_guest_without_writes_is_sent_once_in_windows_and_one_burst():
     assert result.total_s == pytest.approx(windows * 0.1 + (sent - windows * quota) / 1e9, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("policy", "streams", "packets"),
+    [("qemu-7", 2, 10), ("qemu-7", 8, 10), ("qemu-10", 2, 10 + 0.8 * 2), ("qemu-10", 8, 10 + 0.8 * 8)],
+)
+def test_a_window_of_several_streams_ends_with_a_packet_and_those_under_way(policy, streams, packets):
+    guest = Guest(memory_bytes=512 * MIB)
+    host = Host(platform="qemu-tcg", setup_s=0.0, window_extra_s=0.0, goodput_bytes_per_s=1e9, firmware_bytes=0)
+    cap = 9.5 * 128 * 4104 / 0.1
+    limit = Policy(name=policy, max_bandwidth_bytes_per_s=cap, downtime_limit_s=0.0)
+    result = run(guest=guest, host=host, policy=limit, strategy=Strategy(streams=streams))
+    windows = np.floor(512 * MIB / 4096 / 128 / packets)
+    assert 0.0 < result.total_s - 0.1 * windows < 0.05
+
+
 def test_without_a_cap_a_round_takes_its_bytes_over_the_speed():
     guest = Guest(memory_bytes=1024 * MIB)
     result = run(guest=guest, policy=Policy(max_bandwidth_bytes_per_s=np.inf, downtime_limit_s=0.0))

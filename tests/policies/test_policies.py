@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from migkit import Guest, Policy, Strategy, predict, presets
+from migkit import DirtyClass, Guest, Policy, Strategy, predict, presets
 from migkit.policies import decision, throttling
 from migkit.policies.managers import ovirt_step_s
 from migkit.scenario.policy import pack
@@ -93,6 +93,26 @@ def test_qemu_from_11_1_syncs_when_the_rest_equals_the_threshold_too():
     assert fresh.ask(0.05, decision.SYNCED, remaining=4096, iteration=2) == decision.CONTINUE
     assert fresh.ask(0.06, decision.SYNCED, remaining=0, iteration=3) == decision.SWITCHOVER
     assert Migration("qemu-10").ask(0.05, decision.EMPTY, remaining=0) == decision.SWITCHOVER
+
+
+def test_with_post_copy_permitted_qemu_11_1_syncs_at_every_look():
+    run = Migration("qemu-11.1", strategy=Strategy(name="hybrid", postcopy_after_s=9.0))
+    assert run.ask(1.0, remaining=1e9, bandwidth=100e6) == decision.SYNC
+    assert run.state.wake_remaining_bytes == math.inf
+    assert run.ask(1.0, decision.SYNCED, remaining=1e9, bandwidth=100e6, iteration=2) == decision.CONTINUE
+    assert run.ask(1.1, decision.SYNCED, remaining=1e6, bandwidth=100e6, iteration=3) == decision.SWITCHOVER
+    before = Migration("qemu-10", strategy=Strategy(name="hybrid", postcopy_after_s=9.0))
+    assert before.ask(1.0, remaining=1e9, bandwidth=100e6) == decision.CONTINUE
+
+
+def test_the_first_pass_of_such_a_hybrid_is_one_round_a_window():
+    guest = Guest(memory_bytes=2**28, dirty=(DirtyClass(region_bytes=2**26, writes_per_s=1000.0),))
+    strategy = Strategy(name="hybrid", postcopy_after_s=1.05)
+    rounds = [
+        predict(guest, policy=Policy(name=name, max_bandwidth_bytes_per_s=5e7), strategy=strategy).iterations
+        for name in ("qemu-10", "qemu-11.1")
+    ]
+    assert rounds == [2, 12]
 
 
 def test_a_guest_sent_within_the_first_window_is_synced_once_more_from_11_1_on():

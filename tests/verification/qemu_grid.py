@@ -235,12 +235,14 @@ def _checked(one: dict[str, Any], host: dict[str, float]) -> Checked:
     if kind == "precopy":
         marks = ("auto_converge", "xbzrle", "tls")
         kind = next((name for name in marks if getattr(strategy, name)), "streams" if strategy.streams > 1 else kind)
+    # QEMU counts a guest that was stopped first, and after a switch to post-copy it counts more than the pause.
+    pause_s = one["downtime_s"] if strategy.name == "precopy" else one["pause_s"]
     return Checked(
         kind,
         result.verdict == one["verdict"],
         result.total_time_s / one["total_time_s"] - 1.0,
         result.transferred_bytes / max(one["transferred_bytes"], 1) - 1.0,
-        result.downtime_s - one["downtime_s"],
+        result.downtime_s - pause_s,
     )
 
 
@@ -271,7 +273,8 @@ def main() -> None:
         runs = checked(asked.check)
         for kind in sorted({run.kind for run in runs}):
             print(f"{kind:13} {summary([run for run in runs if run.kind == kind])}")
-        print(f"{'all':13} {summary(runs)}")
+        known = [run for run in runs if run.kind != "growth"]
+        print(f"{'all of these':13} {summary(known)} (without growth, which no field of a scenario says)")
         return
     part = asked.output.with_suffix(".part.jsonl")
     qemus = asked.qemu or [QEMU]
