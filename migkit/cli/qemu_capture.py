@@ -12,7 +12,7 @@ from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.cli._scenario import scenario_from, scenario_options
 from migkit.cli.capture import as_json, describe
-from migkit.errors import CapabilityError, UsageError
+from migkit.errors import CapabilityError
 from migkit.harness import probe
 from migkit.qemu.capture import Options, capture
 from migkit.qemu.guests.layout import PROCESSORS
@@ -38,13 +38,6 @@ _WITHHELD = 0.02  # of a migration's time: a hypervisor withheld a processor for
 @click.option(
     "--processors", type=click.IntRange(1, PROCESSORS), default=1, show_default=True, help="Of the virtual machine."
 )
-@click.option(
-    "--growth",
-    type=click.IntRange(min=1),
-    multiple=True,
-    metavar="NUMBER",
-    help="This class (1 is the first) is zero at first and filled page by page; repeat it for more.",
-)
 @click.option("--seed", default=1, show_default=True, help="Of what the scenario leaves open.")
 @click.option("--warm-up", default="0.5 s", show_default=True, help="How long the guest works before the move.")
 @click.option("--return-path", is_flag=True, help="The source waits until the destination is ready, as with libvirt.")
@@ -62,7 +55,6 @@ def command(
     qemu: str,
     accelerator: str | None,
     processors: int,
-    growth: tuple[int, ...],
     seed: int,
     warm_up: str,
     return_path: bool,
@@ -99,14 +91,12 @@ def command(
         qemu=qemu,
         accelerator=accelerator or _best_accelerator(),
         processors=processors,
-        growth=tuple(number - 1 for number in growth),
         seed=seed,
         warm_up_s=duration(warm_up, "warm-up"),
         return_path=return_path,
         monitor=qmp,
     )
     what = scenario_from(scenario, flags)
-    _check_growth(growth, len(what.guest.dirty))
     check_place(output, "trace", force=force)
     trace = capture(what, options, _shown())
     if output is not None:
@@ -122,12 +112,6 @@ def _best_accelerator() -> str:
         return "kvm" if probe.probe("kvm").available else "tcg"
     except CapabilityError:
         return "tcg"
-
-
-def _check_growth(growth: tuple[int, ...], classes: int) -> None:
-    for number in growth:
-        if number > classes:
-            raise UsageError(f"growth: there is no class {number}; the scenario has {classes}, numbered from 1")
 
 
 def _shown() -> Progress:

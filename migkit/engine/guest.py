@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from migkit.engine import dirty, ring
-from migkit.engine.records import PackedClass, PackedScenario, Run, Work
+from migkit.engine import dirty, phases, ring
+from migkit.engine.records import PackedScenario, Run, Segment, Work
 from migkit.engine.run_state import LAST_PIECE, LAST_SEGMENT, NOTHING
 from migkit.jit import inlined, lean
 
@@ -115,7 +115,11 @@ def count_writes(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Wo
         share = _progress(scenario, steps, run, work, span_s)
     for c in range(classes):
         one = work.segments[c]
-        one.new_writes += one.writes_per_s * share * _active_s(one, steps, run.counted_s, run.now_s)
+        writes = one.writes_per_s * share * phases.active_s(one, steps, run.counted_s, run.now_s)
+        if one.most_writes < np.inf:
+            writes = min(writes, one.most_writes - one.made_writes)
+            one.made_writes += writes
+        one.new_writes += writes
     run.lost_s += (1.0 - share) * span_s
     if run.throttle > 0.0:
         run.degraded_s += span_s
@@ -126,7 +130,8 @@ def count_writes(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Wo
 def writes_until(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work, c: int, until_s: float) -> float:
     """Return what a class will write from the last count on, as throttled as the guest is now."""
     one = work.segments[c]
-    writes = one.writes_per_s * _active_s(one, steps, run.counted_s, until_s)
+    writes = one.writes_per_s * phases.active_s(one, steps, run.counted_s, until_s)
+    writes = min(writes, one.most_writes - one.made_writes)
     if run.throttle == 0.0 or writes <= 0.0:
         return float(writes)
     demand = 0.0
@@ -137,18 +142,6 @@ def writes_until(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Wo
 
 
 @lean
-def _active_s(one: PackedClass, steps: np.ndarray, from_s: float, until_s: float) -> float:
-    """Return the integral of a class's intensity over a span [s]."""
-    count = int(one.phase_count)
-    if count == 0:
-        return until_s - from_s
-    first = int(one.first_phase)
-    offset_s = one.phase_offset_s
-    until = dirty.intensity_s(steps, first, count, offset_s, until_s)
-    return max(0.0, until - dirty.intensity_s(steps, first, count, offset_s, from_s))
-
-
-@lean
 def _progress(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work, span_s: float) -> float:
     """Return the share of its demand that the guest gets done."""
     demand = 0.0
@@ -156,7 +149,8 @@ def _progress(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work,
     classes = int(scenario.class_count)
     for c in range(classes):
         one = work.segments[c]
-        writes = one.writes_per_s * _active_s(one, steps, run.counted_s, run.now_s)
+        writes = one.writes_per_s * phases.active_s(one, steps, run.counted_s, run.now_s)
+        writes = min(writes, one.most_writes - one.made_writes)
         demand += writes / span_s
         kind = int(one.kind)
         before = dirty.newly_dirty(kind, one.pages, one.new_writes, scenario.grain_pages)
@@ -188,9 +182,9 @@ def dirty_rate(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work
 
 
 @lean
-def _last_second(one: PackedClass, steps: np.ndarray, run: Run) -> float:
+def _last_second(one: Segment, steps: np.ndarray, run: Run) -> float:
     """Return the writes that a class wanted to make in the last second."""
-    rate = float(one.writes_per_s)
+    rate = 0.0 if one.made_writes >= one.most_writes else float(one.writes_per_s)
     count = int(one.phase_count)
     if count == 0:
         return rate

@@ -5,8 +5,9 @@ goes within one window. When the pointer comes to it, what its pages cost in the
 counted by its middle. Of each bin is kept how many of its pages were sent by the pass that reached it last, and
 what its class had written by then. Of segments that lie interleaved a run holds pages of each, from the same bin.
 
-A page of a region that starts as zero pages is zero until its first write. One that was sent is pending again only
-because its block was written, so with blocks of one page none of those is zero. A sweep cuts a run where it stands.
+A page of a region that starts as zero pages is zero until its first write; a growth writes each just once. One that
+was sent is pending again only because its block was written, so with blocks of one page none of those is zero. A
+sweep cuts a run where it stands.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def _cut(
     c = int(run.run_segment)
     size = work.segments[c].pages / BINS
     end = min(end, (np.floor(page / size + 1e-9) + 1.0) * size)
-    if scenario.fills_zero > 0.0 and work.segments[c].kind == dirty.SWEEP:
+    if work.segments[c].blank > 0.0 and work.segments[c].kind == dirty.SWEEP:
         end = _edge(work.segments[c], page, end)
     classes = min(int(scenario.class_count), c + int(run.run_width))
     for k in range(c, classes):
@@ -195,7 +196,7 @@ def _price(scenario: PackedScenario, run: Run, work: Work, piece: int, page: flo
             continue
         each = one.pages / work.segments[int(run.run_segment)].pages
         zero = 0.0
-        if scenario.fills_zero > 0.0:
+        if one.blank > 0.0:
             zero = zero_share(scenario, one, page * each, end * each, at.share, one.run_writes)
             run.zero_share += one.run_share * zero
         if scenario.xbzrle_pages > 0.0 and run.pass_number > FIRST_KEPT:
@@ -248,6 +249,8 @@ def zero_share(
         stop = start + np.floor(writes)
         if stop - start >= pages:
             return 0.0
+        if one.most_writes < np.inf:
+            start = 0.0  # what a growth had written by its start is not zero
         over = max(0.0, min(end, stop) - max(page, start)) + max(0.0, min(end, stop - pages) - page)
         return max(0.0, 1.0 - over / (end - page))
     if share >= 1.0:

@@ -93,7 +93,7 @@ def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: 
     steps: list[tuple[float, ...]] = []
     _pack_guest(packed, guest)
     for at, one in enumerate(guest.in_address_order):
-        _pack_class(classes[..., at, :].T.view(PackedClass), one, steps)
+        _pack_class(classes[..., at, :].T.view(PackedClass), one, guest.fill, steps)
     _pack_host(packed, scenario.host, guest)
     packed.load_s = downtime.stopped_s(scenario)
     packed.resume_s = downtime.resume_s(scenario)
@@ -147,13 +147,14 @@ def _pack_guest(packed: Any, guest: Guest) -> None:
         packed.normal_pages += np.where(idle, one.region_pages, 0)
     packed.capacity_writes_per_s = 0.0 if guest.capacity_writes_per_s is None else guest.capacity_writes_per_s
     packed.grain_pages = guest.tracking_bytes // PAGE_BYTES
-    packed.fills_zero = guest.fill == "zero"
-    sweeps = sum(one.kind == "sweep" for one in guest.dirty)
-    packed.first_woven = np.minimum(packed.class_count, sweeps) if guest.layout == "interleaved" else np.inf
+    packed.fills_zero = guest.fill == "zero" or any(one.kind == "growth" for one in guest.dirty)
+    in_order = sum(one.kind != "random" for one in guest.dirty)
+    packed.first_woven = np.minimum(packed.class_count, in_order) if guest.layout == "interleaved" else np.inf
 
 
-def _pack_class(packed: Any, one: DirtyClass, steps: list[tuple[float, ...]]) -> None:
-    packed.kind = dirty.SWEEP if one.kind == "sweep" else dirty.RANDOM
+def _pack_class(packed: Any, one: DirtyClass, fill: str, steps: list[tuple[float, ...]]) -> None:
+    packed.kind = dirty.RANDOM if one.kind == "random" else dirty.SWEEP
+    packed.blank = fill == "zero" or one.kind == "growth"
     packed.pages = one.region_pages
     phases, factor = steady.phases(one), steady.rate_factor(one)
     packed.writes_per_s = one.writes_per_s * factor
@@ -163,6 +164,7 @@ def _pack_class(packed: Any, one: DirtyClass, steps: list[tuple[float, ...]]) ->
     packed.reads_per_s = one.reads_per_s * factor
     packed.rewrite_bytes = np.ceil(one.rewrite_bytes / WORD_BYTES) * WORD_BYTES
     packed.start_pages = _start_pages(one)
+    packed.most_writes = one.region_pages - packed.start_pages if one.kind == "growth" else np.inf
     steps.extend(_summed(phases))
 
 
@@ -172,7 +174,11 @@ def _summed(steps: steady.Steps) -> list[tuple[float, ...]]:
 
 
 def _start_pages(one: DirtyClass) -> Any:
-    """Return where a sweep stands, half-way when that is not known [pages]."""
+    """Return where a sweep stands, half-way when that is not known, and a growth, at its start then [pages]."""
+    if one.kind == "growth":
+        return np.minimum(
+            0 if one.sweep_offset_bytes is None else one.sweep_offset_bytes // PAGE_BYTES, one.region_pages
+        )
     if one.sweep_offset_bytes is None:
         return one.region_pages // 2
     return one.sweep_offset_bytes // PAGE_BYTES % one.region_pages
@@ -207,7 +213,7 @@ def _pack_windows(packed: Any, scenario: Scenario) -> None:
     QEMU's multifd fills packets. Up to 8.1 a packet counts when it is handed to a stream; later when it has left, and
     by then most streams have the next one (multifd.c).
     """
-    counted = scenario.policy.preset.flush_pages
+    counted: tuple[Any, ...] = scenario.policy.preset.flush_pages
     if scenario.host.flush_pages is not None:
         counted = (scenario.host.flush_pages, scenario.host.flush_pages)
     strategy = scenario.strategy

@@ -42,7 +42,7 @@ class PackedScenario(Record):
     class_count: float  # page classes, those that are idle at the end left out
     capacity_writes_per_s: float  # flat out; 0: the guest runs flat out already
     grain_pages: float  # pages that one bit of tracking covers
-    fills_zero: float  # 1: regions start as zero pages
+    fills_zero: float  # 1: some region starts as zero pages
     first_woven: float  # class that lies interleaved, up to zero pages among them; infinite: none does
     zero_first_pages: float  # of the zero pages, those in one run at the start of memory ...
     zero_last_pages: float  # ... and those in one run at its end
@@ -104,6 +104,8 @@ class PackedClass(Record):
     reads_per_s: float
     rewrite_bytes: float  # of a page that one write changes, in whole words
     start_pages: float  # where a sweep stands when the migration begins
+    blank: float  # 1: its pages are zero until they are written; of a growth those behind its start
+    most_writes: float  # after which it is written no more: a growth ends with its region; else infinite
 
 
 class Step(Record):
@@ -290,6 +292,7 @@ class Segment(PackedClass):
     """A page class, and what is known of it now; behind the classes the pages written once, then the zero pages."""
 
     new_writes: float  # since the last sync
+    made_writes: float  # of a growth, since the start
     position_pages: float  # where its sweep stands
     newly_dirty: float  # share that the last sync found dirty
     # The run ahead (engine.mixed)

@@ -124,7 +124,10 @@ def skip(
     rounds = state.iteration - run.like_iteration
     if rounds > ROUNDS_TO_SETTLE:
         if run.like.now_s >= began_s:
+            counted_s = run.counted_s
             _jump(run.like, run.like_iteration, min(until_s, ends_s), state, run)
+            if steps is not None and run.mixed > 0.0:
+                phases.grow(scenario, steps, work, counted_s, run.counted_s)
         elif ends_s - run.now_s > 2.0 * (run.now_s - run.like.now_s):
             _compare_anew(state, run)
     return action

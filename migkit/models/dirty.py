@@ -156,7 +156,7 @@ def natural_downtime_s(guest: Guest, bandwidth_bytes_per_s: float, page_wire_byt
 
 
 def _kind(one: DirtyClass) -> int:
-    return kernel.SWEEP if one.kind == "sweep" else kernel.RANDOM
+    return kernel.RANDOM if one.kind == "random" else kernel.SWEEP
 
 
 def _mean_rate(one: DirtyClass) -> float:

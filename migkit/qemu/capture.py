@@ -44,8 +44,6 @@ class Options:
     ----------
     qemu, accelerator, processors
         Of both machines, see :class:`migkit.qemu.machine.Settings`.
-    growth
-        Classes that are zero at first, see :func:`migkit.qemu.guests.layout.placed`.
     seed
         Of what the scenario leaves open: where sweeps stand.
     warm_up_s
@@ -62,7 +60,6 @@ class Options:
     qemu: str = QEMU
     accelerator: str = "tcg"
     processors: int = 1
-    growth: tuple[int, ...] = ()
     seed: int = 1
     warm_up_s: float = 0.5
     sample_s: float = 0.02
@@ -130,10 +127,10 @@ class _Run:
         if not 0.0 < options.sample_s <= _LONGEST_SAMPLE_S:
             raise UsageError(f"sample_s: {options.sample_s:g} s is out of range; it must be above 0, at most 0.05 s")
         self._options, self._progress = options, progress
-        guest = layouts.as_run(scenario.guest, options.seed)
+        guest = layouts.as_run(scenario.guest, options.seed, options.warm_up_s)
         self._scenario = dataclasses.replace(scenario, guest=guest, link=Link())
         self._plan = plans.plan(self._scenario, return_path=options.return_path)
-        pieces = layouts.placed(guest, options.processors, options.growth)
+        pieces = layouts.placed(guest, options.processors, options.warm_up_s)
         self._command_line = layouts.command_line(guest, pieces, options.processors, options.warm_up_s)
 
     async def perform(self) -> Trace:
@@ -219,7 +216,6 @@ class _Run:
             "qemu_version": source.monitor.version,
             "accelerator": self._options.accelerator,
             "vcpus": self._options.processors,
-            "growth": list(self._options.growth),
             "seed": self._options.seed,
             "capabilities": on,
             "parameters": await source.monitor.do("query-migrate-parameters"),

@@ -10,7 +10,7 @@ from migkit.units import PAGE_BYTES
 
 __all__ = ["KINDS", "LONGEST_WINDOW_S", "SHORTEST_WINDOW_S", "DirtyClass"]
 
-KINDS = ("random", "sweep")
+KINDS = ("random", "sweep", "growth")
 SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 1e-9, 1e10
 """Between what a window of a measured curve lasts: no clock tells less, no program runs for longer."""
 
@@ -36,7 +36,7 @@ class DirtyClass(Noun):
         default="random",
         metadata=rule(
             "``random``: every write picks a page uniformly; ``sweep``: writes go through the region in order and "
-            "wrap.",
+            "wrap; ``growth``: zero pages that are written once, in order, such as a page cache that fills.",
             choices=KINDS,
         ),
     )
@@ -45,7 +45,7 @@ class DirtyClass(Noun):
         metadata=rule(
             "Where a sweep stands when the migration begins, from the start of its region and around its end. "
             "None, not known: half-way, since to stand just at an end of the region would be a coincidence; "
-            "intervals then take it to be anywhere.",
+            "intervals then take it to be anywhere. Of a growth, how much is written by then; None: nothing.",
         ),
     )
     reads_per_s: float = dataclasses.field(

@@ -168,10 +168,10 @@ class Guest(Noun):
 
     @property
     def in_address_order(self) -> tuple[DirtyClass, ...]:
-        """The page classes as they lie in memory; of interleaved ones, the sweeps are first."""
+        """The page classes as they lie in memory; of interleaved ones, what is written in order is first."""
         if self.layout == "blocks":
             return self.dirty
-        return tuple(sorted(self.dirty, key=lambda one: one.kind != "sweep"))
+        return tuple(sorted(self.dirty, key=lambda one: one.kind == "random"))
 
     @property
     def zero_pages(self) -> int:

@@ -66,6 +66,7 @@ def idle_behind(guest: Guest) -> list[Any]:
     found: list[Any] = []
     idle: Any = guest.fill != "zero"
     for one in reversed(guest.in_address_order):
+        idle = idle & (one.kind != "growth")
         still = (np.asarray(one.writes_per_s) == 0.0) & (np.asarray(one.reads_per_s) == 0.0)
         idle = idle & (still | (rate_factor(one) == 0.0))
         found.append(bool(idle) if np.ndim(idle) == 0 else idle)

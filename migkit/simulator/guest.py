@@ -63,11 +63,16 @@ def lay_out(scenario: PackedScenario, classes: Any, pages: np.ndarray, guest: Gu
         one.fresh_pages = int(one.pages)
         at += int(one.pages)
     guest.region_pages = at
-    zero = scenario.fills_zero > 0.0
     normal = int(scenario.normal_pages)
     for i in range(pages.size):
-        blank = (zero and i < at) or i >= at + normal
-        pages[i] = PENDING | BLANK if blank else PENDING
+        pages[i] = PENDING | BLANK if i >= at + normal else PENDING
+    for c in range(int(scenario.class_count)):
+        one = guest.writers[c]
+        written = int(one.start_pages) if one.most_writes < np.inf else 0
+        if one.blank > 0.0:
+            first, size = region(one)
+            for i in range(first + written, first + size):
+                pages[i] = PENDING | BLANK
 
 
 @lean
@@ -262,7 +267,7 @@ def _due(steps: np.ndarray, guest: Guest, one: Writer, from_s: float, to_s: floa
     wanted = one.carried_writes + _wanted(steps, one, from_s, to_s)
     count = float(math.floor(wanted))
     one.carried_writes = wanted - count
-    return count
+    return float(min(count, one.most_writes - one.writes))
 
 
 @lean

@@ -131,11 +131,13 @@ def share_of_link(scenario: PackedScenario, steps: np.ndarray, at_s: float) -> t
 
 @lean
 def longest_cycle_s(scenario: PackedScenario, steps: np.ndarray, guest: Guest) -> float:
-    """Return the longest cycle of phases of a class [s]."""
+    """Return the longest cycle of phases of a class [s]; infinite until a growth has ended."""
     longest_s = 0.0
     for c in range(int(scenario.class_count)):
         one = guest.writers[c]
         count = int(one.phase_count)
         if count > 0:
             longest_s = max(longest_s, steps[int(one.first_phase) + count - 1].end_s)
+        if one.writes < one.most_writes < np.inf and one.writes_per_s > 0.0:
+            longest_s = np.inf
     return longest_s

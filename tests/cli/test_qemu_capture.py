@@ -73,7 +73,6 @@ def _name(child):
         (["--memory", "64"], 2, 'guest.memory: "64" has no unit'),
         (["--memory", "4 GiB"], 2, "guest.memory: 4 GiB is not possible"),
         (["--memory", "64 MiB", "--policy", "nova"], 2, 'QEMU does not follow "nova"'),
-        (["--memory", "64 MiB", "--growth", "1"], 2, "growth: there is no class 1; the scenario has 0"),
         (["--memory", "64 MiB", "--qemu", "/nowhere/qemu"], 4, "QEMU: there is no /nowhere/qemu"),
         (["--memory", "64 MiB", "--qemu", __file__], 4, "may not be executed"),
         (["--memory", "64 MiB", "--qemu", "/usr/share"], 4, "the folder /usr/share has no lib64/ld-linux"),

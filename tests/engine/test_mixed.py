@@ -33,6 +33,28 @@ def test_a_sweep_is_met_at_the_page_where_it_stands(writes_per_s, cap):
     assert predicted == pytest.approx(simulated, rel=0.01)
 
 
+@pytest.mark.parametrize("cap", [4e6, 4e7, float("inf")])
+@pytest.mark.parametrize("writes_per_s", [0.0, 1000, 8000])
+def test_of_a_growth_the_part_is_zero_that_was_not_written_when_it_was_sent(writes_per_s, cap):
+    fast = scenario("growth", writes_per_s, cap)
+    grown = dataclasses.replace(fast.guest.dirty[1], sweep_offset_bytes=16 * MIB)
+    guest = dataclasses.replace(fast.guest, fill="random", dirty=(fast.guest.dirty[0], grown))
+    predicted, simulated = zeros(dataclasses.replace(fast, guest=guest))
+    assert predicted == pytest.approx(simulated, rel=0.01)
+    assert predicted <= 48 * MIB / 4096
+
+
+def test_a_growth_ends_with_its_region():
+    grows = DirtyClass(region_bytes=64 * MIB, writes_per_s=4000, kind="growth")
+    guest = Guest(memory_bytes=128 * MIB, zero_bytes=32 * MIB, dirty=(grows,))
+    policy = Policy(max_bandwidth_bytes_per_s=15e6, downtime_limit_s=0.01)  # slower than it grows
+    result = predict(Scenario(guest=guest, policy=policy), level=None)
+    assert result.verdict == "converges"
+    assert result.transferred_bytes == pytest.approx((96 + 64) * MIB, rel=0.01)  # written ahead of the scan: twice
+    endless = dataclasses.replace(guest, dirty=(dataclasses.replace(grows, kind="sweep"),))
+    assert predict(Scenario(guest=endless, policy=policy), level=None).verdict == "does_not_converge"
+
+
 @pytest.mark.parametrize(("layout", "grain_bytes"), [("blocks", 4096), ("blocks", 2 * MIB), ("interleaved", 4096)])
 def test_pages_are_zero_again_only_beside_one_that_was_written(layout, grain_bytes):
     random = scenario("random", 4000, 5e7, layout=layout)

@@ -116,7 +116,7 @@ def test_other_ways_of_sending_bring_every_page(captured, strategy, capability):
 
 
 def test_a_stopped_guest_is_measured_by_itself(captured):
-    trace = captured(scenario(Strategy(name="stopcopy")), growth=(1,))
+    trace = captured(scenario(Strategy(name="stopcopy")))
     assert trace.outcome.downtime_s > 0.5 * trace.outcome.total_time_s
 
 

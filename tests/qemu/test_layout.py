@@ -1,5 +1,6 @@
 """Where page classes lie in the bare-metal guest, and how it is told."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -46,10 +47,27 @@ def test_an_interleaved_class_is_spread_over_the_memory_of_its_neighbours():
     assert all(one is not other for one, other in itertools.pairwise(kinds))
 
 
-def test_a_growing_class_starts_as_zero_pages():
-    pieces = placed(guest(HOT, COLD, layout="blocks"), growth=[1])
+GROWTH = DirtyClass(region_bytes=2 * MIB, writes_per_s=50.0, kind="growth")
+
+
+def test_a_growth_starts_as_zero_pages():
+    pieces = placed(guest(HOT, GROWTH, layout="blocks"))
     assert [(piece.fill, piece.kind) for piece in pieces[:2]] == [("random", "random"), ("zero", "growth")]
-    assert placed(guest(HOT, COLD), growth=[1])[0].kind == "growth"
+    assert placed(guest(HOT, GROWTH))[0].kind == "growth"
+
+
+def test_a_growth_has_come_so_far_as_it_shall_when_the_migration_begins():
+    begun = as_run(Guest(memory_bytes=64 * MIB, dirty=(GROWTH,)), seed=1, before_s=0.5)
+    assert begun.dirty[0].sweep_offset_bytes == 25 * PAGE_BYTES
+    further = dataclasses.replace(GROWTH, sweep_offset_bytes=100 * PAGE_BYTES)
+    pieces = placed(guest(further), before_s=0.5)
+    assert [(piece.pages, piece.fill, piece.writes_per_s) for piece in pieces[:2]] == [
+        (75, "random", 0.0),
+        (437, "zero", 50.0),
+    ]
+    early = Guest(memory_bytes=64 * MIB, dirty=(dataclasses.replace(GROWTH, sweep_offset_bytes=PAGE_BYTES),))
+    with pytest.raises(UsageError, match=r"sweep_offset: 4 KiB of the growth cannot be all .* writes 100 KiB"):
+        as_run(early, seed=1, before_s=0.5)
 
 
 def test_a_sweep_starts_so_that_it_stands_where_it_shall_when_the_migration_begins():

@@ -100,6 +100,23 @@ def with_zero_regions(rng: np.random.Generator, scenario: Scenario) -> Scenario:
     return dataclasses.replace(scenario, guest=dataclasses.replace(scenario.guest, fill="zero"))
 
 
+def with_growth(rng: np.random.Generator, scenario: Scenario) -> Scenario:
+    """Return a scenario in which some regions are zero until they are written, once and in order."""
+    dirty = [
+        dataclasses.replace(one, kind="growth", sweep_offset_bytes=int(rng.integers(0, one.region_pages)) * 4096)
+        if rng.random() < 0.6
+        else one
+        for one in scenario.guest.dirty
+    ]
+    return dataclasses.replace(scenario, guest=dataclasses.replace(scenario.guest, dirty=tuple(dirty)))
+
+
+def with_streams(rng: np.random.Generator, scenario: Scenario) -> Scenario:
+    """Return a scenario that sends over several streams, in packets."""
+    strategy = dataclasses.replace(scenario.strategy, streams=int(rng.integers(2, 9)))
+    return dataclasses.replace(scenario, strategy=strategy)
+
+
 def with_prefetch(rng: np.random.Generator, scenario: Scenario) -> Scenario:
     """Return a scenario that goes post-copy and sends neighbours behind pages that faulted."""
     strategy = Strategy(
@@ -119,12 +136,22 @@ def with_demands_in_the_queue(rng: np.random.Generator, scenario: Scenario) -> S
     return dataclasses.replace(scenario, strategy=strategy, link=link)
 
 
-FEATURES = (with_differences, with_zero_regions, with_prefetch, with_demands_in_the_queue)
+FEATURES = (
+    with_differences,
+    with_zero_regions,
+    with_growth,
+    with_streams,
+    with_prefetch,
+    with_demands_in_the_queue,
+)
 
 
 # The engine leaves fewer bytes at switchover than the simulator where differences are sent of interleaved memory:
 # 6.5 % at the 95th percentile, with 3 runs each as with 15.
 WITHIN = {with_differences: 0.08}
+# A window of several streams is larger, and so is what a small difference at a sync moves: 3.9 % of the total time at
+# the 95th percentile.
+LATE = {with_streams: 0.05}
 
 
 def differences(
@@ -152,14 +179,14 @@ def difference(scenario: Scenario, seed: int, repeats: int) -> Difference:
     )
 
 
-def check(rows: list[Difference], alike: float, at_switchover: float = 0.05) -> None:
+def check(rows: list[Difference], alike: float, at_switchover: float = 0.05, most: float = 0.03) -> None:
     """Hold median and 95th percentile to their bounds, and bytes at switchover where there was one."""
     same = [row for row in rows if len(set(row.verdicts)) == 1]
     assert len(same) >= alike * len(rows)
     for measure in MEASURES[:2]:
         found = np.array([row.of(measure) for row in same])
         assert np.median(found) <= 0.01, measure
-        assert np.quantile(found, 0.95) <= 0.03, measure
+        assert np.quantile(found, 0.95) <= most, measure
     switched = np.array([row.of(MEASURES[2]) for row in same if row.verdicts[0] == "converges"])
     assert np.quantile(switched, 0.95) <= at_switchover
 
@@ -170,15 +197,14 @@ def test_a_few_random_scenarios_agree():
 
 @pytest.mark.parametrize("feature", FEATURES)
 def test_a_few_random_scenarios_agree_on(feature):
-    check(
-        differences(count=40, repeats=3, seed=20, feature=feature), alike=0.9, at_switchover=WITHIN.get(feature, 0.05)
-    )
+    rows = differences(count=40, repeats=3, seed=20, feature=feature)
+    check(rows, alike=0.9, at_switchover=WITHIN.get(feature, 0.05), most=LATE.get(feature, 0.03))
 
 
 @pytest.mark.verification
 @pytest.mark.parametrize("feature", FEATURES)
 def test_random_scenarios_agree_on(feature):
-    check(differences(count=100, repeats=20, seed=3, feature=feature), alike=0.97)
+    check(differences(count=100, repeats=20, seed=3, feature=feature), alike=0.97, most=LATE.get(feature, 0.03))
 
 
 @pytest.mark.verification

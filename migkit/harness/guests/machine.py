@@ -130,12 +130,16 @@ def class_table(guest: Guest) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.f
     Raises
     ------
     UsageError
-        More classes than the registers hold counters for.
+        More classes than the registers hold counters for, or one that grows.
     """
     if len(guest.dirty) > writers.MAX_CLASSES:
         raise UsageError(
             f"guest.dirty: {len(guest.dirty)} page classes are too many; "
             f"the harness runs at most {writers.MAX_CLASSES}; merge some"
+        )
+    if any(one.kind == "growth" for one in guest.dirty):
+        raise UsageError(
+            "guest.dirty.kind: the guest of the harness does not grow; use random or sweep, or migkit qemu capture"
         )
     table = np.zeros((len(guest.dirty), writers.CLASS_COLUMNS))
     phases: list[float] = []

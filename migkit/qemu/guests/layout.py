@@ -44,7 +44,7 @@ class Piece:
     fill
         What they hold before: ``zero``, ``random`` or ``constant``.
     kind
-        ``random`` or ``sweep``, as in a page class; ``growth``: a sweep that ends at the last page.
+        As in a page class; a ``growth`` begins at the piece's first page.
     processor
         Which one writes.
     writes_per_s, reads_per_s
@@ -63,10 +63,11 @@ class Piece:
     source: DirtyClass | None = None
 
 
-def as_run(guest: Guest, seed: int) -> Guest:
+def as_run(guest: Guest, seed: int, before_s: float = 0.0) -> Guest:
     """Return ``guest`` as it can be run: memory below 2 MiB stays zero, and every sweep stands somewhere.
 
-    A sweep whose place is not known gets one from ``seed``.
+    A sweep whose place is not known gets one from ``seed``; a growth of which that is not known begins with the
+    guest's work, ``before_s`` before the migration.
 
     Raises
     ------
@@ -80,15 +81,30 @@ def as_run(guest: Guest, seed: int) -> Guest:
     """
     _check(guest)
     draw = random.Random(seed)
-    classes = [_standing(one, draw) for one in guest.dirty]
+    classes = [_standing(one, draw, before_s) for one in guest.dirty]
     return dataclasses.replace(guest, zero_bytes=max(guest.zero_bytes, FIRST_BYTE), dirty=tuple(classes))
 
 
-def _standing(one: DirtyClass, draw: random.Random) -> DirtyClass:
+def _standing(one: DirtyClass, draw: random.Random, before_s: float) -> DirtyClass:
     page = draw.randrange(one.region_pages)
+    if one.kind == "growth":
+        return dataclasses.replace(one, sweep_offset_bytes=_grown_bytes(one, before_s))
     if one.kind != "sweep" or one.sweep_offset_bytes is not None:
         return one
     return dataclasses.replace(one, sweep_offset_bytes=page * PAGE_BYTES)
+
+
+def _grown_bytes(one: DirtyClass, before_s: float) -> int:
+    """Return how far a growth has come when the migration begins."""
+    worked_bytes = int(min(one.region_pages, one.writes_per_s * worked_s(one, before_s))) * PAGE_BYTES
+    wanted_bytes = worked_bytes if one.sweep_offset_bytes is None else min(one.sweep_offset_bytes, one.region_bytes)
+    if wanted_bytes < worked_bytes:
+        raise UsageError(
+            f"guest.dirty.sweep_offset: {format_size(wanted_bytes)} of the growth cannot be all that is written when "
+            f"the migration begins; in the {before_s:g} s before it the guest writes {format_size(worked_bytes)}; "
+            "leave it out, give more, or a shorter --warm-up"
+        )
+    return wanted_bytes
 
 
 def _check(guest: Guest) -> None:
@@ -106,7 +122,7 @@ def _check(guest: Guest) -> None:
             raise UsageError(f"guest.dirty.phases: {len(one.phases)} steps are too many; at most {_MOST_PHASES} fit")
 
 
-def placed(guest: Guest, processors: int = 1, growth: Sequence[int] = ()) -> list[Piece]:
+def placed(guest: Guest, processors: int = 1, before_s: float = 0.0) -> list[Piece]:
     """Return the pieces of memory in address order, from 2 MiB on.
 
     Parameters
@@ -116,8 +132,8 @@ def placed(guest: Guest, processors: int = 1, growth: Sequence[int] = ()) -> lis
         once are cut into slices that take turns, behind what is written in order.
     processors
         Among so many the writes are divided: each has its part of a class of random writes, a sweep has one.
-    growth
-        Numbers of the classes (from 0) that are zero until they are written, once and in order.
+    before_s
+        For how long it works before the migration begins [s]: what a growth had written by then is written at once.
 
     Examples
     --------
@@ -128,7 +144,7 @@ def placed(guest: Guest, processors: int = 1, growth: Sequence[int] = ()) -> lis
     [(512, 512, 50.0), (1024, 512, 50.0), (1536, 1024, 0.0)]
     """
     slices = _SLICES if guest.layout == "interleaved" else 1
-    parts = [_parts(one, guest.fill, slices, processors, at in growth) for at, one in enumerate(guest.dirty)]
+    parts = [_parts(one, guest.fill, slices, processors, before_s) for one in guest.dirty]
     parts.append(_once(guest, slices))
     whole = [each for each in parts if slices == 1 or any(part.kind != "random" for part in each)]
     ordered = [part for each in whole for part in each]
@@ -141,12 +157,21 @@ def placed(guest: Guest, processors: int = 1, growth: Sequence[int] = ()) -> lis
     return list(_behind_each_other(ordered))
 
 
-def _parts(one: DirtyClass, fill: str, slices: int, processors: int, grows: bool) -> list[Piece]:
-    if grows or one.kind != "random":
-        kind, fill = ("growth", "zero") if grows else (one.kind, fill)
-        return [_part(one, one.region_pages, fill, kind)]
+def _parts(one: DirtyClass, fill: str, slices: int, processors: int, before_s: float) -> list[Piece]:
+    if one.kind == "sweep":
+        return [_part(one, one.region_pages, fill, "sweep")]
+    if one.kind == "growth":
+        return _growth(one, fill, before_s)
     sizes = _cut(one.region_pages, max(processors, slices))
     return [_part(one, pages, fill, "random", at % processors) for at, pages in enumerate(sizes)]
+
+
+def _growth(one: DirtyClass, fill: str, before_s: float) -> list[Piece]:
+    """Return what a growth has written when the guest begins to work, and the rest, which is zero."""
+    worked_pages = one.writes_per_s * worked_s(one, before_s)
+    ready = max(0, round((one.sweep_offset_bytes or 0) / PAGE_BYTES - worked_pages))
+    grows = dataclasses.replace(_part(one, one.region_pages, "zero", "growth"), pages=one.region_pages - ready)
+    return [Piece(first_page=0, pages=ready, fill=fill), grows] if ready else [grows]
 
 
 def _once(guest: Guest, slices: int) -> list[Piece]:
