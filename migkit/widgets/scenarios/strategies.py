@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import ipywidgets as ipw
@@ -57,6 +58,8 @@ class StrategyExplorer(GuestPanel):
         Total time and downtime of each strategy over the write rate; where pre-copy is overtaken and where it ends.
     results, sweep
         The last predictions, by strategy; and those over the write rates of ``crossover``.
+    rates
+        These write rates, that up to which pre-copy converges among them [1/s].
     as_quick_up_to, converges_up_to
         Write rates up to which pre-copy takes at most a quarter longer than post-copy, and up to which it converges
         [1/s].
@@ -118,9 +121,10 @@ class StrategyExplorer(GuestPanel):
     def _predict_sweep(self) -> None:
         setting = tuple(control.value for control in self._controls() if control is not self.write_rate)
         if setting != self._setting:
-            self.sweep = {name: at_write_rates(self.scenario(name), _RATES) for name in STRATEGIES}
             precopy = self.scenario("precopy")
             self.converges_up_to = converges_up_to(precopy, _RATES[0], _RATES[-1])
+            self.rates = sorted({*_RATES, self.converges_up_to} - {0.0, math.inf})
+            self.sweep = {name: at_write_rates(self.scenario(name), self.rates) for name in STRATEGIES}
             self.as_quick_up_to = as_quick_up_to(precopy, "postcopy", _RATES[0], _RATES[-1])
             self._setting = setting
 
@@ -133,7 +137,7 @@ class StrategyExplorer(GuestPanel):
 
     def _draw_crossover(self) -> viz.Figure:
         return viz.crossovers(
-            _RATES,
+            self.rates,
             self.sweep,
             here=self.write_rate.value,
             x_title="page writes [1/s]",

@@ -50,6 +50,13 @@ def test_stop_copy_and_pre_copy_cross_where_the_guest_writes_faster_than_the_lin
     assert explorer.crossover.data[0].y[-1] is None
 
 
+def test_the_curve_of_pre_copy_ends_where_it_stops_converging(explorer):
+    explorer.bandwidth.value = "1 Gbit/s"
+    precopy = explorer.crossover.data[0]
+    drawn = [rate for rate, total in zip(precopy.x, precopy.y, strict=True) if total is not None]
+    assert max(drawn) == explorer.converges_up_to
+
+
 def test_the_crossover_is_marked_and_told_and_moves_with_the_bandwidth(explorer):
     def marks():
         return {trace.name: trace.x[0] for trace in explorer.crossover.data if " " in (trace.name or "")}
