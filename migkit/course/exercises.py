@@ -101,7 +101,7 @@ class Number:
         if unit:
             return f"{unit}."
         for wrong, says in made:
-            unit = slip(value, wrong, self.quantity, min(self.tolerance, 0.002))
+            unit = slip(value, wrong, self.quantity, min(self.tolerance, 0.002), small=False)
             if unit:
                 return f"Two things at once. {says} Besides: {_lower(unit)}."
         return f"{_how_far(value, expected)} {self.hint}"
@@ -289,7 +289,7 @@ def _how_far(value: float, expected: float) -> str:
         return "Its sign cannot be right." if value else "It is not 0."
     ratio = value / expected
     side, factor = ("large", ratio) if abs(ratio) > 1.0 else ("small", 1.0 / ratio)
-    return f"Too {side}, by a factor of {factor:.3g}."
+    return f"Too {side}, by a factor of {f'{factor:.3g}' if factor < 1000.0 else f'{factor:,.0f}'}."
 
 
 def _lower(text: str) -> str:

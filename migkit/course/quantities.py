@@ -19,7 +19,7 @@ _PAGES: Final = "Pages and bytes were mixed: a page holds 4,096 bytes"
 _THOUSANDS: Final = "A prefix is off"
 _PERCENT: Final = "Percent and shares were mixed: 25 % is the share 0.25"
 _SIGN: Final = "The size is right and the sign is not: an error is predicted less measured"
-_SMALL_SLIP: Final = 0.005  # how near an answer must be to count as a slip of a few percent
+_SMALL_SLIP: Final = 0.001  # how near an answer must be to count as a slip of a few percent
 _UPSIDE_DOWN: Final = "It is upside down: you divided the other way round"
 
 
@@ -108,8 +108,10 @@ def close(value: float, other: float, tolerance: float) -> bool:
     return abs(value - other) <= tolerance * abs(other) + 1e-12
 
 
-def slip(value: float, expected: float, quantity: Quantity, tolerance: float) -> str:
+def slip(value: float, expected: float, quantity: Quantity, tolerance: float, *, small: bool = True) -> str:
     """Return which slip of the unit turns the expected number into this one, without a full stop; empty: none.
+
+    Slips of a few percent are left out where they are not asked for: many numbers are so near each other by chance.
 
     Examples
     --------
@@ -122,11 +124,16 @@ def slip(value: float, expected: float, quantity: Quantity, tolerance: float) ->
     found = [
         text + asked
         for factor, text in quantity.slips.items()
-        if close(value, expected * factor, min(tolerance, _SMALL_SLIP if 0.8 < factor < 1.25 else tolerance))
+        if (small or not _is_small(factor))
+        and close(value, expected * factor, min(tolerance, _SMALL_SLIP) if _is_small(factor) else tolerance)
     ]
     if not found and expected and close(value, 1.0 / expected, min(tolerance, _SMALL_SLIP)):
         return _UPSIDE_DOWN
     return found[0] if found else ""
+
+
+def _is_small(factor: float) -> bool:
+    return 0.8 < factor < 1.25
 
 
 def read(given: Any, name: str, quantity: Quantity) -> float:

@@ -37,6 +37,8 @@ GIB = 2**30
         (3, "downtime_s", 0.3, "the limit that was planned for"),
         (3, "capped_final_pass_s", 14312635 / 50e6, "QEMU lifts it"),
         (3, "capped_final_pass_s", 14312635 / 50e6 * 1000, "Two things at once"),
+        (3, "capped_final_pass_s", 0.3, "That is the downtime limit"),
+        (4, "crossover_writes_per_s", 4096 * 31_780, "by a factor of 4,096"),
         (4, "risk", 1 - math.exp(-0.01 * 26.014), "divide it by 3,600"),
         (4, "risk", 7.226e-3, "Percent and shares"),
         (4, "fleet_risk", 1000 * 7.2259e-5, "added the probabilities up"),
@@ -49,6 +51,20 @@ GIB = 2**30
 )
 def test_a_typical_answer_gets_the_sentence_that_helps(number, name, given, part):
     assert part in lesson(number).check(**{name: given}).text
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "given"),
+    [
+        (3, "least_cap_bytes_per_s", 1.1 * 97_187_500),  # 7.4 % above the least link
+        (4, "fault_s", 400e-6 + 4104 / 125e6 + 170e-6),  # two round trips
+        (4, "fault_s", 200e-6 + 4104 / 1.25e9 + 170e-6),  # another link
+    ],
+)
+def test_numbers_that_are_near_by_chance_are_not_told_from_prefixes(number, name, given):
+    said = lesson(number).check(**{name: given})
+    assert not said.right
+    assert "prefixes" not in said.text
 
 
 @pytest.mark.parametrize(

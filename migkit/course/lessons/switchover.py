@@ -167,6 +167,10 @@ def _capped_final_pass() -> Number:
                 "That is the whole downtime. The question is its part of the last pages.",
             ),
             Mistake(
+                lambda: shop().policy.downtime_limit_s,
+                "That is the downtime limit. It was planned for with the speed under the cap.",
+            ),
+            Mistake(
                 lambda: _CAP * 0.3 / 1.25e9,
                 "You took all that the limit allows. The prediction says what was really left.",
             ),
