@@ -21,10 +21,12 @@ from nbconvert import HTMLExporter
 
 from migkit.cli.lab import shipped_notebooks
 from migkit.viz import CONFIG
+from migkit.viz.style import INK
 
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
+PAPER_INK = "#222222"
 FIGURE = "application/vnd.plotly.v1+json"
 # Nothing of what nbconvert's own page asks other hosts for is needed here.
 TEMPLATE = """\
@@ -124,9 +126,9 @@ def drawn(notebook: Any, up: str) -> str:
 
 
 def is_script(output: Any) -> bool:
-    """Return whether an output is no picture but a script for JupyterLab's page."""
-    text = output.get("data", {}).get("text/html", "")
-    return "".join(text).lstrip().startswith("<script")
+    """Return whether an output is no picture but a script or a style for JupyterLab's page."""
+    text = "".join(output.get("data", {}).get("text/html", "")).strip()
+    return text.startswith("<script") or (text.startswith("<style") and text.endswith("</style>"))
 
 
 def widget(models: dict[str, Any], identity: str, figures: Iterator[int]) -> Iterator[str]:
@@ -157,9 +159,10 @@ def said(state: dict[str, Any]) -> str:
 
 
 def figure(given: dict[str, Any], number: int) -> str:
-    """Return a figure as HTML that the script beside the page draws."""
+    """Return a figure as HTML that the script beside the page draws; the page is white, so the ink is dark."""
     values = (json.dumps(given.get(part, default)) for part, default in (("data", []), ("layout", {})))
     parts = ", ".join([f'"figure-{number}"', *values, json.dumps(dict(CONFIG))]).replace("</", "<\\/")
+    parts = parts.replace(INK, PAPER_INK)
     return f'<div id="figure-{number}"></div><script>Plotly.newPlot({parts})</script>'
 
 

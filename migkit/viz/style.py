@@ -44,6 +44,15 @@ GRID: Final = "rgba(127,127,127,0.25)"
 _PAPER_INK: Final = "#222222"  # on a page that is surely white
 _EDGE: Final = "rgba(127,127,127,0.8)"
 _CLEAR: Final = "rgba(0,0,0,0)"
+# In a notebook the ink of a shown figure is the colour of the page's text, also after a change of theme. The rules
+# stand in an output of their own, which takes no room.
+_DRAWN_INK: Final = f"rgb({', '.join(str(int(INK[at : at + 2], 16)) for at in (1, 3, 5))})"
+_THEMED: Final = f"""\
+<style class="migkit-themed">
+.jp-OutputArea-child:has(> .jp-OutputArea-output > style.migkit-themed) {{ display: none }}
+.js-plotly-plot [style*="fill: {_DRAWN_INK}"] {{ fill: var(--jp-ui-font-color1, {INK}) !important }}
+.js-plotly-plot [style*="stroke: {_DRAWN_INK}"] {{ stroke: var(--jp-ui-font-color1, {INK}) !important }}
+</style>"""
 
 COLOURS: Final[Mapping[str, str]] = {
     "ink": INK,
@@ -136,6 +145,10 @@ class Figure(go.Figure):  # type: ignore[misc]
         return super()._repr_mimebundle_(*args, **_with_config(kwargs))
 
     def _ipython_display_(self) -> None:
+        from IPython import display
+
+        show: Any = display.display
+        show({"text/html": _THEMED, "text/plain": ""}, raw=True)
         self.show()
 
 
@@ -151,6 +164,7 @@ _AXIS: Final = {
     "ticks": "outside",
     "automargin": True,
 }
+_STANDOFF: Final = 8  # of the title of an upright axis from the numbers beside it [px]
 LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 _LAYOUT: Final = {
     "template": "none",  # expanding a named one takes longer than all the rest
@@ -171,6 +185,9 @@ def spec(traces: list[dict[str, Any]], **layout: Any) -> Spec:
     or :func:`side_by_side`.
     """
     axes = {name: {**_AXIS, **layout.get(name, {})} for name in ("xaxis", "yaxis", *layout) if "axis" in name}
+    for name, axis in axes.items():
+        if name.startswith("yaxis") and "title" in axis:
+            axis["title"] = {"standoff": _STANDOFF, **axis["title"]}
     return {"data": traces, "layout": {**_LAYOUT, **layout, **axes}}
 
 
@@ -186,11 +203,11 @@ def side_by_side(*panels: Spec, widths: tuple[float, ...], gap: float = 0.09, **
     """
     traces: list[Any] = []
     axes: dict[str, Any] = {}
-    left = 0.0
+    left, room = 0.0, 1.0 - gap * (len(panels) - 1)
     for number, (panel, width) in enumerate(zip(panels, widths, strict=True), 1):
         mark = "" if number == 1 else str(number)
         traces += [{**trace, "xaxis": f"x{mark}", "yaxis": f"y{mark}"} for trace in panel["data"]]
-        right = 1.0 if number == len(panels) else left + width - gap / 2
+        right = 1.0 if number == len(panels) else left + width * room
         axes[f"xaxis{mark}"] = {**panel["layout"]["xaxis"], "domain": [left, right], "anchor": f"y{mark}"}
         axes[f"yaxis{mark}"] = {**panel["layout"]["yaxis"], "anchor": f"x{mark}"}
         left = right + gap

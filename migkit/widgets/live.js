@@ -119,8 +119,9 @@ function render({ model, el }) {
     draw();
   });
   sized.observe(plot);
-  // A theme is a style sheet that comes, and attributes of the body that say so; either may be first.
-  const recolour = () => getComputedStyle(el).color !== ink && draw();
+  // A theme is a style sheet that comes, and attributes of the body that say so; either may be first. JupyterLab hides
+  // the page for a moment then, and what is hidden is not drawn: look two frames later.
+  const recolour = () => requestAnimationFrame(() => requestAnimationFrame(() => getComputedStyle(el).color !== ink && draw()));
   const themed = new MutationObserver(recolour);
   themed.observe(document.body, { attributes: true, attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name"] });
   themed.observe(document.head, { childList: true });

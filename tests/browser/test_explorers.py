@@ -75,6 +75,39 @@ def test_figures_wear_the_colours_of_the_theme_as_it_changes(page, explorer):
     assert seen["Dark"]["text"] != seen["Light"]["text"]
 
 
+def test_a_theme_that_comes_while_the_page_is_hidden_is_worn_when_it_is_back(page, explorer):
+    page.evaluate(
+        """() => {
+          const [panel, style] = [document.querySelector(".jp-NotebookPanel"), document.createElement("style")];
+          style.textContent = ".migkit-figure { color: rgb(1, 2, 3) !important }";
+          panel.classList.add("lm-mod-hidden");
+          document.body.append(style);
+          document.body.dataset.jpThemeName = "another one";
+          requestAnimationFrame(() => panel.classList.remove("lm-mod-hidden"));
+        }"""
+    )
+    page.wait_for_function(f"() => ({COLOURS})().text === '1,2,3'")
+
+
+def test_figures_that_are_no_widgets_wear_the_colours_of_the_theme_as_it_changes(page, lab, complaints):
+    cell = "from migkit import Guest, predict\n\npredict(Guest(memory_bytes=2**30), level=None).plot()"
+    driving.open_notebook(page, lab, driving.write_notebook(lab, "figure.ipynb", cell))
+    page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
+    page.locator(".lm-Menu-itemLabel", has_text="Run All Cells").first.click()
+    expect(page.locator(".js-plotly-plot .xtitle").first).to_be_attached(timeout=START_MS)
+    for name in ("Light", "Dark", "Light"):
+        page.evaluate(THEME, name)
+        expect(page.locator(f"body[data-jp-theme-light='{str(name == 'Light').lower()}']")).to_be_attached()
+        page.wait_for_function(
+            """bright => { const ink = getComputedStyle(document.querySelector(".js-plotly-plot .xtitle")).fill;
+                           return (parseInt(ink.match(/\\d+/)[0]) > 200) === bright }""",
+            arg=name == "Dark",
+        )
+    shown = page.locator(".jp-OutputArea-child").evaluate_all("them => them.filter((one) => one.offsetHeight).length")
+    assert shown == 1, "the rules take no room"
+    assert complaints == []
+
+
 @pytest.mark.parametrize(("width", "below_each_other"), [(700, True), (1280, False), (1920, False)])
 def test_figures_fill_the_width_and_nothing_overlaps(page, explorer, width, below_each_other):
     page.set_viewport_size({"width": width, "height": 1400})
