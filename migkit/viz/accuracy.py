@@ -47,7 +47,7 @@ def predicted_against_measured(frame: pd.DataFrame) -> Figure:
         frame = _a_row_a_quantity(frame)
     quantities = list(dict.fromkeys(frame["quantity"]))
     panels = [_panel(frame[frame["quantity"] == quantity], quantity) for quantity in quantities]
-    figure = side_by_side(*panels, widths=(1.0 / len(panels),) * len(panels))
+    figure = side_by_side(*panels, widths=(1.0 / len(panels),) * len(panels), gap=0.12)
     figure.layout.showlegend = False
     return figure
 

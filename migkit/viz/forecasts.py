@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from migkit.viz.style import ALLOWED, MEASURED, PREDICTED, Figure, Style, bytes_axis, line, scatter, spec
+from migkit.viz.style import ALLOWED, MEANINGS, MEASURED, PREDICTED, Figure, Style, bytes_axis, line, scatter, spec
 from migkit.viz.ticks import log_axis
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def ends(looks: Sequence[tuple[float, float, float, float]]) -> Figure:
             opacity=0.3,
         ),
         scatter(x=times, y=[look[1] for look in known], **line(Style("expected end", *PREDICTED[1:]))),
-        scatter(x=[0.0, now_s], y=[0.0, now_s], **line(Style("now", MEASURED.colour, "dot", "square"))),
+        scatter(x=[0.0, now_s], y=[0.0, now_s], **line(Style("now", MEANINGS["reference"].value, "dot", "line-ew"))),
     ]
     return Figure(
         spec(

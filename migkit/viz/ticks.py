@@ -12,6 +12,7 @@ __all__ = ["KINDS", "log_axis", "time_axis"]
 
 _MOST: Final = 8  # ticks that an axis has room for
 _FEWEST: Final = 3
+_ROOM: Final = 0.07  # of the axis, between two ticks whose texts do not touch
 _COARSE: Final = (1,)
 _FINE: Final = (1, 2, 5)
 _FINER: Final = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
@@ -70,8 +71,14 @@ def log_axis(values: Iterable[float | None], kind: str) -> dict[str, Any]:
     within = [_within(decades, steps, low, high) for steps in (_COARSE, _FINE, _FINER, _FINEST)]
     chosen = next((ticks for ticks in within if len(ticks) >= _FEWEST), within[-1])
     chosen = chosen if len(chosen) > 1 else sorted({min(drawn), max(drawn)})
-    chosen = chosen[:: -(-len(chosen) // _MOST)]
+    chosen = _apart(chosen[:: -(-len(chosen) // _MOST)], _ROOM * math.log(high / low))
     return {"type": "log", "tickmode": "array", "tickvals": chosen, "ticktext": [write(value) for value in chosen]}
+
+
+def _apart(ticks: list[float], room: float) -> list[float]:
+    """Return ticks without those that are too near the next one, such as 50 s and 1 min."""
+    pairs = zip(ticks, [*ticks[1:], math.inf], strict=True)
+    return [tick for tick, following in pairs if math.log(following) - math.log(tick) >= room]
 
 
 def time_axis(largest_s: float) -> tuple[float, str]:

@@ -82,3 +82,8 @@ def test_times_are_written_in_the_unit_that_fits():
         *("10 ms", "100 ms", "1 s", "10 s"),
         *("1 min", "10 min", "1 h"),
     ]
+
+
+def test_ticks_whose_texts_would_touch_are_left_out():
+    assert log_axis([29.0, 1700.0], "time")["ticktext"] == ["1 min", "2 min", "5 min", "10 min", "20 min"]
+    assert log_axis([17.0, 31.0], "time")["ticktext"] == ["20 s", "25 s", "30 s"]

@@ -144,7 +144,7 @@ def _near(
         y=values,
         mode="lines+markers",
         name="converges",
-        showlegend=is_first,
+        showlegend=False,
         text=words,
         hovertemplate="%{text}<extra></extra>",
         line={"color": PREDICTED.colour, "width": 2},
@@ -163,7 +163,8 @@ def _near(
         hoverinfo="skip",
         line={"color": MEANINGS["reference"].value, "dash": "dash", "width": 2},
     )
-    ticks = sorted({*curve["value"].tolist()})[::2]
+    asked = sorted({*curve["value"].tolist()})
+    ticks = asked[asked.index(answer) % 2 :: 2] if answer in asked else asked[::2]  # the answer among them
     edge = [math.log10(one) for one in (curve["value"].min() / 1.05, curve["value"].max() * 1.05)]
     across = {"type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": [write(one) for one in ticks]}
     endless = curve[~curve.index.isin(some.index)]
@@ -177,11 +178,21 @@ def _near(
         hovertemplate="%{text}<extra></extra>",
         marker={"color": MEANINGS["reference"].value, "symbol": "x", "size": 9},
     )
+    keys = [
+        _key("keeps the limits", "circle", shown=is_first and any(holds)),
+        _key("misses a limit", "circle-open", shown=is_first and not all(holds)),
+    ]
     return spec(
-        [line, never, mark],
+        [line, *keys, never, mark],
         xaxis={"title": {"text": title}, **across, "range": edge},
         yaxis={"title": {"text": _TITLES[name][0]}, **log_axis([low, high], "time")},
     )
+
+
+def _key(name: str, symbol: str, *, shown: bool) -> dict[str, Any]:
+    """Return a line of the legend: a trace without points."""
+    marker = {"color": PREDICTED.colour, "symbol": symbol, "size": 9}
+    return scatter(x=[None], y=[None], mode="markers", name=name, showlegend=shown, marker=marker)
 
 
 def tornado(effects: pd.DataFrame, output: str) -> Figure:

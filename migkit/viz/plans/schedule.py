@@ -112,7 +112,7 @@ def _bars(
         "base": (part["start_s"] / scale).tolist(),
         "hovertext": texts,
         "hovertemplate": "%{hovertext}<extra></extra>",
-        "marker": {"color": colour, "pattern": pattern(shape), "line": {"color": "white", "width": 0.5}},
+        "marker": {"color": colour, "pattern": pattern(shape), "line": {"color": "rgba(0,0,0,0.35)", "width": 0.5}},
     }
 
 

@@ -109,6 +109,10 @@ def test_values_that_never_converge_are_marked():
     assert list(named(figure, "does not converge").x) == [1.0]
     assert list(named(figure, "converges").x) == [2.0, 4.0]
     assert list(named(figure, "the answer").x) == [2.0, 2.0]
+    assert 2.0 in figure.layout.xaxis.tickvals
+    assert not named(figure, "misses a limit").showlegend
+    missing = viz.near(curve.assign(holds=[False, False, True]), 4.0, "streams", "{:g}".format)
+    assert named(missing, "misses a limit").showlegend
 
 
 @pytest.mark.parametrize(
