@@ -134,7 +134,20 @@ def test_the_least_link_holds_and_follows_the_limits():
     assert page.answer.targets.probability == 0.95
     names = {}
     exec(page.code(), names)
-    assert max(one.value for one in names["sizes"]) == page.answer.value
+    assert names["answer"].value == page.answer.value
+
+
+def test_the_bandwidths_around_the_answer_are_drawn_and_follow():
+    page = LinkPage()
+    before = drawn(page)
+    page.total_time.value = "40 s"
+    assert drawn(page) != before
+    mark = next(trace for trace in page.figure.data if trace.name == "the answer")
+    assert set(mark.x) == {page.answer.value}
+    kept = drawn(page)
+    page.downtime.value = "1 us"
+    assert drawn(page) == kept
+    assert report("Which link?", page).count('<div class="figure"') == 1
 
 
 def test_a_limit_that_no_link_keeps_is_told_beside_its_control():

@@ -8,6 +8,7 @@ from typing import Final
 
 import ipywidgets as ipw
 
+from migkit import viz
 from migkit.planning.size import Near, size
 from migkit.planning.targets import Targets
 from migkit.scenario import Policy, Scenario
@@ -15,21 +16,24 @@ from migkit.scenario.policy import presets
 from migkit.units import duration, format_duration, format_rate
 from migkit.widgets import controls
 from migkit.widgets.dashboard.asked import WRITES, asked
+from migkit.widgets.live import LiveFigure
 from migkit.widgets.panel import Panel
 from migkit.widgets.python import literal
 
 __all__ = ["LinkPage"]
 
 _CODE: Final = """\
-from migkit import Guest, Policy, Scenario, Targets, size
+from migkit import Guest, Policy, Scenario, Targets, size, viz
 from migkit.calibrate.guest.fitting import fit_guest
 from migkit.calibrate.guest.readings import of_text
 from migkit.planning.inventory.workloads import classes_of
+from migkit.units import format_rate
 
 {guests}
 policy = Policy.parse(name={policy}, max_bandwidth="unlimited")
 sizes = [size(Scenario(guest=guest, policy=policy), targets=Targets({targets})) for guest in guests.values()]
-max(sizes, key=lambda one: one.value)
+answer = max(sizes, key=lambda one: one.value)
+viz.near(answer.to_frame(), answer.value, "bandwidth", format_rate)
 """
 _PROBABILITIES: Final = [("the likely host", "")] + [(f"{n} of 100 hosts", str(n / 100)) for n in (75, 90, 95, 99)]
 _CELL: Final = 'style="text-align:right;padding:2px 10px"'
@@ -44,6 +48,8 @@ class LinkPage(Panel):
         The controls.
     answer
         The last size.
+    figure
+        Total time and downtime for bandwidths around the answer.
 
     Examples
     --------
@@ -64,28 +70,43 @@ class LinkPage(Panel):
             "must do on", _PROBABILITIES, "", sentence="Nobody has measured the hosts: how sure must it be?"
         )
         self.table = ipw.HTML()
-        self.refresh()
-        self._show(self.table)
+        self._find()
+        self.figure = LiveFigure(self._draw(), "migkit-link")
+        self._tell()
+        self._show(self.figure, self.table)
 
     def refresh(self) -> None:
         """Find the bandwidth for what the controls say and show it."""
+        self._find()
+        self.figure.follow(self._draw())
+        self._tell()
+
+    def code(self) -> str:
+        """Return Python that finds the bandwidth, and makes its figure, anew."""
+        limits = ", ".join(f"{name}={literal(value)}" for name, value in self._limits.items())
+        return _CODE.format(guests=self._asked.code, policy=literal(self.system.value), targets=limits)
+
+    def _find(self) -> None:
         said = asked(self.memory.value, self.writes.value)
         policy, limits = Policy.parse(name=self.system.value, max_bandwidth="unlimited"), self._targets()
         targets = Targets(**limits)
         answers = {
             name: size(Scenario(guest=guest, policy=policy), targets=targets) for name, guest in said.guests.items()
         }
-        worst = max(answers, key=lambda name: answers[name].value)
-        self.answer, self._asked, self._limits = answers[worst], said, limits
-        note = f"{said.note} This link does for all {len(answers)} guests that fit; most is needed by {worst}."
-        lines = [f"<b>{html.escape(self.answer.text)}</b>", html.escape(note if said.note else "")]
+        self._worst = max(answers, key=lambda name: answers[name].value)
+        self.answer, self._asked, self._limits = answers[self._worst], said, limits
+
+    def _draw(self) -> viz.Figure:
+        return viz.near(self.answer.to_frame(), self.answer.value, "bandwidth", format_rate)
+
+    def _tell(self) -> None:
+        guests = len(self._asked.guests)
+        note = f"{self._asked.note} This link does for all {guests} guests that fit; most is needed by {self._worst}."
+        if self._asked.note:
+            note += f" Drawn is what {self._worst} would take."
+        lines = [f"<b>{html.escape(self.answer.text)}</b>", html.escape(note if self._asked.note else "")]
         self.headline.value = "<br>".join(filter(None, lines))
         self.table.value = self._rows()
-
-    def code(self) -> str:
-        """Return Python that finds the bandwidth anew."""
-        limits = ", ".join(f"{name}={literal(value)}" for name, value in self._limits.items())
-        return _CODE.format(guests=self._asked.code, policy=literal(self.system.value), targets=limits)
 
     def _targets(self) -> dict[str, float]:
         said = {"downtime_s": self.downtime, "total_time_s": self.total_time}

@@ -30,6 +30,10 @@ _HELP: Final = (
     "Drop any log: answers of query-migrate, virsh domjobinfo, task logs of Proxmox VE, logs of Nova, KubeVirt, Xen, "
     "Cloud Hypervisor or CRIU, readings of a dirty rate; plain or gzip, at most 64 MiB. Only the kernel reads it."
 )
+_NONE: Final = (
+    "No log yet. Drop one above: here will stand what it says, what its migration will do, what would help, and a "
+    "picture of what remained to be sent."
+)
 
 
 class _Asked(NamedTuple):
@@ -104,9 +108,11 @@ class LogExplorer(SlowPanel):
         )
         self.helps, self.says = ipw.HTML(), ipw.HTML()
         self.figure = LiveFigure(_drawn(None), name="migkit-log")
+        self._picture = ipw.VBox()  # holds the figure where there is something to draw
+        self.headline.value = _NONE
         if path is not None:
             self._take(_Asked(str(path), read(Path(path)), until_s=until_s).answer())
-        self._show(self.status, self.helps, self.figure, self.says)
+        self._show(self.status, self.helps, self._picture, self.says)
         self.upload.observe(self._refused, names="message")
 
     def code(self) -> str:
@@ -152,6 +158,7 @@ class LogExplorer(SlowPanel):
         self.headline.value = listing.paragraphs(found.sentences)
         self.helps.value = _helps(found)
         self.figure.follow(_drawn(found))
+        self._picture.children = (self.figure,) if _is_drawn(found) else ()
         self.says.value = f"<details open><summary>what it says</summary>{listing.facts(found.facts)}</details>"
 
 
@@ -179,9 +186,16 @@ def _helps(found: Diagnosis) -> str:
     return changes + listing.rows(["the guest writes", "verdict", "total time"], answers)
 
 
+def _is_drawn(found: Diagnosis) -> bool:
+    """Return whether a record tells what remained, at one time at least."""
+    return found.log.kind == "migration" and bool(
+        found.log.frame[["t_s", "remaining_bytes"]].notna().all(axis=1).any()
+    )
+
+
 def _drawn(found: Diagnosis | None) -> Figure:
     """Return the picture of a record; an empty one where there is nothing to draw."""
-    if found is None or found.log.kind != "migration":
+    if found is None or not _is_drawn(found):
         return viz.forecast([], [])
     told: Any = found.log.frame.dropna(subset=["t_s", "remaining_bytes"])
     outlook = found.outlook

@@ -42,6 +42,26 @@ def test_the_log_can_be_read_up_to_an_earlier_reading(explorer):
     assert "does not converge" in explorer.headline.value
 
 
+def test_there_is_a_figure_only_where_there_is_something_to_draw(explorer):
+    def shown():
+        return explorer.figure in [
+            child for part in explorer.widget.children for child in getattr(part, "children", ())
+        ]
+
+    assert not shown()
+    assert "No log yet" in explorer.headline.value
+    give(explorer, STUCK)
+    assert shown()
+    assert "No log yet" not in explorer.headline.value
+    give(explorer, LOGS / "field/query-dirty-rate.json")
+    assert not shown()
+    explorer.upload.take("wrong.log", b"hello\n")
+    assert explorer.wait(60)
+    assert not shown()
+    give(explorer, STUCK)
+    assert shown()
+
+
 WRONG = [b"", b"hello\n", b"\x00\x01\x02" * 100, b"\x1f\x8bbroken", b"{" * 10_000, b"PAR1no"]
 
 
