@@ -9,11 +9,10 @@ from typing import Any, Final
 import ipywidgets as ipw
 
 from migkit import units
-from migkit.models import warm
 from migkit.models.simulate import Run, simulate
 from migkit.scenario import Host
 from migkit.viz.style import STRATEGIES as STYLES
-from migkit.widgets import controls
+from migkit.widgets import controls, warm
 from migkit.widgets.memory.player import Player
 from migkit.widgets.python import literal
 from migkit.widgets.scenarios.guest_panel import GuestPanel
