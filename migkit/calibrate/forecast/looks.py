@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
-from migkit.errors import RunError, UsageError
+from migkit.errors import RunError, UsageError, shown
 
 if TYPE_CHECKING:
     import asyncio
@@ -177,7 +177,8 @@ def opened(source: Path | str, vm: str | None = None) -> Iterator[Source]:
     elif stat.S_ISREG(mode):
         yield Grown(path)
     else:
-        raise UsageError(f"{source}: is neither a socket nor a file; name a monitor's socket, or a log")
+        named = shown(str(source))
+        raise UsageError(f"source: {named} is neither a socket nor a file; name a monitor's socket, or a log")
 
 
 def pause_s(outlook: Outlook, every_s: float) -> float:

@@ -202,7 +202,8 @@ class CaptureExplorer(SlowPanel):
         scenario = self.scenario()
         self.prediction = predict(scenario, level=None)
         speed = min(goodput(scenario), scenario.policy.max_bandwidth_bytes_per_s)
-        self._allowed_bytes = speed * scenario.policy.downtime_limit_s
+        waits = scenario.strategy.name in ("precopy", "hybrid")  # until little is left
+        self._allowed_bytes = speed * scenario.policy.downtime_limit_s if waits else math.nan
         return self.prediction, self._allowed_bytes
 
     def _see(self, sample: Mapping[str, Any]) -> None:

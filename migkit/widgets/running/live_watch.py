@@ -92,6 +92,8 @@ class WatchExplorer(SlowPanel):
         self._stopping.clear()
         self.looks.clear()
         self.status.value = "Beginning ..."
+        for field in self.fields.values():
+            field.complain("")
         self._work.ask(job)
 
     def end(self) -> None:
@@ -153,7 +155,12 @@ class WatchExplorer(SlowPanel):
 
     def _fail(self, error: Exception) -> None:
         self._set_running(False)
-        self.status.value = listing.alert(str(error) if isinstance(error, MigkitError) else repr(error))
+        source = self.fields.get("source")
+        if source is not None and isinstance(error, MigkitError):
+            self.status.value = ""
+            source.complain(str(error))
+        else:
+            self.status.value = listing.alert(str(error) if isinstance(error, MigkitError) else repr(error))
 
     def _closed(self, change: Any) -> None:
         if change.new is None:

@@ -50,12 +50,17 @@ def test_looking_is_stopped_and_the_log_stays_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", "/nowhere/vm.qmp", "/dev/null"])
-def test_a_wrong_source_is_told_beside_the_buttons(name):
+def test_a_wrong_source_is_told_beside_its_control(name):
     explorer = WatchExplorer(name)
     explorer.begin()
     assert explorer.wait(60)
-    assert 'role="alert"' in explorer.status.value
+    assert name in explorer.complaints["source"]
+    assert 'role="alert"' in explorer.fields["source"].text
+    assert explorer.status.value == ""
     assert not explorer.start.disabled
+    explorer.begin()
+    assert explorer.wait(60)
+    assert explorer.complaints, "it is told again"
 
 
 def test_the_copied_python_looks_at_the_same_source():
