@@ -36,6 +36,17 @@ _UNLIMITED: Final[Mapping[str, str]] = {
     "stopcopy": "Does not act: stop-copy stops the guest first.",
     "postcopy": "Does not act: post-copy switches over at once.",
 }
+_MEANS: Final[Mapping[str, str]] = {
+    "verdict": "Whether it ends by the rule, goes on for ever, is given up or runs out of time.",
+    "total time": "From the request until the source is released.",
+    "downtime": "From the stop of the guest at the source until it runs at the destination.",
+    "sent": "Everything that goes over the link.",
+    "rounds": "Passes over the pages that a bitmap sync found written, the final one among them.",
+    "guest slowdown": "The part of its work that the guest loses while it is moved, apart from the downtime.",
+    "demand faults": "Pages that the guest waits for after a switch to post-copy; pre-copy has none.",
+    "risk": "Probability that the guest is lost because a host fails while it needs both; pre-copy has none.",
+}
+_NOTHING: Final = 1e-3  # of the standard error
 _CELL: Final = 'style="text-align:right;padding:2px 10px"'
 
 
@@ -48,8 +59,7 @@ def summary(result: Prediction) -> str:
     >>> "<b>converges</b>" in summary(predict(guest=Guest(memory_bytes=2**28)))
     True
     """
-    numbers = " &ensp; ".join(f"{name} <b>{value}</b>" for name, value in _numbers(result).items())
-    return f"<b>{result.verdict}</b> &ensp; {numbers}<br>{html.escape(' '.join(result.reasons))}"
+    return f"<b>{result.verdict}</b> &ensp; {_line(result)}<br>{html.escape(' '.join(result.reasons))}"
 
 
 def table(results: Mapping[str, Prediction]) -> str:
@@ -62,7 +72,7 @@ def table(results: Mapping[str, Prediction]) -> str:
     2
     """
     columns = ("verdict", *_numbers(next(iter(results.values()))))
-    head = "".join(f"<th {_CELL}>{name}</th>" for name in ("", *columns))
+    head = "".join(f"<th {_CELL}>{_explained(name)}</th>" for name in ("", *columns))
     rows = "".join(_row(name, result) for name, result in results.items())
     return f'<div class="migkit-scroll"><table><tr>{head}</tr>{rows}</table></div>'
 
@@ -94,8 +104,7 @@ def answer(found: Size) -> str:
     True
     """
     first, _, rest = found.text.partition(" (")
-    numbers = " &ensp; ".join(f"{name} <b>{value}</b>" for name, value in _numbers(found.result).items())
-    return f"<b>{html.escape(first)}</b> ({html.escape(rest)}<br>{numbers}"
+    return f"<b>{html.escape(first)}</b> ({html.escape(rest)}<br>{_line(found.result)}"
 
 
 def errors(one: Comparison) -> str:
@@ -128,7 +137,7 @@ def constants(calibration: Calibration) -> str:
     """
     head = "".join(f"<th {_CELL}>{name}</th>" for name in ("constant", "value", "standard error", "told by"))
     rows = "".join(
-        f"<tr><td {_CELL}>{name}</td><td {_CELL}>{getattr(calibration.host, name):.3g}</td>"
+        f"<tr><td {_CELL}>{name}</td><td {_CELL}>{_fitted(calibration, name)}</td>"
         f"<td {_CELL}>{calibration.standard_errors[name]:.2g}</td>"
         f"<td {_CELL}>{html.escape(calibration.identified_by[name])}</td></tr>"
         for name in calibration.constants
@@ -136,6 +145,12 @@ def constants(calibration: Calibration) -> str:
     refused = "".join(f"<li>{name}: {html.escape(why)}</li>" for name, why in calibration.refused.items())
     unknown = f"<p>These runs cannot tell:</p><ul>{refused}</ul>" if refused else ""
     return f'<div class="migkit-scroll"><table><tr>{head}</tr>{rows}</table></div>{unknown}'
+
+
+def _fitted(calibration: Calibration, name: str) -> str:
+    """Return the value of a constant; 0 where it is nothing beside its standard error."""
+    value = float(getattr(calibration.host, name))
+    return "0" if abs(value) < _NOTHING * calibration.standard_errors[name] else f"{value:.3g}"
 
 
 def no_downtime_limit(strategy: str) -> str:
@@ -200,6 +215,15 @@ def _row(name: str, result: Prediction) -> str:
     label, colour = (style.label, _on_page(style.colour)) if style else (name, "inherit")
     cells = "".join(f"<td {_CELL}>{value}</td>" for value in (result.verdict, *_numbers(result).values()))
     return f'<tr><th {_CELL}><span style="color:{colour}">{html.escape(label)}</span></th>{cells}</tr>'
+
+
+def _line(result: Prediction) -> str:
+    return " &ensp; ".join(f"{_explained(name)} <b>{value}</b>" for name, value in _numbers(result).items())
+
+
+def _explained(name: str) -> str:
+    """Return what a number is called, with a sentence on it as its tooltip."""
+    return f'<span title="{_MEANS[name]}">{name}</span>' if name in _MEANS else name
 
 
 def _numbers(result: Prediction) -> dict[str, str]:

@@ -126,7 +126,7 @@ class RoundsExplorer(GuestPanel):
 
 def _table(rounds: tuple[Round, ...]) -> str:
     """Return the first rounds and the last one as a table."""
-    columns = ("round", "left at its begin", "sent", "took", "of that the sync")
+    columns = ("round", "left at its start", "sent", "took", "of that the sync")
     head = "".join(f"<th {_CELL}>{name}</th>" for name in columns)
     shown = [_row(row) for row in rounds[:_ROWS]]
     if len(rounds) > _ROWS:
