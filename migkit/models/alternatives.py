@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from migkit.errors import UsageError, shown
+from migkit.models import story
 from migkit.models.predict import predict
 from migkit.models.result import Prediction
 from migkit.models.spread.interval import LEVEL
@@ -71,12 +72,7 @@ class Alternatives(Mapping[tuple[str, str], Prediction]):
         return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
     def _repr_html_(self) -> str:
-        rows = [_HEADER, *map(_row, self.results.items())]
-        return (
-            "<table>"
-            + "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-            + "</table>"
-        )
+        return story.table([_HEADER, *map(_row, self.results.items())])
 
 
 def compare(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from migkit.units import format_duration, format_size
@@ -13,7 +13,7 @@ from migkit.units import format_duration, format_size
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
 
-__all__ = ["line", "natural", "page", "risk", "text"]
+__all__ = ["line", "natural", "page", "risk", "table", "text"]
 
 _WIDTH: Final = 80  # of a terminal, in characters
 _ROUNDS: Final = 8  # shown in a notebook, the last one among them
@@ -71,6 +71,19 @@ def natural(result: Prediction) -> str:
     if result.reason == "settled" and not above:
         return f"{text} in the mean; what is left stays above {limit} at each sync"
     return text
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as an HTML table, the first one as its head.
+
+    Examples
+    --------
+    >>> table([("policy", "verdict"), ("qemu", "converges")]).count("<tr>")
+    2
+    """
+    head, *others = ([html.escape(cell) for cell in row] for row in rows)
+    lines = [f"<th>{'</th><th>'.join(head)}</th>", *(f"<td>{'</td><td>'.join(cells)}</td>" for cells in others)]
+    return f"<table>{''.join(f'<tr>{cells}</tr>' for cells in lines)}</table>"
 
 
 def risk(result: Prediction) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import html
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from migkit.errors import InfeasibleError, UsageError
+from migkit.models import story
 from migkit.models.bulk.several import Outcome, predict_several
 from migkit.models.goodput import goodput
 from migkit.models.result import Prediction
@@ -122,10 +124,16 @@ class Size:
 
         return pd.DataFrame(list(self.curve), columns=list(Near._fields))
 
-    def __repr__(self) -> str:
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self.text)}</p>{story.table(self._rows())}"
+
+    def _rows(self) -> list[tuple[str, ...]]:
         show = unknown(self.unknown).shown
         header = ("", self.unknown.replace("_", " "), "total time", "downtime", "sent", "slowdown", "")
-        rows = [header, *(_row(near, self, show) for near in self.curve)]
+        return [header, *(_row(near, self, show) for near in self.curve)]
+
+    def __repr__(self) -> str:
+        rows = self._rows()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
         return f"{self.text}\n\n{table}"

@@ -12,6 +12,7 @@ import numpy as np
 
 from migkit import jit
 from migkit.errors import InfeasibleError, UsageError, shown
+from migkit.models import story
 from migkit.models.goodput import goodput
 from migkit.models.result import Prediction
 from migkit.planning.targets import Targets
@@ -134,12 +135,21 @@ class Tradeoffs:
         return pd.DataFrame(rows)
 
     def __repr__(self) -> str:
-        rows = [("", "change", "total time", "downtime", "sent", "slowdown", "risk")]
-        rows += [_row(option, option is self.best) for option in self.front[:_SHOWN]]
+        rows = self._rows()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        return f"{table}\n{self._more()}".rstrip()
+
+    def _repr_html_(self) -> str:
+        return f"{story.table(self._rows())}<p>{self._more()}</p>"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        head = ("", "change", "total time", "downtime", "sent", "slowdown", "risk")
+        return [head, *(_row(option, option is self.best) for option in self.front[:_SHOWN])]
+
+    def _more(self) -> str:
         more = len(self.front) - _SHOWN
-        return table + (f"\n({more} more on the front)" if more > 0 else "")
+        return f"({more} more on the front)" if more > 0 else ""
 
 
 def tradeoffs(
@@ -312,5 +322,5 @@ def _row(option: Option, is_best: bool) -> tuple[str, str, str, str, str, str, s
         format_duration(result.downtime_s),
         format_size(result.transferred_bytes),
         f"{100 * result.guest_slowdown:.1f} %",
-        f"{result.risk:.1e}",
+        f"{result.risk:.2g}",
     )

@@ -65,11 +65,16 @@ class Unknown:
     def precise(self, value: float, digits: int) -> str:
         """Return the value as a person reads it, in so many digits."""
         text, factor = self._in_unit(value)
-        return f"{value / factor:.{digits}g} {text}" if text else self.shown(value)
+        return f"{_figure(value / factor, digits)} {text}" if text else self.shown(value)
 
     def _in_unit(self, value: float) -> tuple[str, float]:
         text = self.shown(value).partition(" ")[2]
         return text, self.one(text) if text else 1.0
+
+
+def _figure(value: float, digits: int) -> str:
+    """Return a number in so many digits, and thousands with commas."""
+    return f"{value:.{digits}g}" if value < 1000.0 else f"{float(f'{value:.{digits}g}'):,.0f}"
 
 
 def unknown(name: str) -> Unknown:
@@ -212,7 +217,7 @@ UNKNOWNS: Final = {
             bounds=_writes_bounds,
             put=_with_writes,
             value=lambda case: case.guest.writes_per_s,
-            shown=lambda value: f"{value:.3g} writes/s",
+            shown=lambda value: f"{_figure(value, 3)} writes/s",
             one=lambda unit: 1.0,
         ),
         Unknown(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from migkit.errors import TraceError
 from migkit.traces.consistency import check_trace
 from migkit.traces.provenance import provenance
 from migkit.traces.vocabulary import KINDS, PHASES, ROUND_COLUMNS, SAMPLE_COLUMNS, SCHEMA_VERSION, VERDICTS
+from migkit.units import format_duration, format_size
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,6 +75,24 @@ class Outcome:
             _check_amount(name, getattr(self, name))
         for name, value in self.downtime_parts_s.items():
             _check_amount(f"downtime_parts_s[{name}]", value)
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in self._told())
+        return f"<table>{lines}</table>"
+
+    def _told(self) -> Iterator[tuple[str, str]]:
+        """Yield what a person is told: names and values with their units."""
+        yield "verdict", f"{self.verdict}: {self.reason}" if self.reason else self.verdict
+        yield "total time", format_duration(self.total_time_s)
+        yield "downtime", format_duration(self.downtime_s)
+        parts = sorted(self.downtime_parts_s.items(), key=lambda part: -part[1])
+        if parts:
+            words = (f"{name.removesuffix('_s').replace('_', ' ')} {format_duration(value)}" for name, value in parts)
+            yield "of it", ", ".join(words)
+        yield "sent", format_size(self.transferred_bytes)
+        yield "rounds", str(self.iterations)
+        yield "left when the guest was stopped", format_size(self.remaining_at_switchover_bytes)
+        yield "memory at the destination", "proven equal, bit for bit" if self.verified else "not proven equal"
 
 
 def _check_amount(name: str, value: float) -> None:
