@@ -239,9 +239,10 @@ def _notes(migration: Migration, totals: Mapping[str, Any]) -> list[str]:
     if "mended_rates" in totals:
         notes.append("this KubeVirt wrote its rates 64 times too low (bytes over 8 as Mbps): set right here")
     if migration.afterwards:
+        several = "s" * (len(migration.afterwards) > 1)
         notes.append(
-            f"{len(migration.afterwards)} answers without counters after the end: another side or another look "
-            "(the destination answers so)"
+            f"{len(migration.afterwards)} answer{several} without counters after the end: another side or another "
+            "look (the destination answers so)"
         )
     return notes
 

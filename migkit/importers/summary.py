@@ -275,4 +275,4 @@ def _skipped(meta: Mapping[str, Any]) -> str:
     if not count:
         return ""
     shown = "; ".join(f"line {first}" for first in meta["skipped_first"][:3])
-    return f"{count} lines are of something else, e.g. {shown}"
+    return f"{count} line{'s are' if count > 1 else ' is'} of something else, e.g. {shown}"

@@ -31,7 +31,7 @@ def run(*arguments):
 
 def test_the_answer_in_every_form(asked):
     table = run(*asked, "--deadline", "30 min", "--manager", "nova")
-    assert "nova, rule nova: empty within 30 min with 0 %; empty by never with 50 %" in table
+    assert "nova, rule nova: empty within 30 min with 0 %; empty never with 50 %" in table
     assert "db       a" in table
     whole = json.loads(run(*asked, "--deadline", "1 h", "--format", "json"))
     assert whole["probability"] == 0.0
@@ -57,7 +57,7 @@ def test_limits_policy_and_cap_are_taken(asked):
 
 def test_a_change_is_told_machine_by_machine(asked):
     table = run(*asked, "--manager", "vmware", "--against", "nova", "--deadline", "1 h")
-    assert table.startswith("from vmware (vmware-like) to nova\nattempts are given up more often of 1 machine (db)")
+    assert table.startswith("from vmware (vmware-like) to nova\nattempts are given up more often: 1 machine (db)")
     whole = json.loads(run(*asked, "--manager", "openshift", "--against", "openshift-2026", "--format", "json"))
     assert {"before", "after", "machines", "given_up", "stays"} <= set(whole)
 

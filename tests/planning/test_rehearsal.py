@@ -176,7 +176,7 @@ def test_an_upgrade_names_who_hits_the_new_timeout():
     assert sorted(found.stays) == ["v0", "v1", "v2"]
     assert found.before.probability == 1.0
     assert found.after.probability == 0.0
-    assert found.sentences[1] == "attempts are given up more often of 3 machines (v0, v1, v2)"
+    assert found.sentences[1] == "attempts are given up more often: 3 machines (v0, v1, v2)"
 
 
 def test_nothing_changes_where_nothing_changed():

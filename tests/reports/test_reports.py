@@ -129,7 +129,7 @@ def test_what_never_ends_is_drawn_and_told():
     found = migkit.rehearse(Inventory.read([busy], hosts), ["a"], manager="kubevirt", draws=17)
     assert math.isinf(found.empty_by_s(0.5))
     text = migkit.report(found)
-    assert "by never with 50 %" not in text
+    assert "empty never with 50 %" not in text
     assert "All is never empty with 50 %" in text
 
 

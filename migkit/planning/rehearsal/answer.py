@@ -77,7 +77,7 @@ class Rehearsal:
         """
         within = f"empty within {format_duration(self.deadline_s)} with {100 * self.probability:.3g} %; "
         half, most = (_when(self.empty_by_s(part)) for part in (0.5, 0.95))
-        times = f"empty by {half} with 50 %, by {most} with 95 %"
+        times = f"empty {half} with 50 %, {most} with 95 %"
         return f"{self.manager}, rule {self.policy}: {within if math.isfinite(self.deadline_s) else ''}{times}"
 
     def empty_by_s(self, probability: float) -> float:
@@ -109,7 +109,7 @@ class Rehearsal:
 
 
 def _when(time_s: float) -> str:
-    return "never" if math.isinf(time_s) else format_duration(time_s)
+    return "never" if math.isinf(time_s) else f"by {format_duration(time_s)}"
 
 
 def by_s(ends_s: np.ndarray, probability: float) -> float:

@@ -62,10 +62,10 @@ class Upgrade:
         times = [_when(one.empty_by_s(0.95)) for one in (self.before, self.after)]
         return [
             f"from {_name(self.before)} to {_name(self.after)}",
-            f"attempts are given up more often of {given_up}",
+            f"attempts are given up more often: {given_up}",
             f"less likely to leave at all: {stays}",
             f"all empty in time with {parts[0]} before, {parts[1]} after",
-            f"all empty with 95 % by {times[0]} before, by {times[1]} after",
+            f"all empty with 95 %: {times[0]} before, {times[1]} after",
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _counted(names: Sequence[str]) -> str:
 
 
 def _when(time_s: float) -> str:
-    return "never" if time_s == float("inf") else format_duration(time_s)
+    return "never" if time_s == float("inf") else f"by {format_duration(time_s)}"
 
 
 def changed_to(name: str, manager: Manager, base: Scenario) -> tuple[Manager, Scenario]:
