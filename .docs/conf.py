@@ -21,6 +21,7 @@ root_doc = "index"
 html_theme = "furo"
 html_title = f"migkit {release}"
 html_copy_source = False
+html_show_copyright = False
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
