@@ -35,6 +35,7 @@ figure = viz.timelines(results)
 figure
 """
 _RATES: Final = (300.0, 1e3, 3e3, 1e4, 2e4, 4e4, 7e4, 1e5, 2e5, 4e5, 1e6)
+_ENDS: Final = (_RATES[0], _RATES[-1])
 _FIELDS: Final = {"total_time_s": "total time", "downtime_s": "downtime"}
 
 
@@ -123,7 +124,7 @@ class StrategyExplorer(GuestPanel):
         if setting != self._setting:
             precopy = self.scenario("precopy")
             self.converges_up_to = converges_up_to(precopy, _RATES[0], _RATES[-1])
-            self.rates = sorted({*_RATES, self.converges_up_to} - {0.0, math.inf})
+            self.rates = _with(self.converges_up_to)
             self.sweep = {name: at_write_rates(self.scenario(name), self.rates) for name in STRATEGIES}
             self.as_quick_up_to = as_quick_up_to(precopy, "postcopy", _RATES[0], _RATES[-1])
             self._setting = setting
@@ -147,3 +148,10 @@ class StrategyExplorer(GuestPanel):
                 "pre-copy converges up to": self.converges_up_to,
             },
         )
+
+
+def _with(rate: float) -> list[float]:
+    """Return the write rates of the curves with one more, if it is one, in the place of those near it [1/s]."""
+    if rate in (0.0, math.inf):
+        return list(_RATES)
+    return sorted({rate, *(one for one in _RATES if one in _ENDS or not 0.8 * rate < one < 1.25 * rate)})
