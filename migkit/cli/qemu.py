@@ -10,6 +10,7 @@ __all__ = ["command"]
 
 _COMMANDS = {
     "capture": "Migrate a real virtual machine from one QEMU to another, and record the run.",
+    "image": "Make a Linux guest with real applications, from packages of Debian.",
     "profile": "Measure how a running virtual machine writes its memory, before it moves.",
 }
 

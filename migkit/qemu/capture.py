@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from migkit.errors import RunError, UsageError
 from migkit.qemu import plan as plans
-from migkit.qemu.guests import layout as layouts
-from migkit.qemu.guests.image import guest_image
+from migkit.qemu.guests import applications
+from migkit.qemu.guests.booting import BARE_METAL, GUESTS, Bare, Booted, Linux
 from migkit.qemu.machine import QEMU, Machine, Settings
 from migkit.qemu.migration import UNTIL_S, Migration, Progress
 from migkit.qemu.monitor import Event
@@ -32,7 +32,6 @@ __all__ = ["Options", "capture"]
 
 _PATIENCE_S: Final = 0.5
 _LONGEST_SAMPLE_S: Final = 0.05
-_FILLS_BYTES_PER_S: Final = 2e7  # far less than any machine does
 _STEAL: Final = 8  # field of the first line of /proc/stat
 
 
@@ -44,6 +43,12 @@ class Options:
     ----------
     qemu, accelerator, processors
         Of both machines, see :class:`migkit.qemu.machine.Settings`.
+    guest
+        One of :data:`migkit.qemu.guests.booting.GUESTS`: the bare-metal one, or a Linux with an application.
+    image
+        Folder of the Linux guest, as ``migkit qemu image`` makes it; None: the usual one.
+    operations_per_s
+        Pace of the application [1/s]; None: as fast as it can.
     seed
         Of what the scenario leaves open: where sweeps stand.
     warm_up_s
@@ -60,6 +65,9 @@ class Options:
     qemu: str = QEMU
     accelerator: str = "tcg"
     processors: int = 1
+    guest: str = BARE_METAL
+    image: Path | None = None
+    operations_per_s: float | None = None
     seed: int = 1
     warm_up_s: float = 0.5
     sample_s: float = 0.02
@@ -127,36 +135,37 @@ class _Run:
         if not 0.0 < options.sample_s <= _LONGEST_SAMPLE_S:
             raise UsageError(f"sample_s: {options.sample_s:g} s is out of range; it must be above 0, at most 0.05 s")
         self._options, self._progress = options, progress
-        guest = layouts.as_run(scenario.guest, options.seed, options.warm_up_s)
-        self._scenario = dataclasses.replace(scenario, guest=guest, link=Link())
+        self._booted = _booted(scenario, options)
+        self._scenario = dataclasses.replace(scenario, guest=self._booted.guest, link=Link())
         self._plan = plans.plan(self._scenario, return_path=options.return_path)
-        pieces = layouts.placed(guest, options.processors, options.warm_up_s)
-        self._command_line = layouts.command_line(guest, pieces, options.processors, options.warm_up_s)
 
     async def perform(self) -> Trace:
         """Run the migration and return its trace."""
-        with _terminated_as_interrupted(), _gone_afterwards(self._options.monitor):
-            image = guest_image()
-            with _credentials(self._scenario.strategy.tls) as folder:
-                async with (
-                    await self._start("source", image, folder) as source,
-                    await self._start("destination", image, folder, "-incoming", "defer") as destination,
-                ):
-                    try:
-                        return await self._move(source, destination)
-                    except RunError:
-                        for machine in (source, destination):
-                            machine.check_alive(_PATIENCE_S)  # its log tells more
-                        raise
+        with (
+            _terminated_as_interrupted(),
+            _gone_afterwards(self._options.monitor),
+            self._booted.options(self._options.accelerator) as boot,
+            _credentials(self._scenario.strategy.tls) as folder,
+        ):
+            async with (
+                await self._start("source", boot, folder) as source,
+                await self._start("destination", boot, folder, "-incoming", "defer") as destination,
+            ):
+                try:
+                    return await self._move(source, destination)
+                except RunError:
+                    for machine in (source, destination):
+                        machine.check_alive(_PATIENCE_S)  # its log tells more
+                    raise
 
-    async def _start(self, name: str, image: Path, folder: Path | None, *more: str) -> Machine:
+    async def _start(self, name: str, boot: tuple[str, ...], folder: Path | None, *more: str) -> Machine:
         options = self._options
         settings = Settings(
             qemu=options.qemu,
             accelerator=options.accelerator,
             memory_bytes=self._scenario.guest.memory_bytes,
             processors=options.processors,
-            options=("-kernel", str(image), "-append", self._command_line),
+            options=boot,
         )
         endpoint = "server" if name == "destination" else "client"
         tls = ("-object", f"tls-creds-psk,id=tls,endpoint={endpoint},dir={folder}") if folder else ()
@@ -185,7 +194,7 @@ class _Run:
 
     async def _ready(self, source: Machine) -> None:
         try:
-            await source.console.wait_until_ready(20.0 + self._scenario.guest.memory_bytes / _FILLS_BYTES_PER_S)
+            await source.console.wait_until_ready(self._booted.silence_s)
         except RunError as error:
             status = await source.monitor.do("query-status")
             said = f"QEMU's state is {status['status']}, its log begins: {source.first_line()}"
@@ -216,6 +225,7 @@ class _Run:
             "qemu_version": source.monitor.version,
             "accelerator": self._options.accelerator,
             "vcpus": self._options.processors,
+            "boots": self._booted.facts(),
             "seed": self._options.seed,
             "capabilities": on,
             "parameters": await source.monitor.do("query-migrate-parameters"),
@@ -258,9 +268,20 @@ class _Run:
 
     def _reason(self, moved: bool) -> str:
         if moved:
-            return "QEMU completed it; the guest compared all of its memory at the destination"
+            return f"QEMU completed it; {self._booted.proves} at the destination"
         limit_s = min(self._scenario.policy.time_limit_s, UNTIL_S)
         return f"it had not ended after {limit_s:g} s and was cancelled"
+
+
+def _booted(scenario: Scenario, options: Options) -> Booted:
+    if options.guest == BARE_METAL:
+        if options.operations_per_s is not None:
+            raise UsageError("operations: the guest bare-metal writes as its page classes say; leave it out")
+        return Bare(scenario.guest, options.seed, options.processors, options.warm_up_s)
+    if options.guest not in GUESTS:
+        raise UsageError(f"guest: there is no {options.guest}; use one of {', '.join(GUESTS)}")
+    image = options.image or applications.usual_folder()
+    return Linux(scenario.guest, options.guest, image, options.operations_per_s)
 
 
 def _told(migration: Migration, side: str, event: Event) -> dict[str, Any]:

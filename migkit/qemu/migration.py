@@ -208,7 +208,8 @@ class Migration:
         check = await here.console.check(self._scenario.guest.memory_bytes)
         if not check.intact:
             raise _altered(check, here.name)
-        return {"side": here.name, "intact": True, "writes": check.writes}
+        looked_at = {"looked_at": list(check.looked_at)} if check.looked_at else {}
+        return {"side": here.name, "intact": True, "writes": check.writes} | looked_at
 
     async def pause(self) -> dict[str, Any]:
         """Wait until the guest ticks at the destination; return for how long it did not."""
@@ -241,6 +242,6 @@ def _is_complete(sample: Sample) -> bool:
 def _altered(check: Check, where: str) -> RunError:
     stale = "" if check.sum_is_right else ", and some are older than their last write"
     return RunError(
-        f"guest: {check.wrong_pages} pages at the {where} are not what it wrote{stale}; this QEMU loses memory, so "
+        f"guest: {check.wrong_pages} pieces at the {where} are not what it wrote{stale}; this QEMU loses memory, so "
         "nothing is recorded"
     )

@@ -76,6 +76,7 @@ def _name(child):
         (["--memory", "64 MiB", "--qemu", "/nowhere/qemu"], 4, "QEMU: there is no /nowhere/qemu"),
         (["--memory", "64 MiB", "--qemu", __file__], 4, "may not be executed"),
         (["--memory", "64 MiB", "--qemu", "/usr/share"], 4, "the folder /usr/share has no lib64/ld-linux"),
+        (["--memory", "256 MiB", "--guest", "redis", "--image", "/nowhere"], 2, "image: /nowhere holds none"),
         (["--memory", "64 MiB", "-o", "/nowhere/run.parquet"], 2, "the folder /nowhere does not exist"),
     ],
 )

@@ -30,11 +30,14 @@ class Check:
         Whether the sum of all written words is that of the writes; a page older than its last write breaks it.
     writes
         Done in its life.
+    looked_at
+        What it compared, in its words, where that is not all of its memory.
     """
 
     wrong_pages: int
     sum_is_right: bool
     writes: int
+    looked_at: tuple[str, ...] = ()
 
     @property
     def intact(self) -> bool:
@@ -86,22 +89,28 @@ class Console:
         while self._descriptors:
             os.close(self._descriptors.pop())
 
-    async def wait_until_ready(self, limit_s: float) -> None:
+    async def wait_until_ready(self, silence_s: float) -> None:
         """Wait until the guest has filled its memory.
 
         Raises
         ------
         RunError
-            It has not within the limit.
+            It has said nothing for so long, or something of it has ended.
         """
         try:
-            async with asyncio.timeout(limit_s):
-                while await self._lines.get() != "READY":
-                    continue
+            while await self._next_line(silence_s) != "READY":
+                continue
         except TimeoutError as error:
             raise RunError(
-                f"guest: has not started within {limit_s:.0f} s; use less memory or the accelerator tcg"
+                f"guest: has not started within {silence_s:.0f} s; use less memory or the accelerator tcg"
             ) from error
+
+    async def _next_line(self, silence_s: float) -> str:
+        async with asyncio.timeout(silence_s):
+            line = await self._lines.get()
+        if line.startswith("E "):
+            raise RunError(f"guest: {line[2:]} has ended; its log says why")
+        return line
 
     def begin(self) -> None:
         """Have the guest write as its classes say."""
@@ -109,16 +118,15 @@ class Console:
 
     async def check(self, memory_bytes: int) -> Check:
         """Have the guest stop writing and look at all of its memory."""
-        limit_s = 30.0 + memory_bytes / _CHECK_BYTES_PER_S
+        silence_s, looked_at = 30.0 + memory_bytes / _CHECK_BYTES_PER_S, []
         self._ask(b"C")
         try:
-            async with asyncio.timeout(limit_s):
-                while not (line := await self._lines.get()).startswith("C "):
-                    continue
+            while not (line := await self._next_line(silence_s)).startswith("C "):
+                looked_at += [line[2:]] if line.startswith("V ") else []
         except TimeoutError as error:
-            raise RunError(f"guest: does not answer within {limit_s:g} s after the move; it hangs") from error
+            raise RunError(f"guest: does not answer within {silence_s:g} s after the move; it hangs") from error
         wrong, right, writes = (int(number, 16) for number in line.split()[1:])
-        return Check(wrong_pages=wrong, sum_is_right=bool(right), writes=writes)
+        return Check(wrong_pages=wrong, sum_is_right=bool(right), writes=writes, looked_at=tuple(looked_at))
 
     def forget_pauses(self) -> None:
         """Begin anew with the longest time between two ticks."""

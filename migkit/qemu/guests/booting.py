@@ -1,0 +1,165 @@
+"""The guests of the laboratory as QEMU boots them: the bare-metal one, and a Linux with an application."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Protocol
+
+from migkit.errors import UsageError
+from migkit.qemu.guests import applications
+from migkit.qemu.guests import layout as layouts
+from migkit.qemu.guests.image import guest_image
+from migkit.scenario import Guest
+from migkit.units import GIB, MIB, format_size
+
+__all__ = ["BARE_METAL", "GUESTS", "Bare", "Booted", "Linux"]
+
+BARE_METAL: Final = "bare-metal"
+GUESTS: Final = (BARE_METAL, *applications.APPLICATIONS)
+_FILLS_BYTES_PER_S: Final = 2e7  # far less than any machine does
+_LEAST_BYTES: Final = 256 * MIB
+_MOST_BYTES: Final = 3 * GIB
+_DISK_BYTES: Final = 4 * MIB  # all of which the worker of the devices writes
+_SILENCE_S: Final = 120.0  # of a Linux that boots, on a machine that leaves it a tenth of a processor
+_KERNEL: Final = "console=ttyS1 quiet loglevel=4 panic=-1 mitigations=off tsc=reliable preempt=full"
+_FORGETS: Final = "pti=on nopcid"
+"""Under software emulation QEMU before 9.0 does not notice a write to a page whose address it remembers from before a
+bitmap sync. With tables apart for kernel and programs it forgets all addresses at each interrupt."""
+
+
+class Booted(Protocol):
+    """What a capture asks of a guest.
+
+    Attributes
+    ----------
+    guest
+        As a scenario describes it, as it can be run.
+    silence_s
+        For how long it may say nothing until it is ready [s].
+    proves
+        What it has looked at when it says that its memory is intact.
+    """
+
+    guest: Guest
+    silence_s: float
+    proves: str
+
+    @contextlib.contextmanager
+    def options(self, accelerator: str) -> Iterator[tuple[str, ...]]:
+        """Lend the options of QEMU that boot it, the same for both sides."""
+        ...
+
+    def facts(self) -> dict[str, object]:
+        """Return what a trace keeps of it."""
+        ...
+
+
+class Bare:
+    """The bare-metal guest, which writes as the page classes of a scenario say.
+
+    Parameters
+    ----------
+    guest, seed
+        See :func:`migkit.qemu.guests.layout.as_run`.
+    processors
+        See :func:`migkit.qemu.guests.layout.placed`.
+    before_s
+        How long it works until the migration begins [s].
+    """
+
+    proves = "the guest compared all of its memory"
+
+    def __init__(self, guest: Guest, seed: int = 1, processors: int = 1, before_s: float = 0.0) -> None:
+        self.guest = layouts.as_run(guest, seed, before_s)
+        self.silence_s = 20.0 + guest.memory_bytes / _FILLS_BYTES_PER_S
+        pieces = layouts.placed(self.guest, processors, before_s)
+        self._command_line = layouts.command_line(self.guest, pieces, processors, before_s)
+
+    @contextlib.contextmanager
+    def options(self, accelerator: str) -> Iterator[tuple[str, ...]]:
+        """Lend its options; it is compiled when its sources are not those of the last time."""
+        yield ("-kernel", str(guest_image()), "-append", self._command_line)
+
+    def facts(self) -> dict[str, object]:
+        """Return what a trace keeps of it."""
+        return {"name": BARE_METAL}
+
+
+class Linux:
+    """A Linux with an application, a disk and a network.
+
+    Parameters
+    ----------
+    guest
+        Its memory; the application decides what is written where.
+    name
+        Of the application, one of :data:`migkit.qemu.guests.applications.APPLICATIONS`.
+    image
+        Folder of the image.
+    operations_per_s
+        Pace of the application [1/s]; None: as fast as it can.
+
+    Raises
+    ------
+    UsageError
+        The guest has page classes or a size that it cannot have, or there is no image.
+    """
+
+    proves = "the application compared all of its data, and disk and network worked,"
+    silence_s = _SILENCE_S
+
+    def __init__(self, guest: Guest, name: str, image: Path, operations_per_s: float | None = None) -> None:
+        _check(guest, name)
+        if operations_per_s is not None and not 0.0 < operations_per_s <= 1e6:
+            raise UsageError(
+                f"operations: {operations_per_s:g} a second is out of range; it must be above 0, at most 1e6"
+            )
+        self.guest, self._name, self._pace = guest, name, operations_per_s
+        self._image = applications.opened(image)
+
+    @contextlib.contextmanager
+    def options(self, accelerator: str) -> Iterator[tuple[str, ...]]:
+        """Lend its options, with a disk that both sides share and that no folder shows."""
+        with tempfile.TemporaryFile() as disk:
+            disk.truncate(_DISK_BYTES)
+            place = f"/proc/{os.getpid()}/fd/{disk.fileno()}"
+            yield (
+                *("-kernel", str(self._image.kernel), "-initrd", str(self._image.archive)),
+                *("-append", self._command_line(accelerator), "-no-reboot"),
+                *(
+                    "-chardev",
+                    "file,id=kernel,path=/dev/stderr,append=on",
+                    "-device",
+                    "isa-serial,index=1,chardev=kernel",
+                ),
+                *("-drive", f"file={place},format=raw,if=none,id=disk"),
+                *("-device", "virtio-blk-pci,drive=disk,share-rw=on"),
+                *("-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile="),
+            )
+
+    def _command_line(self, accelerator: str) -> str:
+        pace = f"pace={self._pace:g}" if self._pace is not None else ""
+        words = (_KERNEL, _FORGETS if accelerator == "tcg" else "", f"application={self._name}", pace)
+        return " ".join(filter(None, words))
+
+    def facts(self) -> dict[str, object]:
+        """Return what a trace keeps of it."""
+        packages = dict(self._image.packages)
+        return {"name": self._name, "operations_per_s": self._pace, "packages": packages}
+
+
+def _check(guest: Guest, name: str) -> None:
+    if guest.dirty or guest.zero_bytes:
+        raise UsageError(
+            f"guest.dirty: the guest {name} writes what its application writes; leave page classes and zero memory "
+            "out, or use the guest bare-metal"
+        )
+    if guest.memory_bytes % MIB or not _LEAST_BYTES <= guest.memory_bytes <= _MOST_BYTES:
+        raise UsageError(
+            f"guest.memory: {format_size(guest.memory_bytes)} is not possible; a Linux guest has 256 MiB to 3 GiB, "
+            "in whole MiB"
+        )
