@@ -75,7 +75,12 @@ class Options:
     monitor: Path | None = None
 
 
-def capture(scenario: Scenario, options: Options | None = None, progress: Progress | None = None) -> Trace:
+def capture(
+    scenario: Scenario,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    begun: Callable[[], object] | None = None,
+) -> Trace:
     """Start two machines, migrate the guest from one to the other, have it prove its memory, and end both.
 
     Parameters
@@ -86,6 +91,8 @@ def capture(scenario: Scenario, options: Options | None = None, progress: Progre
         How.
     progress
         Is given each sample as it comes.
+    begun
+        Is called when the guest begins to work, a warm-up before it moves.
 
     Returns
     -------
@@ -101,7 +108,7 @@ def capture(scenario: Scenario, options: Options | None = None, progress: Progre
     QemuError, RunError
         QEMU refused something or ended, the migration failed, or the guest's memory is not what it wrote.
     """
-    run = _Run(scenario, options or Options(), progress or (lambda sample: None))
+    run = _Run(scenario, options or Options(), progress or (lambda sample: None), begun or (lambda: None))
     return _outside_loops(run.perform)
 
 
@@ -131,10 +138,10 @@ def _to_the_end(work: Callable[[], Coroutine[Any, Any, Trace]]) -> Trace:
 
 
 class _Run:
-    def __init__(self, scenario: Scenario, options: Options, progress: Progress) -> None:
+    def __init__(self, scenario: Scenario, options: Options, progress: Progress, begun: Callable[[], object]) -> None:
         if not 0.0 < options.sample_s <= _LONGEST_SAMPLE_S:
             raise UsageError(f"sample_s: {options.sample_s:g} s is out of range; it must be above 0, at most 0.05 s")
-        self._options, self._progress = options, progress
+        self._options, self._progress, self._begun = options, progress, begun
         self._booted = _booted(scenario, options)
         self._scenario = dataclasses.replace(scenario, guest=self._booted.guest, link=Link())
         self._plan = plans.plan(self._scenario, return_path=options.return_path)
@@ -184,6 +191,7 @@ class _Run:
         await migration.configure("postcopy-blocktime" in interface.capabilities)
         await self._ready(source)
         source.console.begin()
+        self._begun()
         await asyncio.sleep(options.warm_up_s)
         async with migration.listening():
             withheld_s = _withheld_s()

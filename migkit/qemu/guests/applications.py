@@ -138,7 +138,7 @@ def _archive(root: Path, place: Path) -> initramfs.Archive:
     archive.add("bin/busybox", initramfs.resolved(root, "bin/busybox").read_bytes())
     for applet in _APPLETS:
         archive.link(f"bin/{applet}", "busybox")
-    for at, (name, content) in enumerate(initramfs.modules(_MODULES, root / "lib/modules")):
+    for at, (name, content) in enumerate(initramfs.modules(_MODULES, root)):
         archive.add(f"modules/{at:02}-{name}.ko", content, 0o644)
     for source in sorted(_INSIDE.glob("*.c")):
         archive.add(f"workers/{source.stem}", _compiled(source, place))

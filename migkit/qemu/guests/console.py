@@ -146,6 +146,7 @@ class Console:
             return
         if not data:
             self._loop.remove_reader(self._descriptors[0])
+            self._lines.put_nowait("E its QEMU")
             return
         ticks = [byte for byte in data if byte >= _TICK]
         if ticks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import lzma
 import re
@@ -15,7 +16,7 @@ from migkit.errors import RunError
 
 __all__ = ["Archive", "libraries", "modules", "resolved"]
 
-_PLACES: Final = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64")
+_PLACES: Final = ("lib/x86_64-linux-gnu", "lib64")
 _MERGED: Final = ("bin", "sbin", "lib", "lib64")  # folders that are links into usr
 _NEEDED: Final = re.compile(r"\(NEEDED\).*\[(.+)\]")
 _DEPENDS: Final = re.compile(rb"\0depends=([^\0]*)\0")
@@ -93,14 +94,14 @@ def _padded(data: bytes) -> tuple[bytes, bytes]:
 
 
 def resolved(root: Path, path: str) -> Path:
-    """Return the file that a path inside ``root`` means there, links followed.
+    """Return the file that a path inside ``root``, or inside its ``usr``, means there, links followed.
 
     Raises
     ------
     RunError
         There is none.
     """
-    found = root / path
+    found = root / path if (root / path).is_symlink() or (root / path).exists() else root / "usr" / path
     for _ in range(8):
         if not found.is_symlink():
             break
@@ -130,7 +131,7 @@ def libraries(programs: Iterable[Path], root: Path) -> dict[str, Path]:
 
 def _library(root: Path, name: str) -> Path:
     for place in _PLACES:
-        if (root / place / name).is_symlink() or (root / place / name).exists():
+        with contextlib.suppress(RunError):
             return resolved(root, f"{place}/{name}")
     raise RunError(f"image: no package holds the library {name}; report it with the release of this Debian")
 
@@ -140,12 +141,12 @@ def _needed(program: Path) -> list[str]:
     return _NEEDED.findall(done.stdout)
 
 
-def modules(names: Iterable[str], folder: Path) -> list[tuple[str, bytes]]:
+def modules(names: Iterable[str], root: Path) -> list[tuple[str, bytes]]:
     """Return modules of the kernel and those that they need, in the order of loading, each with its content.
 
     One that the kernel has built in is left out.
     """
-    files = {path.name.partition(".")[0].replace("-", "_"): path for path in folder.rglob("*.ko*")}
+    files = {path.name.partition(".")[0].replace("-", "_"): path for path in root.rglob("*.ko*")}
     found: dict[str, bytes] = {}
 
     def add(name: str) -> None:
