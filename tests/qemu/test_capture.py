@@ -135,7 +135,10 @@ def test_a_binary_that_is_no_qemu_is_told():
 def test_a_capture_inside_a_running_loop_works_as_in_a_notebook():
     import asyncio
 
+    begun = []
+
     async def cell():
-        return capture(dataclasses.replace(scenario(dirty=())), Options(warm_up_s=0.0))
+        return capture(dataclasses.replace(scenario(dirty=())), Options(warm_up_s=0.0), begun=lambda: begun.append(1))
 
     assert asyncio.run(cell()).outcome.verified
+    assert begun == [1]
