@@ -76,7 +76,7 @@ WRONG = [
     (GUEST + '[policy]\nname = "vmotion"', "policy.name: 'vmotion' is not known; use one of {policies}"),
     (GUEST + '[policy]\nname = "nova"\n[policy.settings]\nstepps = 1', 'policy.settings.stepps: not a setting of nova; did you mean "steps"?'),
     (GUEST + '[strategy]\nname = "copy"', "strategy.name: 'copy' is not known; use one of precopy, stopcopy, postcopy, hybrid"),
-    (DIRTY + 'kind = "zipf"', "guest.dirty[0].kind: 'zipf' is not known; use one of random, sweep"),
+    (DIRTY + 'kind = "zipf"', "guest.dirty[0].kind: 'zipf' is not known; use one of random, sweep, growth"),
     (GUEST + 'fill = "text"', "guest.fill: 'text' is not known; use one of random, constant, zero"),
     (GUEST + '[strategy]\ncompression = "gzip"', "strategy.compression: 'gzip' is not known; use one of none, zlib, zstd, lz4"),
     # contradictions

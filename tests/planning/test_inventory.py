@@ -211,7 +211,10 @@ WRONG = [
     ({"dirty_1_region": "8 GiB", "dirty_1_writes_per_s": 5}, "dirty regions and zero pages have 8 GiB"),
     ({"dirty_1_region": "1 MiB", "dirty_1_writes_per_s": None}, "say how often the region is written"),
     ({"dirty_1_region": "1 MiB", "dirty_1_writes_per_s": -1}, "-1 is out of range"),
-    ({"dirty_1_region": "1 MiB", "dirty_1_writes_per_s": 1, "dirty_1_kind": "zigzag"}, "use one of random, sweep"),
+    (
+        {"dirty_1_region": "1 MiB", "dirty_1_writes_per_s": 1, "dirty_1_kind": "zigzag"},
+        "use one of random, sweep, growth",
+    ),
     ({"downtime_limit": "0 s"}, "0 s is out of range"),
     ({"downtime_limit": "300"}, '"300" has no unit'),
     ({"local_disk": "-3 GB"}, "is negative"),

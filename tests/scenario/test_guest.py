@@ -43,7 +43,7 @@ def test_entropy_bounds_the_compression():
         (lambda: Strategy(tls=1), "strategy.tls: 1 is not a switch; it must be true or false"),
         (lambda: Strategy(streams=None), "strategy.streams: None is not a number; give a number in the unit that the name says"),
         (lambda: Policy(name=None), None),
-        (lambda: DirtyClass(region_bytes=4096, writes_per_s=1, kind="Random"), "guest.dirty.kind: 'Random' is not known; use one of random, sweep"),
+        (lambda: DirtyClass(region_bytes=4096, writes_per_s=1, kind="Random"), "guest.dirty.kind: 'Random' is not known; use one of random, sweep, growth"),
     ],
 )  # fmt: skip
 def test_wrong_values_in_python_are_one_line(build, message):

@@ -154,7 +154,7 @@ BAD = {
         "copy",
         "strategy.name: 'copy' is not known; use one of precopy, stopcopy, postcopy, hybrid",
     ),
-    "kind": ("dirty_1_kind", "both", "guest.dirty.kind: 'both' is not known; use one of random, sweep"),
+    "kind": ("dirty_1_kind", "both", "guest.dirty.kind: 'both' is not known; use one of random, sweep, growth"),
     "missing rate": ("dirty_1_writes_per_s", math.nan, f"guest.dirty.writes_per_s: nan {NUMBER}"),
     "too big": ("dirty_1_region_bytes", 2**40, None),
     "streams": ("streams", 0, "strategy.streams: 0 is too small; it must be at least 1"),

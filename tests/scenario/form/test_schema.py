@@ -141,7 +141,7 @@ def test_the_table_of_keys_names_every_field():
     rows = {row.key: row for row in keys.document()}
     assert rows["guest.memory"].default == "required"
     assert rows["guest.memory"].type == "size"
-    assert rows["guest.dirty.kind"].allowed == "random, sweep"
+    assert rows["guest.dirty.kind"].allowed == "random, sweep, growth"
     assert rows["link.bandwidth"].default == "unlimited"
     assert rows["guest.tracking"].default == "4 KiB"
     assert rows["strategy.postcopy_after"].type == "time"
