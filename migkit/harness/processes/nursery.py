@@ -108,7 +108,7 @@ class Process:
 
 
 class Nursery:
-    """Starts processes by role; a context manager that leaves none behind."""
+    """Starts processes by role; a context manager that leaves none behind. Several threads may share one."""
 
     def __init__(self) -> None:
         _check_address_space()
@@ -122,6 +122,7 @@ class Nursery:
         )
         theirs.close()
         self._children: list[Process] = []
+        self._turn = threading.RLock()
         self._asked = 0
         self._is_ready = False
         self._channel.is_stopped = lambda: calls.is_stopped(self._process.pid)
@@ -177,9 +178,9 @@ class Nursery:
                 channel.close()
         if "error" in answer:
             raise RunError(f"{role}: {answer['error']}")
-        self._children = [child for child in self._children if not child.is_over]
         process = self._known(role, int(answer["pid"]))
-        self._children.append(process)
+        with self._turn:
+            self._children = [child for child in self._children if not child.is_over] + [process]
         return process
 
     def _known(self, role: str, pid: int) -> Process:
@@ -198,12 +199,13 @@ class Nursery:
         RunError
             It is gone, stopped, or does not answer.
         """
-        self._asked += 1
-        self._channel.send(message | {"number": self._asked}, descriptors)
-        while True:
-            answer = self._channel.receive(_ANSWER_S)
-            if answer["number"] == self._asked:
-                return answer
+        with self._turn:
+            self._asked += 1
+            self._channel.send(message | {"number": self._asked}, descriptors)
+            while True:
+                answer = self._channel.receive(_ANSWER_S)
+                if answer["number"] == self._asked:
+                    return answer
 
     def reap(self, pid: int) -> None:
         """Have the record of a child that has ended removed; a nursery that is stopped or gone needs not do it."""

@@ -109,8 +109,8 @@ class Migration:
         self.settled: Settled | None = None
         self.has_run = False
 
-    def run(self, progress: Progress) -> None:
-        """Set up both sides, migrate, and settle where the guest lives on, whatever happens.
+    def run(self, progress: Progress, turn: contextlib.AbstractContextManager[object]) -> None:
+        """Set up both sides, migrate within ``turn``, and settle where the guest lives on, whatever happens.
 
         Raises
         ------
@@ -119,7 +119,8 @@ class Migration:
         """
         try:
             self._set_up()
-            self._watch(progress)
+            with turn:
+                self._watch(progress)
         except BaseException:
             with undisturbed():
                 self.settled = settlement.settle(self._members, self._handover)
@@ -142,7 +143,7 @@ class Migration:
         """
         hosts = self._hosts = self._two_hosts() if self._options.path == "namespaces" else {}
         common: dict[str, Any] = {
-            "host": ADDRESSES["destination"] if hosts else self._options.host,
+            "host": self._listens_at(),
             "token": secrets.token_hex(16),
             "patience_s": self._options.patience_s,
             "recovery_s": self._options.recovery_s,
@@ -184,8 +185,16 @@ class Migration:
 
     def _two_hosts(self) -> dict[str, int]:
         """Return a network for each side, as descriptors of namespaces."""
-        config = {"bandwidth_bytes_per_s": self._scenario.link.bandwidth_bytes_per_s}
+        if self._options.lane is not None:
+            return {side: os.dup(host) for side, host in self._options.lane.hosts.items()}
+        config = {"bandwidth_bytes_per_s": self._scenario.link.bandwidth_bytes_per_s, "lanes": 1}
         return self._start("network", config, None).hear_with_descriptors("hosts")
+
+    def _listens_at(self) -> str:
+        """Return the address of the destination."""
+        if self._options.lane is not None:
+            return self._options.lane.address
+        return ADDRESSES["destination"] if self._options.path == "namespaces" else self._options.host
 
     def _needs_relay(self) -> bool:
         """Say whether somebody in between must shape the path, or break it."""

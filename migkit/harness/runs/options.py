@@ -11,6 +11,7 @@ import psutil
 from migkit.errors import UsageError
 from migkit.harness.guests.guest import PACINGS
 from migkit.harness.paths.faults import Fault
+from migkit.harness.paths.namespaces import Lane
 from migkit.harness.protocol.encoding.codec import by_name
 from migkit.scenario import Link, Scenario, Strategy
 from migkit.units import format_size
@@ -67,6 +68,9 @@ class Options:
         is not read. ``relay``: a process between them gives the bandwidth, round-trip time and
         steps of the link. ``namespaces``: each side has a network of its own, joined by a cable with the
         link's bandwidth; a relay adds round-trip time and steps; ``host`` is not read.
+    lane
+        A place on a cable of a given bandwidth that other migrations share
+        (:class:`migkit.harness.runs.together.Cable`); None: a cable for this run alone. Only for ``namespaces``.
     """
 
     host: str = "127.0.0.1"
@@ -80,12 +84,15 @@ class Options:
     checkpoint: Path | None = None
     plaintext: bool = False
     path: str = "loopback"
+    lane: Lane | None = None
 
     def __post_init__(self) -> None:
         if self.pacing is not None and self.pacing not in PACINGS:
             raise UsageError(f"pacing: {self.pacing!r} is not known; use one of {', '.join(PACINGS)}")
         if self.path not in PATHS:
             raise UsageError(f"path: {self.path!r} is not known; use one of {', '.join(PATHS)}")
+        if self.lane is not None and self.path != "namespaces":
+            raise UsageError(f"lane: the path {self.path!r} has none; use the path namespaces, or leave lane out")
         if not self.host.strip():
             raise UsageError("host: it is empty; give the address where the destination listens")
         if not 0 <= self.port <= 65535:
@@ -134,23 +141,22 @@ def _refuse_unlike(record: Any, plain: Any, path: str, done: tuple[str, ...]) ->
             raise UsageError(f"{path}.{field.name}: the harness does not do this; leave it out")
 
 
-def admit(scenario: Scenario, copies: int = 2) -> None:
-    """Refuse a guest that does not fit: it is at the source and at the destination, both here.
+def admit(*scenarios: Scenario, copies: int = 2) -> None:
+    """Refuse guests that do not fit: each is at the source and at the destination, both here.
 
     Parameters
     ----------
-    scenario
-        The guest.
+    scenarios
+        The guests that are here at the same time.
     copies
-        How many of it there are at the same time: 3 when one that never moves is kept beside them.
+        How many of each there are at the same time: 3 when one that never moves is kept beside them.
 
     Raises
     ------
     UsageError
-        It needs more than the memory that is available.
+        They need more than the memory that is available.
     """
-    guest = scenario.guest
-    wanted_bytes = copies * (guest.memory_bytes - guest.zero_bytes)
+    wanted_bytes = copies * sum(one.guest.memory_bytes - one.guest.zero_bytes for one in scenarios)
     available_bytes = psutil.virtual_memory().available
     if wanted_bytes > available_bytes:
         raise UsageError(

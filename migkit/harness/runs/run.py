@@ -39,6 +39,7 @@ def run(
     options: Options | None = None,
     progress: Progress | None = None,
     nursery: Nursery | None = None,
+    turn: contextlib.AbstractContextManager[object] | None = None,
 ) -> Trace:
     """Migrate a real guest process as ``scenario`` says and prove that it could not tell.
 
@@ -55,6 +56,9 @@ def run(
         Called with each sample (the columns of :data:`migkit.traces.schema.SAMPLE_COLUMNS`) as it is taken.
     nursery
         Where processes come from; None: one for this run alone. Sharing one saves its start.
+    turn
+        Entered when all is set up, left when the migration has ended, before the proof: it may wait for its turn
+        among other migrations.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def run(
 
     Every error from the start of the first process on ends with where the guest is.
     """
-    journey = moves(scenario, 1, seed=seed, options=options, progress=progress, nursery=nursery)
+    journey = moves(scenario, 1, seed=seed, options=options, progress=progress, nursery=nursery, turn=turn)
     with contextlib.closing(journey):
         return next(journey)
 
@@ -87,10 +91,12 @@ def moves(
     options: Options | None = None,
     progress: Progress | None = None,
     nursery: Nursery | None = None,
+    turn: contextlib.AbstractContextManager[object] | None = None,
 ) -> Generator[Trace]:
     """Migrate one and the same guest ``count`` times in a row, there and back; yield the trace of each move.
 
-    Between two moves the guest stands still, for the proof. Parameters and errors are those of :func:`run`.
+    Between two moves the guest stands still, for the proof. Parameters and errors are those of :func:`run`; each move
+    is a turn.
     """
     options = options or Options()
     scenario = as_performed(scenario, options)
@@ -100,7 +106,7 @@ def moves(
         journey = _Journey(scenario, seed, options, stack)
         journey.begin(nursery)
         for _ in range(count):
-            yield journey.move(progress or (lambda sample: None))
+            yield journey.move(progress or (lambda sample: None), turn or contextlib.nullcontext())
 
 
 class _Journey:
@@ -135,14 +141,14 @@ class _Journey:
             self._settled = go_on(self._guest, self._side)
         return self._settled.words if self._settled is not None else "no guest was started"
 
-    def move(self, progress: Progress) -> Trace:
+    def move(self, progress: Progress, turn: contextlib.AbstractContextManager[object]) -> Trace:
         """Migrate the guest once and prove it, wherever it lives on afterwards."""
         with telling(self._where):
             assert self._guest is not None
             self._settled = None
             migration = Migration(self._scenario, self._options, self._nursery, self._identity, self._guest)
             try:
-                self._migrate(migration, progress)
+                self._migrate(migration, progress, turn)
             except MigkitError as error:
                 self._prove_after(error, migration)
                 raise
@@ -150,11 +156,13 @@ class _Journey:
             self._prove()
             return self._trace(migration)
 
-    def _migrate(self, migration: Migration, progress: Progress) -> None:
+    def _migrate(
+        self, migration: Migration, progress: Progress, turn: contextlib.AbstractContextManager[object]
+    ) -> None:
         """Migrate the guest, and take it over from where it is then."""
         try:
             with contextlib.closing(migration):
-                migration.run(progress)
+                migration.run(progress, turn)
         finally:
             if migration.settled is not None:
                 self._settled = migration.settled
