@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import os
 import threading
@@ -152,14 +153,14 @@ class _Clock:
             self._is_stopped = True
             self._changed.notify_all()
 
-    def heed(self, sample: Mapping[str, Any]) -> None:
-        """Raise when all are to end, whoever reports."""
+    def heed(self) -> None:
+        """Raise when all are to end."""
         if self._is_stopped:
             raise InterruptedRunError("interrupted")
 
     def _await(self, holds: Callable[[], bool], timeout_s: float | None = None) -> None:
         self._changed.wait_for(lambda: self._is_stopped or holds(), timeout_s)
-        self.heed({})
+        self.heed()
 
     def _now_s(self) -> float:
         return time.monotonic() - self._zero_s
@@ -189,6 +190,7 @@ def together(
     *,
     seed: int = 1,
     options: Options | None = None,
+    progress: Callable[[int, Mapping[str, Any]], object] | None = None,
     nursery: Nursery | None = None,
 ) -> list[Moved]:
     """Migrate real guest processes over one shaped cable, each when its start says, and prove all of them afterwards.
@@ -205,6 +207,8 @@ def together(
         Of the first guest; the next one has the next seed.
     options, nursery
         As for :func:`migkit.harness.runs.run.run`; the path is the cable, whatever they say.
+    progress
+        Called with the place of a migration and each of its samples, from several threads.
 
     Raises
     ------
@@ -222,6 +226,11 @@ def together(
         nursery = nursery or stack.enter_context(Nursery())
         cable = stack.enter_context(Cable(nursery, bandwidth_bytes_per_s, len(scenarios)))
 
+        def heed(place: int, sample: Mapping[str, Any]) -> None:
+            clock.heed()
+            if progress is not None:
+                progress(place, sample)
+
         def move(place: int) -> Trace:
             lane = dataclasses.replace(options or Options(), path="namespaces", lane=cable.lanes[place])
             try:
@@ -229,7 +238,7 @@ def together(
                     scenarios[place],
                     seed=seed + place,
                     options=lane,
-                    progress=clock.heed,
+                    progress=functools.partial(heed, place),
                     nursery=nursery,
                     turn=_Turn(clock, place),
                 )

@@ -56,7 +56,16 @@ def test_each_begins_when_it_may(nursery):
     starts = [Start(at_s=0.3), Start(after=(0,)), Start(at_s=0.1)]
     busy = Guest(memory_bytes=16 * MIB, dirty=(DirtyClass(region_bytes=2 * MIB, writes_per_s=200.0),))
     scenarios = [Scenario(guest=busy), copied(16), copied(16)]
-    first, second, third = together(scenarios, starts, BANDWIDTH, options=PLAIN, nursery=nursery)
+    heard = set()
+    first, second, third = together(
+        scenarios,
+        starts,
+        BANDWIDTH,
+        options=PLAIN,
+        progress=lambda place, sample: heard.add((place, sample["phase"])),
+        nursery=nursery,
+    )
+    assert (0, "precopy") in heard
     assert first.begun_s >= 0.3
     assert second.begun_s >= first.ended_s > first.begun_s
     assert 0.1 <= third.begun_s < first.begun_s
