@@ -8,8 +8,10 @@ import pytest
 
 from migkit import Host, Policy
 from migkit.errors import UsageError
+from migkit.models.spread.joint import ends
 from migkit.planning.drain import drain
-from migkit.planning.rehearsal import Manager, rehearse, upgrade
+from migkit.planning.durations import asked as asked_of
+from migkit.planning.rehearsal import Manager, outcomes, rehearse, upgrade
 from migkit.planning.rehearsal.damage import Failure
 from migkit.planning.rehearsal.managers import PRODUCTS
 from migkit.planning.slots import Limit
@@ -183,3 +185,22 @@ def test_nothing_changes_where_nothing_changed():
     found = upgrade(small(alike(3)), ["a"], before="nova", after="nova", draws=17)
     assert found.given_up == found.stays == []
     assert (found.machines.late_before_s == found.machines.late_after_s).all()
+
+
+@pytest.mark.parametrize(("policy", "always_ends"), [("qemu", True), ("kubevirt", False)])
+def test_far_below_what_links_share_times_are_in_proportion_unless_the_rule_gives_up(policy, always_ends):
+    inventory = small(alike(3, dirty_1_region="64 MiB", dirty_1_writes_per_s=20.0))
+    base = dataclasses.replace(UNCAPPED, policy=Policy(name=policy, max_bandwidth_bytes_per_s=math.inf))
+    found = outcomes.drawn(inventory.vms, base, 1.25e9, draws=61, points=17, seed=0)
+    frame, base = asked_of(inventory.vms, base, 1.25e9)
+    whole = ends(frame, base, found.rates_bytes_per_s, 17, 0)
+    below = found.rates_bytes_per_s[0] < 0.99 * found.durations.rates_bytes_per_s[0, 0]
+    assert (found.proportional == always_ends).all()
+    assert (found.total_s[:, :, ~below] == whole.total_s[:, :, ~below]).all()
+    assert (found.gave_up_s[:, :, ~below] == whole.gave_up_s[:, :, ~below]).all()
+    if always_ends:
+        assert np.isfinite(whole.total_s).all()
+        assert found.total_s[:, :, below] == pytest.approx(whole.total_s[:, :, below], rel=0.01)
+    else:
+        assert np.isfinite(found.gave_up_s[:, :, below]).any()
+        assert (found.gave_up_s == whole.gave_up_s).all()

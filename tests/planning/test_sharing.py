@@ -11,7 +11,8 @@ def kernel_shares(outlet, inlet, demand, capacity):
     floats = {name: np.zeros(size) for name in ("share", "speed", "progress", "start", "end", "sent")}
     live = sharing.Live(
         host=None, inlet=np.array(inlet), free=None, members=None, slots=None, load=None, number=None, need=None,
-        left=np.zeros(links), flows=np.zeros(links), **floats,
+        left=np.zeros(links), flows=np.zeros(links), used=np.zeros(links, dtype=np.int64),
+        growing=np.zeros(size, dtype=np.int64), **floats,
     )  # fmt: skip
     case = sharing.Case(**dict.fromkeys(sharing.Case._fields))._replace(
         outlet=np.array(outlet), demand=np.array(demand), capacity=np.array(capacity)

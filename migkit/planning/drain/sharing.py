@@ -69,8 +69,10 @@ class Live(NamedTuple):
         Room of hosts, machines of each group on each host, and slots that are left.
     load, number, need
         On each link: what migrations could take of it, how many there are, the largest efficient share [B/s].
-    left, flows
-        Scratch of one number a link.
+    left, flows, used
+        Scratch of one number a link: what is left of it [B/s], how many shares on it grow, which links those are.
+    growing
+        Scratch of one number a machine: those whose share grows.
     share, speed, progress
         Of each machine [B/s, 1/s, 1].
     start, end, sent
@@ -87,6 +89,8 @@ class Live(NamedTuple):
     need: Any
     left: Any
     flows: Any
+    used: Any
+    growing: Any
     share: Any
     speed: Any
     progress: Any
@@ -119,56 +123,68 @@ def max_min(active: Any, count: int, case: Case, live: Live) -> None:
     """Write the max-min share of each active migration.
 
     Progressive filling: all shares grow together until a link is full or a demand is met; those concerned stay, and
-    the others go on. A share below 0 marks one that still grows.
+    the others go on. What stays is not looked at again, so that each step costs what still grows.
     """
-    for k in range(count):
-        m = active[k]
-        live.share[m] = -1.0
-        live.left[case.outlet[m]] = case.capacity[case.outlet[m]]
-        live.left[live.inlet[m]] = case.capacity[live.inlet[m]]
+    used = put_on_links(active, count, case, live)
+    growing = count
     level = 0.0
-    while count_growing(active, count, case, live) > 0:
-        step = max(0.0, smallest_step(active, count, level, case, live))
+    while growing > 0:
+        step = max(0.0, smallest_step(growing, used, level, case, live))
         level += step
-        for k in range(count):
-            m = active[k]
-            if live.share[m] < 0.0:
-                live.left[case.outlet[m]] -= step
-                live.left[live.inlet[m]] -= step
-        for k in range(count):
-            m = active[k]
-            if live.share[m] < 0.0 and is_settled(m, level, case, live):
-                live.share[m] = level
+        for k in range(growing):
+            m = live.growing[k]
+            live.left[case.outlet[m]] -= step
+            live.left[live.inlet[m]] -= step
+        growing = settled(growing, level, case, live)
 
 
 @lean
-def count_growing(active: Any, count: int, case: Case, live: Live) -> int:
-    """Count the migrations whose share still grows, and those on each of their links."""
-    for k in range(count):
-        live.flows[case.outlet[active[k]]] = 0.0
-        live.flows[live.inlet[active[k]]] = 0.0
-    growing = 0
+def put_on_links(active: Any, count: int, case: Case, live: Live) -> int:
+    """Have all active migrations grow; count those on each of their links, and return how many links those are."""
     for k in range(count):
         m = active[k]
-        if live.share[m] < 0.0:
-            live.flows[case.outlet[m]] += 1.0
-            live.flows[live.inlet[m]] += 1.0
-            growing += 1
-    return growing
+        live.growing[k] = m
+        for link in (case.outlet[m], live.inlet[m]):
+            live.left[link] = case.capacity[link]
+            live.flows[link] = 0.0
+    used = 0
+    for k in range(count):
+        m = active[k]
+        for link in (case.outlet[m], live.inlet[m]):
+            if live.flows[link] == 0.0:
+                live.used[used] = link
+                used += 1
+            live.flows[link] += 1.0
+    return used
 
 
 @lean
-def smallest_step(active: Any, count: int, level: float, case: Case, live: Live) -> float:
+def smallest_step(growing: int, used: int, level: float, case: Case, live: Live) -> float:
     """Return by how much all shares may grow until the first of them stays."""
     step = math.inf
-    for k in range(count):
-        m = active[k]
-        if live.share[m] < 0.0:
-            out, into = case.outlet[m], live.inlet[m]
-            step = min(
-                step, case.demand[m] - level, live.left[out] / live.flows[out], live.left[into] / live.flows[into]
-            )
+    for k in range(used):
+        link = live.used[k]
+        if live.flows[link] > 0.0:
+            step = min(step, live.left[link] / live.flows[link])
+    for k in range(growing):
+        step = min(step, case.demand[live.growing[k]] - level)
     return step
+
+
+@lean
+def settled(growing: int, level: float, case: Case, live: Live) -> int:
+    """Write the share of those that grow no longer; return how many still do."""
+    kept = 0
+    for k in range(growing):
+        m = live.growing[k]
+        if is_settled(m, level, case, live):
+            live.share[m] = level
+            live.flows[case.outlet[m]] -= 1.0
+            live.flows[live.inlet[m]] -= 1.0
+        else:
+            live.growing[kept] = m
+            kept += 1
+    return kept
 
 
 @inlined

@@ -111,6 +111,8 @@ class Clock:
             need=need,
             left=left,
             flows=flows,
+            used=np.zeros(links, dtype=np.int64),
+            growing=np.zeros(size, dtype=np.int64),
             share=share,
             speed=speed,
             progress=progress,

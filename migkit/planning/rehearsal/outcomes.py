@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from migkit import jit
-from migkit.models.spread.joint import Scatter, ends, scatter
+from migkit.models.spread.joint import Ends, Scatter, ends, scatter
 from migkit.planning.durations import Durations, asked, tabulate
 from migkit.scenario import Scenario
 
@@ -136,7 +136,30 @@ def drawn(
     frame, base = asked(vms, base, link_bytes_per_s)
     least, most = table.rates_bytes_per_s[:, :1], table.rates_bytes_per_s[:, -1:]
     rates = np.concatenate([least * _BELOW, least * (most / least) ** _ABOVE], axis=1)
-    found = ends(frame, base, rates, points, seed, wanted)
+    found = _ends(frame, base, rates, table.proportional, points, seed, wanted)
     return Outcomes(
         rates, found.total_s, found.gave_up_s, table.proportional, scatter(base, len(vms), draws, seed), table
     )
+
+
+def _ends(
+    frame: pd.DataFrame,
+    base: Scenario,
+    rates: np.ndarray,
+    proportional: np.ndarray,
+    points: int,
+    seed: int,
+    wanted: np.ndarray | None,
+) -> Ends:
+    """Return the ends at all knots; far below what links ever share, those of machines that always end in proportion.
+
+    There a migration takes thousands of rounds, so that these knots would take most of the time of all.
+    """
+    low, high = rates[:, : _BELOW.size], rates[:, _BELOW.size :]
+    given_up = np.isfinite(ends(frame, base, low[:, :1], 1, seed, wanted).gave_up_s[0, :, 0])
+    simple = proportional & ~given_up
+    above = ends(frame, base, high, points, seed, wanted)
+    below = ends(frame, base, low, points, seed, ~simple if wanted is None else wanted & ~simple)
+    below.total_s[:, simple] = above.total_s[:, simple, :1] / _BELOW
+    below.gave_up_s[:, simple] = above.gave_up_s[:, simple, :1]
+    return Ends(*(np.concatenate(pair, axis=2) for pair in zip(below, above, strict=True)))
