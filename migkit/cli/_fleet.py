@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -14,11 +14,13 @@ from migkit.units import duration
 
 if TYPE_CHECKING:
     from migkit.planning.inventory import Inventory
+    from migkit.planning.inventory.problems import Problem
     from migkit.scenario import Scenario
 
-__all__ = ["PATH", "base_of", "columns_of", "fleet_options", "hosts_of", "inventory_of", "time_of"]
+__all__ = ["PATH", "base_of", "columns_of", "fleet_options", "hosts_of", "inventory_of", "ranges", "time_of"]
 
 PATH = click.Path(path_type=Path)
+_SPANS: Final = 8
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -92,12 +94,41 @@ def inventory_of(asked: dict[str, Any], quiet: bool) -> Inventory:
     except InventoryError as error:
         if quiet:
             raise
-        rows = [[one.table, str(one.row or ""), one.column, one.value, one.allowed] for one in error.problems]
         header = ["table", "row", "column", "value", "allowed"]
-        for line in _output.columns(header, rows, left=5).splitlines():
+        for line in _output.columns(header, _rows_of(error.problems), left=5).splitlines():
             _output.narrate(line, quiet)
-        wrong = f"{counted(len(rows), 'thing')} {'is' if len(rows) == 1 else 'are'}"
+        number = len(error.problems)
+        wrong = f"{counted(number, 'thing')} {'is' if number == 1 else 'are'}"
         raise UsageError(f"inventory: {wrong} wrong, as the table above says; correct the rows") from error
+
+
+def _rows_of(problems: Sequence[Problem]) -> list[list[str]]:
+    """Return a line for each kind of problem, with all rows that have it: one mistake is often made in every row."""
+    alike: dict[tuple[str, str, str, str], list[int]] = {}
+    for one in problems:
+        alike.setdefault((one.table, one.column, one.value, one.allowed), []).append(one.row)
+    return [[table, ranges(rows), *rest] for (table, *rest), rows in alike.items()]
+
+
+def ranges(rows: Sequence[int]) -> str:
+    """Return numbers of rows in words, those that follow each other together; 0 is no row.
+
+    Examples
+    --------
+    >>> ranges([0]), ranges([3]), ranges([1, 2, 3, 7, 9, 10])
+    ('', '3', '1-3, 7, 9-10')
+    >>> ranges(range(1, 100, 2))
+    '1, 3, 5, 7, 9, 11, 13, 15 and 42 more'
+    """
+    spans: list[list[int]] = []
+    for row in sorted(set(rows) - {0}):
+        if spans and row == spans[-1][1] + 1:
+            spans[-1][1] = row
+        else:
+            spans.append([row, row])
+    words = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans[:_SPANS])
+    more = sum(last - first + 1 for first, last in spans[_SPANS:])
+    return f"{words} and {more} more" if more else words
 
 
 def columns_of(option: str, texts: Sequence[str]) -> dict[str, str]:

@@ -99,6 +99,10 @@ def test_tables_that_are_missing_or_wrong(files, tmp_path):
     quiet = run(*files, "--empty", "a", "-q", code=2)
     assert quiet.stderr == ""
     assert 'vms row 1, memory: "4" has no unit' in str(quiet.exception)
+    (tmp_path / "vms.csv").write_text("vm,host,memory\n" + "".join(f"v{k},a,4\n" for k in range(300)))
+    result = run(*files, "--empty", "a", code=2)
+    assert [line.split()[:3] for line in result.stderr.splitlines()[1:]] == [["vms", "1-300", "memory"]]
+    assert "inventory: 300 things are wrong" in str(result.exception)
 
 
 def test_a_drain_under_way_is_planned_anew(files, tmp_path):
