@@ -45,6 +45,7 @@ FITTED: Final = (
     "setup_s",
     "quiesce_s",
     "resume_s",
+    "release_s",
     "write_fault_s",
     *(f"{name}_bytes_per_s" for name in ENCODINGS),
     "postcopy_bytes_per_s",
@@ -53,6 +54,7 @@ FITTED: Final = (
     "register_per_page_s",
 )
 _ONLY_LOGS: Final = "logs of other tools do not tell it apart; add a run captured by migkit qemu capture"
+_ONCE_A_RUN: Final = ("path", *ENCODINGS, "setup", "quiesce", "resume", "release", "push", "registration")
 _LIKE: Final = ("kernel", "processor", "processors", "tracker", "qemu_version", "accelerator")
 
 
@@ -111,6 +113,7 @@ class _Solution(NamedTuple):
     values: np.ndarray
     covariance: np.ndarray
     residuals: np.ndarray
+    variance: float
 
 
 def fit(
@@ -236,6 +239,7 @@ class _Pool:
         self._parts: list[tuple[tuple[str, ...], np.ndarray]] = []
         self._sources: dict[str, str] = {}
         self._drawn: set[str] = set()
+        self._scatter: dict[str, float] = {}
         self._residuals: dict[str, tuple[float, ...]] = {}
 
     def solve(self, block: Block, wanted: frozenset[str], *, is_drawn: bool = True) -> None:
@@ -256,6 +260,7 @@ class _Pool:
         if keep:
             self._parts.append((tuple(names[i] for i in keep), covariance[np.ix_(keep, keep)]))
             self._drawn |= {names[i] for i in keep if is_drawn}
+            self._scatter |= dict.fromkeys((names[i] for i in keep), _from_run_to_run(block, solution))
             self._sources |= dict.fromkeys((names[i] for i in keep), f"{block.observed.size} rows: {block.source}")
 
     def calibration(self, refused: Mapping[str, str], runs: int, kind: str) -> Calibration:
@@ -271,7 +276,7 @@ class _Pool:
         for names, part in self._parts:
             for name, error in zip(names, _drawn_apart(part), strict=True):
                 if name in self._drawn:
-                    fitted[name] = _estimate(fitted[name], error, self._sources[name])
+                    fitted[name] = _estimate(fitted[name], error, self._scatter[name], self._sources[name])
         return Calibration(
             host=dataclasses.replace(self.host, **fitted),
             constants=constants,
@@ -298,9 +303,22 @@ def _drawn_apart(covariance: np.ndarray) -> list[float]:
     return errors
 
 
-def _estimate(value: float, error: float, source: str) -> Estimate:
+def _from_run_to_run(block: Block, solution: _Solution) -> float:
+    """Return by what share one run is off from the constants of all, where each run tells them once.
+
+    The error of a constant says how well its mean is known. The next run is off by its own scatter besides (Draper and
+    Smith, Applied Regression Analysis, section 1.4: the variance of a new observation).
+    """
+    if block.name not in _ONCE_A_RUN:
+        return 0.0
+    share = block.scatter / np.maximum(np.abs(block.observed), block.scatter)
+    return math.sqrt(solution.variance) * float(np.median(share))
+
+
+def _estimate(value: float, error: float, scatter: float, source: str) -> Estimate:
     """Return a fitted constant as predictions draw it; one that is lost in its error is no wider than a factor e."""
-    return Estimate(value, min(1.0, error / value) if value > 0.0 else 0.0, source)
+    spread = min(1.0, math.hypot(error / value, scatter)) if value > 0.0 else 0.0
+    return Estimate(value, spread, source)
 
 
 def _default(host: Host, name: str) -> float:
@@ -333,7 +351,8 @@ def _least_squares(block: Block) -> _Solution:
     )
     values = found.x * scale
     residuals = weighted @ values - target
-    return _Solution(values, _covariance(weighted * scale, residuals, soft) * np.outer(scale, scale), residuals)
+    covariance, variance = _covariance(weighted * scale, residuals, soft)
+    return _Solution(values, covariance * np.outer(scale, scale), residuals, variance)
 
 
 def _spread(residuals: np.ndarray) -> float:
@@ -341,8 +360,8 @@ def _spread(residuals: np.ndarray) -> float:
     return float(max(3.0 * 1.4826 * np.median(np.abs(residuals)), 1e-6))
 
 
-def _covariance(design: np.ndarray, residuals: np.ndarray, soft: float) -> np.ndarray:
-    """Return ``s^2 (J^T W J)^-1`` with the weights W of the soft L1 loss, ``(1 + (r / f)^2)^-1/2``.
+def _covariance(design: np.ndarray, residuals: np.ndarray, soft: float) -> tuple[np.ndarray, float]:
+    """Return ``s^2 (J^T W J)^-1`` and ``s^2``, with the weights W of the soft L1 loss, ``(1 + (r / f)^2)^-1/2``.
 
     The expected scatter, 1, counts as one spare row: few rows that happen to agree are not known better than each
     could be measured. Without spare rows ``s^2`` is 1, and with many it is theirs.
@@ -352,7 +371,7 @@ def _covariance(design: np.ndarray, residuals: np.ndarray, soft: float) -> np.nd
     off = float(weights @ residuals**2)
     variance = max(off / spare, (1.0 + off) / (1.0 + spare)) if spare > 0 else 1.0
     inverse: np.ndarray = np.linalg.pinv(design.T @ (design * weights[:, None]))
-    return inverse * variance
+    return inverse * variance, variance
 
 
 def _in_host_terms(constants: tuple[str, ...], solution: _Solution) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:

@@ -42,6 +42,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "setup_s": "no run came to its first sync; add a run that does",
     "quiesce_s": "no run switched over; add a run that converges",
     "resume_s": "no run switched over; add a run that converges",
+    "release_s": "no run that tells its rounds switched over; add a run that converges",
     "postcopy_bytes_per_s": (
         f"no run pushed {format_size(FREE_BYTES)} of plain pages in post-copy without a cap; add a post-copy run "
         "(max_postcopy_bandwidth unlimited, no TLS, no compression, one stream)"
@@ -143,6 +144,7 @@ _TESTS: Final[Mapping[str, _Test]] = {
     "setup_s": _has_rows("setup"),
     "quiesce_s": _has_rows("quiesce"),
     "resume_s": _has_rows("resume"),
+    "release_s": _has_rows("release"),
     "postcopy_bytes_per_s": _free_pass("push"),
     "postcopy_zero_page_cpu_s": _zero_share("push"),
     "fault_service_s": _has_rows("service"),

@@ -40,7 +40,7 @@ from migkit.units import PAGE_BYTES, format_rate, format_size
 if TYPE_CHECKING:
     from migkit.importers import Log
 
-__all__ = ["ABSORBED", "LogCosts", "log_costs", "with_downtimes"]
+__all__ = ["ABSORBED", "PARTS_SPREAD", "LogCosts", "log_costs", "with_downtimes"]
 
 _WIRE_BYTES: Final = PAGE_BYTES + 8.0
 _MANY: Final = 1024.0  # pages of a kind that must pass to tell their cost
@@ -54,7 +54,7 @@ ABSORBED: Final = {  # parts that a downtime holds beside its pages: they are al
     **dict.fromkeys(("stop_s", "stop_per_vcpu_s", "flush_disks_s", "resume_s", "machine_state_bytes"), 0.0),
     **dict.fromkeys(("sync_base_s", "sync_per_page_s"), 0.0),
 }
-_PARTS_SPREAD: Final = 0.8  # of all parts together, from one host to another
+PARTS_SPREAD: Final = 0.8  # of all parts together, from one host to another
 _DOWNTIME_SCATTER: Final = 0.26  # of a downtime, from run to run: 80 pre-copies of data/sysbench_kvm_1gbit.csv
 _FEWEST_S: Final = 1e-4
 
@@ -270,11 +270,11 @@ def _parts_s(host: Host, sent: np.ndarray, down_s: np.ndarray) -> Estimate:
     scatter = np.sqrt((2.0 * _COUNTED_S) ** 2 + (_DOWNTIME_SCATTER * down_s) ** 2 + unsure_s**2)
 
     def off(z: np.ndarray) -> np.ndarray:
-        parts_s = usual_s * math.exp(_PARTS_SPREAD * z[0])
+        parts_s = usual_s * math.exp(PARTS_SPREAD * z[0])
         residuals: np.ndarray = np.concatenate([z, (pages_s + parts_s - down_s) / scatter])
         return residuals
 
     found = least_squares(off, np.zeros(1))
     error = 1.0 / math.sqrt(float(np.sum(np.asarray(found.jac) ** 2)))
     source = f"{down_s.size} downtimes, with what is typical"
-    return Estimate(max(usual_s * math.exp(_PARTS_SPREAD * found.x[0]), _FEWEST_S), _PARTS_SPREAD * error, source)
+    return Estimate(max(usual_s * math.exp(PARTS_SPREAD * found.x[0]), _FEWEST_S), PARTS_SPREAD * error, source)

@@ -12,6 +12,7 @@ tls, zlib, ..  as path, for runs that are encrypted, or compressed (bytes of ful
 setup          first byte after the request, less the first sync
 quiesce        decision to guest stopped
 resume         ready to running
+release        guest running to the end of the migration, where the guest did not go post-copy
 push           time of a post-copy once the guest runs = bytes of full pages / push speed + zero pages x (c + c')
 service        blocktime / faults = fault service + a page's bytes / push speed
 registration   stopped guest's sync to ready, in post-copy = load + absent pages x registration
@@ -94,6 +95,7 @@ def blocks(traces: Sequence[Trace]) -> tuple[Block, ...]:
         _setup(traces),
         _part(traces, "quiesce", "quiesce_s"),
         _part(traces, "resume", "resume_s"),
+        _release(traces),
         _tracking(traces),
         _registration(traces),
         _push(traces),
@@ -243,6 +245,26 @@ def _part(traces: Sequence[Trace], name: str, part: str) -> Block:
     return _block(name, (part,), rows, f"{part} of each downtime")
 
 
+def _release(traces: Sequence[Trace]) -> Block:
+    rows = []
+    for trace in traces:
+        if "postcopy" not in trace.machine and trace.outcome.verdict == "converges":
+            running_s = _running_s(trace)
+            tail_s = trace.outcome.total_time_s - running_s
+            if math.isfinite(tail_s):
+                rows.append(((1.0,), tail_s, _time_scatter(tail_s) + 1e-3))
+    return _block("release", ("release_s",), rows, "the end of each run that switched over")
+
+
+def _running_s(trace: Trace) -> float:
+    """Return when the guest ran at the destination [s]; NaN: the trace does not tell."""
+    parts = trace.outcome.downtime_parts_s
+    after_stop = ("final_sync_s", "final_copy_s", "load_s", "resume_s")
+    if not trace.rounds.num_rows or not parts.keys() >= set(after_stop):
+        return math.nan
+    return float(column(trace.rounds, "start_s")[-1]) + sum(parts[name] for name in after_stop)
+
+
 def _registration(traces: Sequence[Trace]) -> Block:
     rows = []
     for trace in _postcopies(traces):
@@ -256,10 +278,7 @@ def _registration(traces: Sequence[Trace]) -> Block:
 def _push(traces: Sequence[Trace]) -> Block:
     rows = []
     for trace in _postcopies(traces):
-        parts = trace.outcome.downtime_parts_s
-        resumed_s = float(column(trace.rounds, "start_s")[-1])
-        resumed_s += sum(parts[name] for name in ("final_sync_s", "final_copy_s", "load_s", "resume_s"))
-        push_s = trace.outcome.total_time_s - resumed_s
+        push_s = trace.outcome.total_time_s - _running_s(trace)
         sent, zero = (float(column(trace.rounds, n)[-1]) for n in ("sent_bytes", "zero_pages"))
         if trace.machine["postcopy"].get("recoveries", 0) == 0 and _pushes_freely(trace):
             rows.append(((sent - ZERO_BYTES * zero, zero, zero), push_s, _time_scatter(push_s) + 1e-3))

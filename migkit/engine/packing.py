@@ -64,7 +64,14 @@ class Packed(NamedTuple):
         return self.scenario, jit.rows(PackedClass, self.classes), jit.rows(Step, self.steps), self.parameters
 
 
-def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: int | None = None) -> Packed:
+def pack(
+    scenario: Scenario,
+    goodput_bytes_per_s: Any,
+    lead_s: Any = 0.0,
+    rows: int | None = None,
+    *,
+    in_flight_s: Any = 0.0,
+) -> Packed:
     """Return the records of a scenario; what changes nothing leaves no trace in them.
 
     Steps of the link and phases that change nothing, the idle regions that end a guest's classes, and differences
@@ -80,6 +87,8 @@ def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: 
         Time before the first byte of memory, set-up not included [s].
     rows
         How many scenarios there are, when fields that are numbers are arrays of so many.
+    in_flight_s
+        Time for which bytes that count as sent are still on their way when the guest stops [s].
 
     Examples
     --------
@@ -113,6 +122,7 @@ def pack(scenario: Scenario, goodput_bytes_per_s: Any, lead_s: Any = 0.0, rows: 
     packed.cap_bytes_per_s = scenario.policy.max_bandwidth_bytes_per_s
     packed.postcopy_cap_bytes_per_s = scenario.policy.max_postcopy_bandwidth_bytes_per_s
     packed.lead_s = lead_s
+    packed.in_flight_s = in_flight_s
     packed.rtt_s = scenario.link.rtt_s
     link_steps = steady.link_steps(scenario.link.steps)
     packed.first_step, packed.step_count = len(steps), len(link_steps)
@@ -197,6 +207,7 @@ def _pack_host(packed: Any, host: Host, guest: Guest) -> None:
     packed.xbzrle_cpu_s = PAGE_BYTES / host.xbzrle_bytes_per_s
     packed.sync_s = host.sync_base_s + host.sync_per_page_s * guest.memory_pages
     packed.setup_s = host.setup_s
+    packed.release_s = host.release_s
     packed.quiesce_s = host.quiesce_s
     packed.write_fault_s = host.write_fault_s
     packed.fault_service_s = host.fault_service_s

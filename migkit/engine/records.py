@@ -60,6 +60,7 @@ class PackedScenario(Record):
     quiesce_s: float
     load_s: float  # all that is done while the guest is stopped, but sync, pages and resume
     resume_s: float
+    release_s: float  # from running to the source released, after a switchover
     write_fault_s: float
     first_step: float  # of the link's schedule in the steps
     step_count: float
@@ -67,6 +68,7 @@ class PackedScenario(Record):
     fault_service_s: float
     register_per_page_s: float
     lead_s: float  # before the first byte of memory: checkpoint, storage, ramp of TCP
+    in_flight_s: float  # that bytes which count as sent are still on their way
     device_bytes: float  # state beside memory, sent while the guest is stopped
     storage_bytes: float  # storage copied along; policies count it
 

@@ -17,7 +17,17 @@ import numpy as np
 from migkit.engine.packing import Packed, pack
 from migkit.scenario import Scenario
 
-__all__ = ["by_protocol", "goodput", "lead_s", "packed", "path", "ramp_s", "share", "storage_sent_bytes"]
+__all__ = [
+    "by_protocol",
+    "goodput",
+    "in_flight_s",
+    "lead_s",
+    "packed",
+    "path",
+    "ramp_s",
+    "share",
+    "storage_sent_bytes",
+]
 
 MSS_BYTES: Final = 1460.0
 FIRST_WINDOW_BYTES: Final = 10 * MSS_BYTES  # RFC 6928
@@ -48,12 +58,20 @@ def path(scenario: Scenario) -> Any:
     >>> path(Scenario(guest=Guest(memory_bytes=2**28), link=Link(rtt_s=0.1, window_bytes=2**20)))
     10485760.0
     """
+    return _plain(_least(_by_hosts(scenario), _behind_the_sender(scenario)))
+
+
+def _by_hosts(scenario: Scenario) -> Any:
+    """Return what the sending software gives, all streams together [B/s]."""
     host, strategy = scenario.host, scenario.strategy
     working = _least(strategy.streams, host.source_free_cores, host.destination_free_cores)
-    by_host = working * _least(host.goodput_bytes_per_s, host.tls_bytes_per_s if scenario.is_encrypted else math.inf)
-    return _plain(
-        _least(share(scenario), by_host, strategy.streams * by_protocol(scenario), host.receive_bytes_per_s)
-    )
+    return working * _least(host.goodput_bytes_per_s, host.tls_bytes_per_s if scenario.is_encrypted else math.inf)
+
+
+def _behind_the_sender(scenario: Scenario) -> Any:
+    """Return what network and receiver take in [B/s]."""
+    host, strategy = scenario.host, scenario.strategy
+    return _least(share(scenario), strategy.streams * by_protocol(scenario), host.receive_bytes_per_s)
 
 
 def share(scenario: Scenario) -> Any:
@@ -112,7 +130,29 @@ def packed(scenario: Scenario, rows: int | None = None) -> tuple[Packed, Any]:
     2500000000.0
     """
     speed = goodput(scenario)
-    return pack(scenario, speed, lead_s(scenario, speed), rows), speed
+    on_their_way_s = in_flight_s(scenario) if np.any(scenario.host.in_flight_bytes) else 0.0
+    return pack(scenario, speed, lead_s(scenario, speed), rows, in_flight_s=on_their_way_s), speed
+
+
+def in_flight_s(scenario: Scenario) -> Any:
+    """Return for how long bytes that count as sent are still on their way when the guest stops [s].
+
+    A sender that is faster than the path fills the buffers of the connection. One that a cap holds back below the
+    path's speed leaves them empty, and so does a guest that has been stopped from the start.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Host, Link, Scenario
+    >>> guest, host = Guest(memory_bytes=2**30), Host(in_flight_bytes=1.6e7)
+    >>> in_flight_s(Scenario(guest=guest, host=host, link=Link(bandwidth_bytes_per_s=1e8)))
+    0.16
+    >>> in_flight_s(Scenario(guest=guest, host=host, link=Link(bandwidth_bytes_per_s=1e9)))  # QEMU's cap binds
+    0.0
+    """
+    guest, behind = scenario.guest, _behind_the_sender(scenario)
+    full = (behind < _by_hosts(scenario)) & (behind < scenario.policy.max_bandwidth_bytes_per_s)
+    held = np.minimum(scenario.host.in_flight_bytes, guest.memory_bytes - guest.zero_bytes)
+    return _plain(np.where(full & (scenario.strategy.name != "stopcopy"), held / behind, 0.0))
 
 
 def ramp_s(scenario: Scenario, goodput_bytes_per_s: Any) -> Any:

@@ -164,7 +164,8 @@ def downtime_parts(case: Scenario, packed: Packed, result: Result) -> tuple[tupl
     speed = scenario.postcopy_goodput_bytes_per_s if is_postcopy else scenario.goodput_bytes_per_s
     fixed = downtime.fixed_parts(case)
     before = {name: fixed.pop(name) for name in ("stop processors", "flush disks")}
-    known = before | {"final sync": scenario.sync_s}
+    on_their_way_s = 0.0 if is_postcopy else float(scenario.in_flight_s)
+    known = before | {"final sync": scenario.sync_s, "bytes on their way": on_their_way_s}
     after = {"device state": scenario.device_bytes / speed} | fixed
     rest = float(result.downtime_s) - sum(map(float, (known | after).values()))
     pages = {"mark absent pages" if is_postcopy else "last pages": max(0.0, rest)}

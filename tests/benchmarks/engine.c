@@ -241,8 +241,9 @@ static void one(const double *r, const double *classes, const double *p, double 
         if (left <= NOTHING) left = 0;
     }
     now += r[PackedScenario_load_s] + r[PackedScenario_resume_s];
+    stopped -= r[PackedScenario_in_flight_s];
     out[Result_action] = action;
-    out[Result_total_s] = now;
+    out[Result_total_s] = now + r[PackedScenario_release_s];
     out[Result_downtime_s] = now - stopped;
     out[Result_sent_bytes] = bytes;
     out[Result_iterations] = state[State_iteration];

@@ -65,6 +65,8 @@ CASES = {
     "host.machine_state": ("10 MB", {}),
     "host.announce": ("1 s", {}),
     "host.reconnect": ("1 s", {"guest.devices": {"vhost-user": 1}}),
+    "host.in_flight": ("4 MB", {"policy.max_bandwidth": "unlimited"}),
+    "host.release": ("1 s", {}),
     "host.goodput": ("10 MB/s", {}),
     "host.receive": ("10 MB/s", {}),
     "host.page_header": ("100 B", {}),

@@ -42,7 +42,8 @@ NOTICE_S: Final = 0.006  # later than expected, the sender begins, and notices t
 HEADERS: Final = 0.06  # of a nominal rate of Ethernet that is no payload of TCP: 1448 of 1538 bytes are
 VHOST_USER_SHARE: Final = 0.15  # of guests whose devices nobody named; one in six of the field reports
 _ALIKE: Final = 0.8  # correlation of one part of a downtime with what makes a whole host fast or slow
-_ADDED: Final = ("setup_s", "stop_s", "stop_per_vcpu_s", "flush_disks_s", "load_s", "resume_s", "announce_s")
+_STANDING: Final = ("stop_s", "stop_per_vcpu_s", "flush_disks_s", "load_s", "resume_s", "announce_s")
+_ADDED: Final = ("setup_s", *_STANDING, "release_s")
 _BACKEND: Final = "reconnect_s"
 
 
@@ -188,7 +189,7 @@ def _drawn_class(one: DirtyClass, z: np.ndarray, u: np.ndarray, each: Any) -> di
 
 
 def additions(case: Scenario, number: int, seed: int) -> tuple[Any, Any]:
-    """Return what draws add to set-up and to the time for which the guest stands [s], ``number`` for each scenario.
+    """Return what draws add beside the guest's standing, and to that [s], ``number`` for each scenario.
 
     Parameters
     ----------
@@ -201,13 +202,13 @@ def additions(case: Scenario, number: int, seed: int) -> tuple[Any, Any]:
 
     Returns
     -------
-    setup_s, stopped_s
-        Arrays of shape ``(1 or scenarios, number)``.
+    beside_s, stopped_s
+        Of set-up and release, and of all between stop and resume. Arrays of shape ``(1 or scenarios, number)``.
 
     Examples
     --------
     >>> from migkit import Guest
-    >>> setup_s, stopped_s = additions(Scenario(guest=Guest(memory_bytes=2**28)), number=509, seed=0)
+    >>> beside_s, stopped_s = additions(Scenario(guest=Guest(memory_bytes=2**28)), number=509, seed=0)
     >>> bool(np.median(stopped_s) > 0.0), stopped_s.shape
     (True, (1, 509))
     """
@@ -221,6 +222,7 @@ def additions(case: Scenario, number: int, seed: int) -> tuple[Any, Any]:
         for at, name in enumerate(names, start=1)
     }
     setup_s = spread.pop("setup_s", host.setup_s) - _column(host.setup_s)
+    released_s = spread.pop("release_s", host.release_s) - _column(host.release_s)
     backend_s, has_backend = _backends(case, z[:, -4], points[:, -3])
     usual = _columns(case)
     other = changed(usual, {"host": changed(usual.host, spread | {_BACKEND: backend_s})})
@@ -228,7 +230,7 @@ def additions(case: Scenario, number: int, seed: int) -> tuple[Any, Any]:
     late_s = NOTICE_S * np.abs(z[:, -2:])  # what a calibration measured holds it already
     late_setup_s = late_s[:, 0] if type(host.setup_s) is Typical else 0.0
     late_stop_s = late_s[:, 1] if type(host.load_s) is Typical else 0.0
-    return setup_s + late_setup_s, stopped_s + late_stop_s
+    return setup_s + late_setup_s + released_s, stopped_s + late_stop_s
 
 
 def _backends(case: Scenario, z: np.ndarray, u: np.ndarray) -> tuple[Any, Any]:

@@ -118,6 +118,21 @@ class Host(Noun):
         default=USUAL["reconnect_s"],
         metadata=rule("Until a vhost-user backend has connected at the destination; part of the downtime."),
     )
+    in_flight_bytes: float = dataclasses.field(
+        default=USUAL["in_flight_bytes"],
+        metadata=rule(
+            "What the buffers of the connection hold when the path is slower than the sender: bytes that count as "
+            "sent and have not arrived. A stopped guest waits for them, so that they lengthen the downtime of "
+            "pre-copy and not its total time. Linux lets a TCP socket hold up to ``net.ipv4.tcp_wmem``.",
+        ),
+    )
+    release_s: float = dataclasses.field(
+        default=USUAL["release_s"],
+        metadata=rule(
+            "From the guest running at the destination to the source released, where the guest was moved by "
+            "pre-copy or stopped: part of the total time and not of the downtime.",
+        ),
+    )
     write_fault_s: float = dataclasses.field(
         default=0.0,
         metadata=rule("What tracking adds to the first write to a page after a sync; it slows the guest."),

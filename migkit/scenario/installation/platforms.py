@@ -46,6 +46,8 @@ USUAL: Final[Mapping[str, Typical]] = MappingProxyType(
         "resume_s": Typical(1e-3, 0.7, _REPORTS),
         "announce_s": Typical(0.0, 0.0, "QEMU net/announce.c"),
         "reconnect_s": Typical(0.05, 0.7, _REPORTS),
+        "in_flight_bytes": Typical(0.0, 0.0, "not known before hosts are calibrated"),
+        "release_s": Typical(0.0, 0.0, "not known before hosts are calibrated"),
         "fault_service_s": Typical(1.7e-4, 0.5, _POSTGRES),
         "tls_bytes_per_s": Typical(6.25e8, 0.3, "about 5 Gbit/s a stream"),
         "zlib_bytes_per_s": Typical(1.0e8, 0.3, "QEMU docs/devel/migration"),
