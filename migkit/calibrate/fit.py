@@ -54,7 +54,6 @@ FITTED: Final = (
     "register_per_page_s",
 )
 _ONLY_LOGS: Final = "logs of other tools do not tell it apart; add a run captured by migkit qemu capture"
-_ONCE_A_RUN: Final = ("path", *ENCODINGS, "setup", "quiesce", "resume", "release", "push", "registration")
 _LIKE: Final = ("kernel", "processor", "processors", "tracker", "qemu_version", "accelerator")
 
 
@@ -260,7 +259,7 @@ class _Pool:
         if keep:
             self._parts.append((tuple(names[i] for i in keep), covariance[np.ix_(keep, keep)]))
             self._drawn |= {names[i] for i in keep if is_drawn}
-            self._scatter |= dict.fromkeys((names[i] for i in keep), _from_run_to_run(block, solution))
+            self._scatter |= dict.fromkeys((names[i] for i in keep), math.sqrt(solution.variance) * block.share_off)
             self._sources |= dict.fromkeys((names[i] for i in keep), f"{block.observed.size} rows: {block.source}")
 
     def calibration(self, refused: Mapping[str, str], runs: int, kind: str) -> Calibration:
@@ -303,20 +302,12 @@ def _drawn_apart(covariance: np.ndarray) -> list[float]:
     return errors
 
 
-def _from_run_to_run(block: Block, solution: _Solution) -> float:
-    """Return by what share one run is off from the constants of all, where each run tells them once.
-
-    The error of a constant says how well its mean is known. The next run is off by its own scatter besides (Draper and
-    Smith, Applied Regression Analysis, section 1.4: the variance of a new observation).
-    """
-    if block.name not in _ONCE_A_RUN:
-        return 0.0
-    share = block.scatter / np.maximum(np.abs(block.observed), block.scatter)
-    return math.sqrt(solution.variance) * float(np.median(share))
-
-
 def _estimate(value: float, error: float, scatter: float, source: str) -> Estimate:
-    """Return a fitted constant as predictions draw it; one that is lost in its error is no wider than a factor e."""
+    """Return a fitted constant as predictions draw it; one that is lost in its error is no wider than a factor e.
+
+    The error says how well the mean is known; the next run is off by its own scatter besides (Draper and Smith,
+    Applied Regression Analysis, section 1.4: the variance of a new observation).
+    """
     spread = min(1.0, math.hypot(error / value, scatter)) if value > 0.0 else 0.0
     return Estimate(value, spread, source)
 

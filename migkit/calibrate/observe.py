@@ -39,6 +39,7 @@ __all__ = ["ENCODINGS", "Block", "blocks", "sends_freely"]
 
 ENCODINGS: Final = ("tls", "zlib", "zstd", "lz4")
 
+_ONCE_A_RUN: Final = ("path", *ENCODINGS, "setup", "quiesce", "resume", "release", "push", "registration")
 FREE_BYTES: Final = 32 * MIB  # a pass must send so much for its time to tell the goodput
 ZERO_BYTES: Final = 9.0  # of a zero page on the wire, about; the processor takes longer over it than the path
 _CONTROL_BYTES: Final = 4096.0  # of a round, beside its pages: hand-shake, totals, device state
@@ -73,6 +74,13 @@ class Block:
     observed: np.ndarray
     scatter: np.ndarray
     source: str
+
+    @property
+    def share_off(self) -> float:
+        """By what share a row is expected to be off where each is one pass or part of a run; else 0."""
+        if self.name not in _ONCE_A_RUN:
+            return 0.0
+        return float(np.median(self.scatter / np.maximum(np.abs(self.observed), self.scatter)))
 
     def without(self, constant: str, value: float) -> Block:
         """Return the block with one constant held at ``value``."""
