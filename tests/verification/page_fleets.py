@@ -14,6 +14,7 @@ from migkit import Guest, Link, Scenario, simulate
 from migkit.models.bulk import frames
 from migkit.models.bulk.rows import scenario_of
 from migkit.models.spread import draws
+from migkit.models.spread.change import changed
 from migkit.planning.check import _max_min
 from migkit.planning.inventory import Inventory
 
@@ -100,11 +101,11 @@ def plain(case):
 
     def of(record):
         values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-        return draws.changed(record, {k: v.item() for k, v in values.items() if isinstance(v, np.ndarray)})
+        return changed(record, {k: v.item() for k, v in values.items() if isinstance(v, np.ndarray)})
 
     parts = {field.name: of(getattr(case, field.name)) for field in dataclasses.fields(case)}
-    guest = draws.changed(parts["guest"], {"dirty": tuple(map(of, case.guest.dirty))})
-    return draws.changed(case, parts | {"guest": guest})
+    guest = changed(parts["guest"], {"dirty": tuple(map(of, case.guest.dirty))})
+    return changed(case, parts | {"guest": guest})
 
 
 def anything():

@@ -100,7 +100,7 @@ def hosts(rows: Rows) -> Host:
         known["in_flight_bytes"] = _estimate((down_s - load_s) * PAYLOAD_BYTES_PER_S) or 0.0
     if "zero_page_cpu_s" in known:
         known["postcopy_zero_page_cpu_s"] = 0.0
-    return dataclasses.replace(_TYPICAL, **(known | ABSORBED))
+    return dataclasses.replace(_TYPICAL, receive_bytes_per_s=PAYLOAD_BYTES_PER_S, **(known | ABSORBED))
 
 
 def _estimate(values: np.ndarray, unsure: float = 0.0) -> Estimate | None:
@@ -120,7 +120,8 @@ def _guest(rows: Rows) -> Guest:
 
 
 def _case(guest: Guest, host: Host, strategy: Strategy) -> Scenario:
-    link = Link(bandwidth_bytes_per_s=PAYLOAD_BYTES_PER_S)
+    """Return a scenario whose link is as fast as its payload, or nominal where hosts are known to take in no more."""
+    link = Link(bandwidth_bytes_per_s=PAYLOAD_BYTES_PER_S if host is _TYPICAL else 1e9 / 8)
     return Scenario(guest=guest, host=host, link=link, policy=Policy(name="qemu-7"), strategy=strategy)
 
 

@@ -21,7 +21,7 @@ from migkit.models.bulk import frames, wishes
 from migkit.models.bulk.frames import Frame
 from migkit.models.bulk.rows import RowsError, present_places, scenario_of, suspects
 from migkit.models.predict import VERDICTS, first_remedy, verdict_of
-from migkit.models.spread.draws import changed
+from migkit.models.spread.change import changed
 from migkit.policies import decision
 from migkit.scenario import Scenario
 from migkit.units import PAGE_BYTES

@@ -13,7 +13,7 @@ from migkit.models.bulk.many import WORDS, predict_some
 from migkit.models.bulk.wishes import Wish
 from migkit.models.predict import predict
 from migkit.models.result import Prediction
-from migkit.models.spread.draws import changed
+from migkit.models.spread.change import changed
 from migkit.scenario import Scenario
 
 __all__ = ["Outcome", "predict_several"]

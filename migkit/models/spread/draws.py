@@ -10,7 +10,8 @@ Uncertain are
 * how fast a host is as a whole: the stop of an idle guest takes 5 ms on one (DPDK's guide), 7 to 12 ms (V-Recover,
   post-copy), 22 ms (github.com/Sxmindu/Live-Migration) or 24 to 60 ms (published idle guests) on another, so that the
   parts of a downtime go together;
-* whether a guest whose devices nobody named has a vhost-user backend that must connect anew.
+* whether a guest whose devices nobody named has a vhost-user backend that must connect anew;
+* what a real guest does that no scenario holds (:mod:`migkit.models.spread.guests`).
 
 What happens while the guest stands moves nothing but the end, so its draws are added to the engine's runs
 (:func:`additions`); all else goes through the engine (:func:`drawn`).
@@ -20,17 +21,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from migkit.models.spread import guests
+from migkit.models.spread.change import changed
 from migkit.models.spread.lattice import normals, uniforms
 from migkit.scenario import DirtyClass, Scenario
 from migkit.scenario.installation import downtime
 from migkit.scenario.installation.typical import Typical
 
-__all__ = ["additions", "changed", "drawn", "repeated", "selected"]
+__all__ = ["additions", "drawn", "repeated", "selected"]
 
 R = TypeVar("R")
 
@@ -45,21 +48,6 @@ _ALIKE: Final = 0.8  # correlation of one part of a downtime with what makes a w
 _STANDING: Final = ("stop_s", "stop_per_vcpu_s", "flush_disks_s", "load_s", "resume_s", "announce_s")
 _ADDED: Final = ("setup_s", *_STANDING, "release_s")
 _BACKEND: Final = "reconnect_s"
-
-
-def changed(record: R, changes: Mapping[str, Any]) -> R:
-    """Return a record with other values, which were checked before.
-
-    Examples
-    --------
-    >>> from migkit import Link
-    >>> changed(Link(), {"rtt_s": 0.1}).rtt_s
-    0.1
-    """
-    other: R = object.__new__(type(record))
-    for field in dataclasses.fields(record):  # type: ignore[arg-type]
-        object.__setattr__(other, field.name, changes.get(field.name, getattr(record, field.name)))
-    return other
 
 
 def selected(case: Scenario, rows: np.ndarray) -> Scenario:
@@ -129,8 +117,9 @@ def drawn(case: Scenario, number: int, rows: int, seed: int, orders: np.ndarray 
     """
     names = [name for name in case.host.uncertain if name not in (*_ADDED, _BACKEND)]
     classes = len(case.guest.dirty)
-    points = uniforms(number, len(names) + 5 + 2 * classes, seed)
-    z, own = normals(number, len(names) + 5 + 2 * classes, seed), len(names)
+    dimensions = len(names) + 5 + 2 * classes + guests.COORDINATES
+    points = uniforms(number, dimensions, seed)
+    z, own = normals(number, dimensions, seed), len(names)
 
     def each(value: Any, factor: np.ndarray) -> Any:
         return np.broadcast_to(_column(value) * factor, (rows, number)).ravel()
@@ -157,7 +146,8 @@ def drawn(case: Scenario, number: int, rows: int, seed: int, orders: np.ndarray 
         "link": changed(wide.link, {"bandwidth_bytes_per_s": rate}),
         "guest": changed(wide.guest, {"dirty": dirty}),
     }
-    return changed(wide, parts)
+    last = (np.broadcast_to(apart(z[:, at]), (rows, number)).ravel() for at in range(-guests.COORDINATES, 0))
+    return guests.differing(changed(wide, parts), *last)
 
 
 def _run_to_run(

@@ -19,10 +19,11 @@ from migkit.engine import batch
 from migkit.engine.records import SETTLED, Result
 from migkit.models import goodput as paths
 from migkit.models.result import Interval
-from migkit.models.spread import draws, residuals
+from migkit.models.spread import draws, guests, residuals
 from migkit.models.spread.lattice import normals
 from migkit.policies import decision
 from migkit.scenario import Scenario
+from migkit.units import PAGE_BYTES
 
 __all__ = [
     "DRAWS",
@@ -222,7 +223,7 @@ def _bounds(case: Scenario, results: np.ndarray, number: int, rule: Any, level: 
     stored = paths.storage_sent_bytes(wide, runs.total_s)
     which = np.arange(DRAWS) % number
     setup_s, stopped_s = draws.additions(case, DRAWS, seed)
-    scatter = np.exp(RUN_TO_RUN * normals(DRAWS, 3, seed + 2)).T
+    scatter = np.exp(RUN_TO_RUN * normals(DRAWS, 4, seed + 2)[:, :3]).T
     converged, settled = ends[:, which], (runs.action == SETTLED).reshape(rows, number)
     total_s = np.where(settled, math.inf, runs.total_s.reshape(rows, number))[:, which]
     total_s = np.where(converged, total_s * scatter[0] + (setup_s + stopped_s), total_s)
@@ -230,6 +231,7 @@ def _bounds(case: Scenario, results: np.ndarray, number: int, rule: Any, level: 
     downtime_s = np.maximum(0.0, stands_s + stopped_s) * scatter[1]
     sent_bytes = np.where(settled, math.inf, (runs.sent_bytes + stored).reshape(rows, number))
     sent_bytes = sent_bytes * scatter[2, :number]
+    total_s, sent_bytes = _with_what_stirs(case, runs, total_s, sent_bytes, seed)
     own = best.total_s, best.downtime_s, best.sent_bytes + paths.storage_sent_bytes(case, best.total_s)
     unending = best.action == SETTLED
     own = (np.where(unending, math.inf, own[0]), own[1], np.where(unending, math.inf, own[2]))
@@ -238,6 +240,18 @@ def _bounds(case: Scenario, results: np.ndarray, number: int, rule: Any, level: 
     high = np.column_stack([np.maximum(one[1], value) for one, value in zip(bounds, own, strict=True)])
     low[:, 0] = np.maximum(low[:, 0], np.minimum(own[0], _least_s(case, low[:, 2])))
     return Bounds(low, high, ends.mean(axis=1), np.where(converged, total_s, math.inf))
+
+
+def _with_what_stirs(
+    case: Scenario, runs: Any, total_s: np.ndarray, sent_bytes: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return times and bytes with what a pre-copy of a guest that is said to write nothing sends again."""
+    rows, number = sent_bytes.shape
+    precopy = (runs.action == decision.SWITCHOVER).reshape(rows, number)[:, np.arange(DRAWS) % number]
+    pages = guests.stirred_pages(case, total_s, normals(DRAWS, 4, seed + 2)[:, 3])
+    again_bytes = np.where(precopy, pages, 0.0) * PAGE_BYTES
+    speed = np.minimum(paths.goodput(case), case.policy.max_bandwidth_bytes_per_s)
+    return total_s + again_bytes / np.reshape(speed, (-1, 1)), sent_bytes + again_bytes[:, :number]
 
 
 def _floor_s(case: Scenario, found: Bounds) -> Any:

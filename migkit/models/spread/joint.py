@@ -16,6 +16,7 @@ from migkit.models import admission
 from migkit.models.bulk import frames
 from migkit.models.bulk.many import cases
 from migkit.models.spread import draws
+from migkit.models.spread.change import changed
 from migkit.models.spread.interval import RUN_TO_RUN, runs_of
 from migkit.models.spread.lattice import normals
 from migkit.policies import decision
@@ -104,8 +105,8 @@ def ends(
     good = np.ones(rows, dtype=bool) if wanted is None else wanted
     for some, case, rule in cases(table, base, good, max(1, _RUNS // number)):
         for at in range(shares):
-            link = draws.changed(case.link, {"bandwidth_bytes_per_s": shares_bytes_per_s[some, at]})
-            there = draws.changed(case, {"link": link})
+            link = changed(case.link, {"bandwidth_bytes_per_s": shares_bytes_per_s[some, at]})
+            there = changed(case, {"link": link})
             found = _ends(there, some.size, number, rule, seed, orders[some])
             total_s[:, some, at], gave_up_s[:, some, at] = found
     return Ends(total_s, gave_up_s)
