@@ -86,6 +86,18 @@ def test_many_have_the_bounds_of_one():
         assert many["probability_in_time"][at] == one.done_by(4.0)
 
 
+def test_many_in_several_parts_have_the_bounds_of_one():
+    rng = np.random.default_rng(3)
+    rates = np.where(np.arange(48) % 12 == 5, 80_000.0, rng.uniform(10.0, 1000.0, 48))  # some take fewer runs
+    base = Scenario(guest=TYPICAL)
+    many = predict_many(pd.DataFrame({"dirty_1_writes_per_s": rates}), base, level=0.9)
+    for at in (0, 4, 5, 6, 39, 40, 41, 47):
+        dirty = dataclasses.replace(TYPICAL.dirty[0], writes_per_s=float(rates[at]))
+        one = predict(dataclasses.replace(TYPICAL, dirty=(dirty, *TYPICAL.dirty[1:]))).interval
+        assert (many["total_time_low_s"][at], many["total_time_high_s"][at]) == one.total_time_s
+        assert (many["transferred_low_bytes"][at], many["transferred_high_bytes"][at]) == one.transferred_bytes
+
+
 def test_what_is_stated_is_exact_and_the_rest_is_said_to_be_typical():
     told = predict(TYPICAL, host=Host(load_s=0.5))
     assert dict(told.downtime_parts)["load"] == 0.5

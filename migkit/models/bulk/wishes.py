@@ -7,12 +7,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from migkit.errors import UsageError
-from migkit.models.spread import draws, interval, residuals
+from migkit.models.spread import interval, residuals
 from migkit.scenario import Scenario
 
 __all__ = ["Wish", "wish"]
 
-_FEW: Final = 64  # rows whose draws stay in the cache
 _BOUNDS: Final = (
     ("total_time_low_s", "total_time_high_s"),
     ("downtime_low_s", "downtime_high_s"),
@@ -38,7 +37,7 @@ class Wish(NamedTuple):
     def store(
         self, case: Scenario, results: np.ndarray, rule: Any, rows: np.ndarray, out: dict[str, np.ndarray]
     ) -> None:
-        """Write the bounds of some rows into the columns, a few rows at a time: each of them runs many times.
+        """Write the bounds of some rows into the columns.
 
         Parameters
         ----------
@@ -49,19 +48,15 @@ class Wish(NamedTuple):
         """
         if self.level is None:
             return
-        for start in range(0, rows.size, _FEW):
-            part = np.arange(start, min(start + _FEW, rows.size))
-            few = draws.selected(case, part)
-            drawn = interval.bounds_of(few, results[part], rule, self.level, self.seed)
-            by = residuals.learned_for(few)
-            found = interval.corrected(few, drawn, self.level, by)
-            some = rows[part]
-            for at, (low, high) in enumerate(_BOUNDS):
-                out[low][some], out[high][some] = found.low[:, at], found.high[:, at]
-            out["probability_of_convergence"][some] = found.probability
-            if self.deadline_s is not None:
-                drawn_s = interval.corrected_draws(few, drawn, by)
-                out["probability_in_time"][some] = np.mean(drawn_s <= self.deadline_s, axis=1)
+        drawn = interval.bounds_of(case, results, rule, self.level, self.seed)
+        by = residuals.learned_for(case)
+        found = interval.corrected(case, drawn, self.level, by)
+        for at, (low, high) in enumerate(_BOUNDS):
+            out[low][rows], out[high][rows] = found.low[:, at], found.high[:, at]
+        out["probability_of_convergence"][rows] = found.probability
+        if self.deadline_s is not None:
+            drawn_s = interval.corrected_draws(case, drawn, by)
+            out["probability_in_time"][rows] = np.mean(drawn_s <= self.deadline_s, axis=1)
 
 
 def wish(level: float | None, deadline_s: float | None, seed: int) -> Wish:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-__all__ = ["changed"]
+__all__ = ["changed", "names"]
 
 R = TypeVar("R")
 
@@ -21,6 +22,24 @@ def changed(record: R, changes: Mapping[str, Any]) -> R:
     0.1
     """
     other: R = object.__new__(type(record))
-    for field in dataclasses.fields(record):  # type: ignore[arg-type]
-        object.__setattr__(other, field.name, changes.get(field.name, getattr(record, field.name)))
+    for name in names(record):
+        object.__setattr__(other, name, changes[name] if name in changes else getattr(record, name))
     return other
+
+
+def names(record: Any) -> tuple[str, ...]:
+    """Return the names of a record's fields.
+
+    Examples
+    --------
+    >>> from migkit import DirtyClass
+    >>> names(DirtyClass(region_bytes=4096, writes_per_s=1.0))[:2]
+    ('region_bytes', 'writes_per_s')
+    """
+    kind: Any = type(record)
+    return _names_of(kind)
+
+
+@functools.cache
+def _names_of(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))

@@ -19,7 +19,6 @@ What happens while the guest stands moves nothing but the end, so its draws are 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -27,7 +26,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from migkit.models.spread import guests
-from migkit.models.spread.change import changed
+from migkit.models.spread.change import changed, names
 from migkit.models.spread.lattice import normals, uniforms
 from migkit.scenario import DirtyClass, Scenario
 from migkit.scenario.installation import downtime
@@ -82,10 +81,10 @@ def _mapped(case: Scenario, change: Callable[[np.ndarray], np.ndarray]) -> Scena
     """Return a scenario with all its fields that are arrays changed alike."""
 
     def of(record: R) -> R:
-        values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}  # type: ignore[arg-type]
+        values = {name: getattr(record, name) for name in names(record)}
         return changed(record, {name: change(v) for name, v in values.items() if isinstance(v, np.ndarray)})
 
-    parts = {f.name: of(getattr(case, f.name)) for f in dataclasses.fields(case)}
+    parts = {name: of(getattr(case, name)) for name in names(case)}
     parts["guest"] = changed(parts["guest"], {"dirty": tuple(map(of, case.guest.dirty))})
     return changed(case, parts)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -46,6 +47,7 @@ _RUNS: Final = (257, 127, 61, 31, 17)  # of the engine
 _MOST_TURNS: Final = 8000.0  # of the engine, in all runs of one interval, unless the fewest runs take more
 _POSTCOPY_TURNS: Final = 150.0  # that a push takes as long as
 _PLAIN_TURNS: Final = 40_000.0  # in plain Python, about a second
+_AT_ONCE: Final = 10_280  # runs of the engine, whose records stay in the cache
 
 
 class Bounds(NamedTuple):
@@ -153,6 +155,14 @@ def _numbers(results: Any) -> np.ndarray:
     return np.select(fits, _RUNS[:-1], _RUNS[-1])
 
 
+def _parts(numbers: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield the places of scenarios that take as many runs, and how many, no more together than the cache holds."""
+    for number in np.unique(numbers).tolist():
+        alike = np.flatnonzero(numbers == number)
+        most = _AT_ONCE // number
+        yield from ((alike[start : start + most], number) for start in range(0, alike.size, most))
+
+
 def bounds_of(case: Scenario, results: np.ndarray, rule: Any, level: float, seed: int) -> Bounds:
     """Return the bounds of many scenarios that differ in numbers only.
 
@@ -178,8 +188,7 @@ def bounds_of(case: Scenario, results: np.ndarray, rule: Any, level: float, seed
     rows = results.shape[0]
     numbers = _numbers(_columns(results))
     found = [np.zeros((rows, 3)), np.zeros((rows, 3)), np.zeros(rows), np.zeros((rows, DRAWS))]
-    for number in np.unique(numbers).tolist():
-        some = np.flatnonzero(numbers == number)
+    for some, number in _parts(numbers):
         part = case if some.size == rows else draws.selected(case, some)
         for whole, piece in zip(found, _bounds(part, results[some], number, rule, level, seed), strict=True):
             whole[some] = piece
