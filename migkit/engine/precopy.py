@@ -225,30 +225,32 @@ def _lay_out(scenario: PackedScenario, run: Run, work: Work) -> float:
         for k in range(int(woven), classes + 2):
             mixed_pages += ring.segment_pages(scenario, work, k)
         lead = min(1.0, scenario.lead_pages / mixed_pages) if mixed_pages > 0.0 else 0.0
-    run.pieces = 0.0
-    pages = 0.0
+    count, pages = 0, 0.0
     if lead > 0.0:
         for k in range(int(woven), classes + 2):
-            pages += _place(run, work, k, lead * ring.segment_pages(scenario, work, k), 0.0)
-    pages += _place(run, work, classes + 2, first, 0.0)
+            count, pages = _place(work, count, pages, k, lead * ring.segment_pages(scenario, work, k), 0.0)
+    count, pages = _place(work, count, pages, classes + 2, first, 0.0)
     for k in range(classes + 2):
         size = ring.segment_pages(scenario, work, k)
         begin = lead * size if k >= woven else 0.0
-        pages += _place(run, work, k, size - begin, begin)
-    pages += _place(run, work, classes + 2, last, first)
+        count, pages = _place(work, count, pages, k, size - begin, begin)
+    count, pages = _place(work, count, pages, classes + 2, last, first)
+    run.pieces = count
     run.most_pieces = FEW_PIECES + WOVEN_PARTS * max(0.0, classes + 2.0 - woven)
     return pages
 
 
 @inlined
-def _place(run: Run, work: Work, segment: int, pages: float, first_page: float) -> float:
-    """Put a piece of a segment, from a page of it on, behind the others unless it is a sliver; return its pages."""
+def _place(work: Work, count: int, total: float, segment: int, pages: float, first_page: float) -> tuple[int, float]:
+    """Put a piece of a segment, from a page of it on, behind ``count`` others of ``total`` pages.
+
+    Return how many there are then, and their pages. A sliver is left out.
+    """
     if pages <= ring.SLIVER_PAGES:
-        return 0.0
-    piece = work.pieces[int(run.pieces) & LAST_PIECE]
+        return count, total
+    piece = work.pieces[count & LAST_PIECE]
     piece.segment, piece.pages, piece.share, piece.first_page = segment, pages, 1.0, first_page
-    run.pieces += 1.0
-    return pages
+    return count + 1, total + pages
 
 
 @inlined

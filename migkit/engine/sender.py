@@ -23,7 +23,7 @@ from migkit.engine.run_state import (
     SAME,
     SLACK_S,
 )
-from migkit.jit import inlined, lean
+from migkit.jit import inlined, lean, rarely
 from migkit.policies import decision
 from migkit.policies.record import State
 
@@ -100,7 +100,7 @@ def send(scenario: PackedScenario, steps: np.ndarray | None, state: State, run: 
             now_s = start_s + number * run.window_s
             if number == 1.0:
                 now_s = max(now_s, sent_s)
-                bandwidth = window_bytes / (now_s - start_s)
+                bandwidth = state.bandwidth_bytes_per_s = window_bytes / (now_s - start_s)
             start_s = now_s
             room = run.quota_pages
             window_bytes = 0.0
@@ -109,7 +109,6 @@ def send(scenario: PackedScenario, steps: np.ndarray | None, state: State, run: 
             event = decision.WINDOW
             break
     _count(run, passed)
-    state.bandwidth_bytes_per_s = bandwidth
     run.now_s, run.window_start_s, run.check_s, run.left_pages = now_s, start_s, check_s, left
     run.ahead_pages, run.room_pages, run.window_bytes = ahead, room, window_bytes
     return event
@@ -142,7 +141,7 @@ def _same(bandwidth: float, other: float) -> bool:
 def _jump(windows: float, time_left_s: float, window_s: float) -> float:
     """Return how many whole windows pass before anything can happen: before the pages do, or the time is over."""
     number = np.floor(windows)
-    if time_left_s < number * window_s:
+    if rarely(time_left_s < number * window_s):
         number = np.ceil(time_left_s / window_s)
     return max(1.0, number)
 

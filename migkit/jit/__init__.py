@@ -31,6 +31,7 @@ __all__ = [
     "jit",
     "lean",
     "owned",
+    "rarely",
     "rows",
     "steady",
 ]
@@ -150,6 +151,35 @@ def owned(record: Any) -> Any:
     need not be read again after each write to another record.
     """
     return record.copy()
+
+
+def _foretelling(function: Callable[[Any], Any]) -> Any:
+    """Return what compiled code calls for :func:`rarely`: LLVM's ``expect`` with the answer no."""
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+
+    if _is_off():
+        return function
+
+    def foretell(context: Any, condition: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            bit = cgutils.bool_t
+            kind = type(builder.function.function_type)(bit, [bit, bit])
+            expect = builder.module.declare_intrinsic("llvm.expect", [bit], kind)
+            return builder.call(expect, [arguments[0], cgutils.false_bit])
+
+        return types.boolean(condition), generate
+
+    return intrinsic(foretell)
+
+
+@partial(_kernel, build=_foretelling)
+def rarely(condition: bool) -> bool:
+    """Return a condition that is rarely true.
+
+    Else compiled code may work out what follows from it, a division, say, before it is known whether that is needed.
+    """
+    return condition
 
 
 def compile_kernels() -> None:
