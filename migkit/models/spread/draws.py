@@ -26,7 +26,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from migkit.models.spread import guests
-from migkit.models.spread.change import changed, names
+from migkit.models.spread.change import changed, names_of
 from migkit.models.spread.lattice import normals, uniforms
 from migkit.scenario import DirtyClass, Scenario
 from migkit.scenario.installation import downtime
@@ -81,10 +81,10 @@ def _mapped(case: Scenario, change: Callable[[np.ndarray], np.ndarray]) -> Scena
     """Return a scenario with all its fields that are arrays changed alike."""
 
     def of(record: R) -> R:
-        values = {name: getattr(record, name) for name in names(record)}
+        values = {name: getattr(record, name) for name in names_of(record)}
         return changed(record, {name: change(v) for name, v in values.items() if isinstance(v, np.ndarray)})
 
-    parts = {name: of(getattr(case, name)) for name in names(case)}
+    parts = {name: of(getattr(case, name)) for name in names_of(case)}
     parts["guest"] = changed(parts["guest"], {"dirty": tuple(map(of, case.guest.dirty))})
     return changed(case, parts)
 
