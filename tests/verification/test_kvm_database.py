@@ -31,7 +31,7 @@ def test_total_time_and_downtime(splits, title, most, most_s):
 def test_intervals_hold_runs_whose_guest_was_fitted_to_another(splits):
     found = splits["pre-copy, 4 threads"].total_time_s
     assert 0.85 <= found.coverage <= 0.97
-    assert found.width < 1.1
+    assert found.width < 1.12
 
 
 @pytest.mark.parametrize("title", ["pre-copy, 16 threads", "pre-copy, from auto-converge"])

@@ -116,9 +116,8 @@ def drawn(case: Scenario, number: int, rows: int, seed: int, orders: np.ndarray 
     """
     names = [name for name in case.host.uncertain if name not in (*_ADDED, _BACKEND)]
     classes = len(case.guest.dirty)
-    dimensions = len(names) + 5 + 2 * classes + guests.COORDINATES
-    points = uniforms(number, dimensions, seed)
-    z, own = normals(number, dimensions, seed), len(names)
+    points = uniforms(number, len(names) + 5 + 2 * classes, seed)
+    z, own = normals(number, len(names) + 5 + 2 * classes, seed), len(names)
 
     def each(value: Any, factor: np.ndarray) -> Any:
         return np.broadcast_to(_column(value) * factor, (rows, number)).ravel()
@@ -145,8 +144,9 @@ def drawn(case: Scenario, number: int, rows: int, seed: int, orders: np.ndarray 
         "link": changed(wide.link, {"bandwidth_bytes_per_s": rate}),
         "guest": changed(wide.guest, {"dirty": dirty}),
     }
-    last = (np.broadcast_to(apart(z[:, at]), (rows, number)).ravel() for at in range(-guests.COORDINATES, 0))
-    return guests.differing(changed(wide, parts), *last)
+    behind = normals(number, guests.COORDINATES, seed, first=guests.FIRST)
+    further = (np.broadcast_to(apart(z_one), (rows, number)).ravel() for z_one in behind.T)
+    return guests.differing(changed(wide, parts), *further)
 
 
 def _run_to_run(

@@ -29,9 +29,10 @@ from migkit.scenario import Guest, Scenario
 from migkit.scenario.installation.platforms import platform_of
 from migkit.units import PAGE_BYTES
 
-__all__ = ["COORDINATES", "differing", "is_real", "stirred_pages"]
+__all__ = ["COORDINATES", "FIRST", "differing", "is_real", "stirred_pages"]
 
 COORDINATES: Final = 3  # that a draw of a guest takes
+FIRST: Final = 61  # of them: behind those of any page classes, so that one more of these does not move them
 _MADE: Final = ("qemu-tcg", "harness")  # platforms whose guests a test made
 _CONTENT: Final = 0.013 * math.sqrt(2.0)  # of what is not zero, of a guest that writes
 _IDLE_CONTENT: Final = 0.002 * math.sqrt(2.0)
@@ -39,6 +40,7 @@ _WRITES: Final = 0.04 * math.sqrt(2.0)  # of all write rates; first passes and l
 _TOGETHER: Final = 0.7  # correlation of the two
 _STIRRED_PAGES_PER_S: Final = 130.0  # by an idle guest, sent again
 _STIRRED_SPREAD: Final = 1.2
+_STIRRED_S: Final = 10.0  # as long as most of them took; later, it writes to the same pages
 _HEADROOM: Final = 0.25  # of the logarithm of capacity over demand, half a normal distribution
 
 
@@ -89,7 +91,7 @@ def differing(case: Scenario, z_content: np.ndarray, z_writes: np.ndarray, z_hea
 def _as_full(guest: Guest, z: np.ndarray) -> Guest:
     """Return a guest with more or less that is not zero, and regions that fit into it."""
     content = np.asarray(guest.memory_bytes - guest.zero_bytes, dtype=float)
-    factor = np.exp((_CONTENT if guest.dirty else _IDLE_CONTENT) * z)
+    factor = np.exp(np.where(_writes_per_s(guest) > 0.0, _CONTENT, _IDLE_CONTENT) * z)
     told = np.asarray(guest.zero_bytes) > 0  # else none is left, or nobody counted them
     factor = np.where(told, factor, 1.0)
     zero = _whole(np.maximum(guest.memory_bytes - content * factor, 0.0))
@@ -123,10 +125,17 @@ def stirred_pages(case: Scenario, total_s: Any, z: np.ndarray) -> Any:
     --------
     >>> from migkit import Guest
     >>> stirred_pages(Scenario(guest=Guest(memory_bytes=2**30)), 10.0, np.zeros(1)).tolist()
-    [1300.0]
+    [[1300.0]]
     """
-    if case.guest.dirty or case.strategy.name == "stopcopy" or not is_real(case):
+    writes_per_s = _writes_per_s(case.guest)
+    if np.all(writes_per_s > 0.0) or case.strategy.name == "stopcopy" or not is_real(case):
         return 0.0
     held = (case.guest.memory_bytes - case.guest.zero_bytes) / PAGE_BYTES
-    pages = _STIRRED_PAGES_PER_S * total_s * np.exp(_STIRRED_SPREAD * z)
-    return np.minimum(pages, np.reshape(held, (-1, 1)) if np.ndim(held) else held)
+    pages = _STIRRED_PAGES_PER_S * np.minimum(total_s, _STIRRED_S) * np.exp(_STIRRED_SPREAD * z)
+    idle = np.reshape(writes_per_s, (-1, 1)) == 0.0
+    return np.where(idle, np.minimum(pages, np.reshape(held, (-1, 1))), 0.0)
+
+
+def _writes_per_s(guest: Guest) -> np.ndarray:
+    """Return what all page classes write together, of each of many guests."""
+    return np.asarray(sum(np.asarray(one.writes_per_s, dtype=float) for one in guest.dirty), dtype=float)

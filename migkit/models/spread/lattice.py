@@ -21,7 +21,7 @@ _MULTIPLIER: Final = {17: 7, 31: 13, 61: 51, 127: 41, 257: 69, 509: 384, 1021: 7
 _NORMAL: Final = NormalDist()
 
 
-def uniforms(number: int, dimensions: int, seed: int) -> np.ndarray:
+def uniforms(number: int, dimensions: int, seed: int, first: int = 0) -> np.ndarray:
     """Return points of the unit cube, one a row.
 
     Parameters
@@ -32,6 +32,8 @@ def uniforms(number: int, dimensions: int, seed: int) -> np.ndarray:
         Coordinates of each.
     seed
         From which the places within the parts are drawn.
+    first
+        Of all coordinates of the lattice, the first one that is wanted.
 
     Examples
     --------
@@ -40,14 +42,14 @@ def uniforms(number: int, dimensions: int, seed: int) -> np.ndarray:
     np.float64(0.016393)
     """
     rng = random.Random(seed)
-    place = np.array([rng.random() for _ in range(dimensions)])
-    vector = [pow(_MULTIPLIER[number], at, number) for at in range(dimensions)]
+    place = np.array([rng.random() for _ in range(first + dimensions)])[first:]
+    vector = [pow(_MULTIPLIER[number], first + at, number) for at in range(dimensions)]
     points: np.ndarray = (np.outer(np.arange(number), vector) % number + place) / number
     return points
 
 
 @functools.lru_cache(32)
-def normals(number: int, dimensions: int, seed: int) -> np.ndarray:
+def normals(number: int, dimensions: int, seed: int, first: int = 0) -> np.ndarray:
     """Return the points of :func:`uniforms` as points of a standard normal distribution; they are not to be changed.
 
     Examples
@@ -55,7 +57,7 @@ def normals(number: int, dimensions: int, seed: int) -> np.ndarray:
     >>> abs(normals(61, 1, seed=0).mean()).round(1)
     np.float64(0.0)
     """
-    points = np.clip(uniforms(number, dimensions, seed), 1e-9, 1.0 - 1e-9)
+    points = np.clip(uniforms(number, dimensions, seed, first), 1e-9, 1.0 - 1e-9)
     values = np.array([_NORMAL.inv_cdf(u) for u in points.ravel().tolist()])
     values.flags.writeable = False
     return values.reshape(points.shape)
