@@ -77,7 +77,7 @@ class CalibrationExplorer(Panel):
         )
         self._fit()
         self.figure = LiveFigure(self._draw(), "migkit-calibration")
-        self.residuals = LiveFigure(self._draw_residuals(), "migkit-residuals", patient=True)
+        self.residuals = LiveFigure(self._draw_residuals(), "migkit-residuals")
         self.table = ipw.HTML(words.constants(self.calibration))
         self.headline.value = words.errors(self._comparison)
         self._show(self.figure, self.residuals, self.table)
@@ -98,7 +98,7 @@ class CalibrationExplorer(Panel):
         """
         self._fit()
         self.figure.follow(self._draw())
-        self.residuals.follow(self._draw_residuals())
+        self._at_rest(lambda: self.residuals.follow(self._draw_residuals()))
         self.table.value = words.constants(self.calibration)
         self.headline.value = words.errors(self._comparison)
 

@@ -2,7 +2,6 @@
 
 const LEAST_PANEL_PX = 330; // a panel narrower than this is put below its neighbour
 const BETWEEN_PX = 80; // of panels below each other: ticks and title of the upper one
-const REST_MS = 120; // without a change, before a patient figure is drawn anew
 const PAPER = { ink: "#222222", background: "#ffffff" }; // of saved pictures
 
 // All figures of a page wait for one copy of plotly's script.
@@ -104,14 +103,6 @@ function render({ model, el }) {
     }
   }
 
-  // A patient figure waits until the hand on the slider rests, so that the others keep up with it.
-  let pause = 0;
-  function changed() {
-    clearTimeout(pause);
-    if (model.get("_patient")) pause = setTimeout(draw, REST_MS);
-    else draw();
-  }
-
   let width = 0;
   const sized = new ResizeObserver(() => {
     if (plot.clientWidth === width) return;
@@ -128,14 +119,13 @@ function render({ model, el }) {
   document.head.addEventListener("load", recolour, { capture: true });
   const lights = matchMedia("(prefers-color-scheme: dark)");
   lights.addEventListener("change", recolour);
-  model.on("change:_figure", changed);
+  model.on("change:_figure", draw);
   return () => {
     sized.disconnect();
     themed.disconnect();
     document.head.removeEventListener("load", recolour, { capture: true });
     lights.removeEventListener("change", recolour);
-    model.off("change:_figure", changed);
-    clearTimeout(pause);
+    model.off("change:_figure", draw);
     globalThis.migkitPlotly?.then((script) => script.purge(plot));
   };
 }

@@ -48,8 +48,6 @@ class LiveFigure(anywidget.AnyWidget):
         What to show at first.
     name
         Name of the saved files, without their ending.
-    patient
-        The page draws it anew only once no change has come for a moment, so that other figures keep up with a slider.
 
     Attributes
     ----------
@@ -72,14 +70,13 @@ class LiveFigure(anywidget.AnyWidget):
     _config = traitlets.Dict(dict(CONFIG)).tag(sync=True)
     _ink = traitlets.Unicode(INK).tag(sync=True)
     _name = traitlets.Unicode("migkit").tag(sync=True)
-    _patient = traitlets.Bool(False).tag(sync=True)
 
     figure: Figure
 
-    def __init__(self, figure: Figure, name: str = "migkit", *, patient: bool = False) -> None:
+    def __init__(self, figure: Figure, name: str = "migkit") -> None:
         self.figure = figure
         script = f"IPY_MODEL_{_shared_script().model_id}"
-        super().__init__(_script=script, _figure=_plain(figure), _name=name, _patient=patient)
+        super().__init__(_script=script, _figure=_plain(figure), _name=name)
 
     @property
     def data(self) -> Any:

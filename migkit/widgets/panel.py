@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import anywidget
 import ipywidgets as ipw
 import traitlets
-from IPython import display
+from IPython import display, get_ipython
 
 from migkit.errors import MigkitError
 from migkit.widgets import warm
@@ -19,6 +20,7 @@ from migkit.widgets.field import Field
 
 __all__ = ["Panel"]
 
+_REST_S: Final = 0.12  # without a change: the hand on a slider rests
 _HERE: Final = Path(__file__).parent
 _KEPT: Final = f"<script>{(_HERE / 'kept.js').read_text(encoding='utf-8')}</script>"
 
@@ -78,6 +80,8 @@ class Panel:
         self.fields: dict[str, Field] = {}
         self._foot = _Foot(_key=uuid.uuid4().hex)
         self._turn = threading.RLock()  # a slider may move while a cell runs, in a thread of its own
+        self._moved: ipw.Widget | None = None  # the control that was moved last
+        self._waiting: asyncio.TimerHandle | None = None
 
     def refresh(self) -> None:
         """Bring results and figures up to what the controls say.
@@ -119,8 +123,27 @@ class Panel:
         self.widget.add_class("migkit-panel")
         self._agree()
 
+    def _at_rest(self, work: Callable[[], None]) -> None:
+        """Do what takes long, and can wait, once the hand on a slider rests; at once where no hand is on one."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+        loop = _loop_of_a_hand()
+        if loop is None:
+            work()
+        else:
+            self._waiting = loop.call_later(_REST_S, self._rested, work)
+
+    def _rested(self, work: Callable[[], None]) -> None:
+        with self._turn:
+            try:
+                work()
+            except MigkitError as error:
+                self._complain(self._moved, str(error))
+
     def _follow(self, change: Any) -> None:
         with self._turn:
+            self._moved = change.owner
             try:
                 self.refresh()
             except MigkitError as error:
@@ -138,7 +161,7 @@ class Panel:
         for field in self.fields.values():
             field.complain("")
 
-    def _complain(self, moved: ipw.Widget, text: str) -> None:
+    def _complain(self, moved: ipw.Widget | None, text: str) -> None:
         complaint = f"{text.rstrip('.')}. The picture is still that of the values before."
         for field in self.fields.values():
             field.complain(complaint if field.control is moved else "")
@@ -147,3 +170,14 @@ class Panel:
         warm.begin()
         show: Any = display
         show.display(show.HTML(_KEPT.replace("KEY", self._foot._key)), self.widget)
+
+
+def _loop_of_a_hand() -> asyncio.AbstractEventLoop | None:
+    """Return the kernel's loop while it handles what the page sends of a widget; None: code moved the control."""
+    kernel: Any = getattr(get_ipython(), "kernel", None)
+    if kernel is None or kernel.get_parent("shell").get("header", {}).get("msg_type") != "comm_msg":
+        return None
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # a thread of its own, without a loop
+        return None

@@ -89,6 +89,22 @@ def test_a_theme_that_comes_while_the_page_is_hidden_is_worn_when_it_is_back(pag
     page.wait_for_function(f"() => ({COLOURS})().text === '1,2,3'")
 
 
+def test_what_takes_long_follows_when_the_hand_on_a_slider_rests(page, lab, complaints):
+    show = SHOW.replace("Explorer", "StrategyExplorer")
+    driving.open_notebook(page, lab, driving.write_notebook(lab, "strategies.ipynb", show))
+    driving.run_all(page)
+    plots = page.locator(f"{EXPLORER} .js-plotly-plot")
+    expect(plots).to_have_count(3)
+    last = plots.nth(2).element_handle()
+    page.wait_for_function("plot => plot.data", arg=last)
+    before = last.evaluate("plot => JSON.stringify(plot.data[0].y)")
+    page.locator(f"{EXPLORER} [aria-label='memory']").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("([plot, before]) => JSON.stringify(plot.data[0].y) !== before", arg=[last, before])
+    assert complaints == []
+
+
 def test_figures_that_are_no_widgets_wear_the_colours_of_the_theme_as_it_changes(page, lab, complaints):
     cell = "from migkit import Guest, predict\n\npredict(Guest(memory_bytes=2**30), level=None).plot()"
     driving.open_notebook(page, lab, driving.write_notebook(lab, "figure.ipynb", cell))

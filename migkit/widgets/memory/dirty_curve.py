@@ -75,7 +75,7 @@ class DirtyCurveExplorer(Panel):
         self.classes = [_class(number, *values) for number, values in enumerate(_CLASSES, 1)]
         self._read()
         self.figure = LiveFigure(self._draw(), "migkit-dirty-curve")
-        self.family = LiveFigure(self._draw_family(), "migkit-one-reading", patient=True)
+        self.family = LiveFigure(self._draw_family(), "migkit-one-reading")
         self.table = ipw.HTML()
         self._tell()
         about = ipw.HTML("<b>Other guests with the same reading.</b> All their curves go through the one point.")
@@ -85,7 +85,7 @@ class DirtyCurveExplorer(Panel):
         """Work out the curves of what the controls say and show them."""
         self._read()
         self.figure.follow(self._draw())
-        self.family.follow(self._draw_family())
+        self._at_rest(lambda: self.family.follow(self._draw_family()))
         self._tell()
 
     def code(self) -> str:

@@ -62,7 +62,7 @@ class RoundsExplorer(GuestPanel):
         )
         self._predict()
         self.figure = LiveFigure(self._draw(), "migkit-rounds")
-        self.steps = LiveFigure(self._draw_steps(), "migkit-settling", patient=True)
+        self.steps = LiveFigure(self._draw_steps(), "migkit-settling")
         self.table = ipw.HTML()
         self._tell()
         self._show(self.figure, self.table, self.steps)
@@ -71,7 +71,7 @@ class RoundsExplorer(GuestPanel):
         """Predict what the controls say and show it."""
         self._predict()
         self.figure.follow(self._draw())
-        self.steps.follow(self._draw_steps())
+        self._at_rest(lambda: self.steps.follow(self._draw_steps()))
         self._tell()
 
     def code(self) -> str:

@@ -72,7 +72,7 @@ class NetworkExplorer(GuestPanel):
         )
         self._predict()
         self.figure = LiveFigure(self._draw(), "migkit-network")
-        self.speeds = LiveFigure(self._draw_speeds(), "migkit-speeds", patient=True)
+        self.speeds = LiveFigure(self._draw_speeds(), "migkit-speeds")
         self.headline.value = words.summary(self.result)
         self._show(self.figure, self.speeds)
 
@@ -80,7 +80,7 @@ class NetworkExplorer(GuestPanel):
         """Predict what the controls say and show it."""
         self._predict()
         self.figure.follow(self._draw())
-        self.speeds.follow(self._draw_speeds())
+        self._at_rest(lambda: self.speeds.follow(self._draw_speeds()))
         self.headline.value = words.summary(self.result)
 
     def code(self) -> str:

@@ -86,8 +86,8 @@ class StrategyExplorer(GuestPanel):
         self._predict()
         self._predict_sweep()
         self.figure = LiveFigure(viz.timelines(self.results), "migkit-strategies")
-        self.progress = LiveFigure(self._draw_progress(), "migkit-progress", patient=True)
-        self.crossover = LiveFigure(self._draw_crossover(), "migkit-crossover", patient=True)
+        self.progress = LiveFigure(self._draw_progress(), "migkit-progress")
+        self.crossover = LiveFigure(self._draw_crossover(), "migkit-crossover")
         self.table = ipw.HTML(words.table(self.results))
         self.headline.value = self._compare()
         self._show(self.table, self.figure, self.progress, self.crossover)
@@ -97,6 +97,9 @@ class StrategyExplorer(GuestPanel):
         self._predict()
         self.figure.follow(viz.timelines(self.results))
         self.table.value = words.table(self.results)
+        self._at_rest(self._follow_sweep)
+
+    def _follow_sweep(self) -> None:
         self.progress.follow(self._draw_progress())
         self._predict_sweep()
         self.crossover.follow(self._draw_crossover())
