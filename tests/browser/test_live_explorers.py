@@ -42,11 +42,11 @@ def explorer(page):
     return page.locator(EXPLORER).first
 
 
-def _opened(page, lab, name, *cells):
+def _opened(page, lab, name, *cells, shown=".js-plotly-plot"):
     driving.open_notebook(page, lab, driving.write_notebook(lab, name, *cells))
     page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
     page.locator(".lm-Menu-itemLabel", has_text="Run All Cells").first.click()
-    expect(page.locator(f"{EXPLORER} .js-plotly-plot").first).to_be_attached(timeout=START_MS)
+    expect(page.locator(f"{EXPLORER} {shown}").first).to_be_attached(timeout=START_MS)
     expect(page.locator(IDLE)).to_be_attached(timeout=START_MS)
 
 
@@ -57,13 +57,15 @@ def _points(page):
 
 
 def test_a_log_is_chosen_refused_dropped_and_kept_over_a_reload(page, lab, complaints, explorer, stuck):
-    _opened(page, lab, "dropped-log.ipynb", LOG)
+    _opened(page, lab, "dropped-log.ipynb", LOG, shown=".migkit-upload")
+    expect(driving.first_path(page)).to_have_count(0)
     chooser = explorer.locator(".migkit-upload input[type=file]")
     # More than a server takes in one message, so it must come in pieces.
     noise = ("x" * 99 + "\n") * (12 * 2**20 // 100)
     chooser.set_input_files({"name": "stuck.log", "mimeType": "text/plain", "buffer": (noise + stuck).encode()})
     expect(explorer).to_contain_text("does not converge", timeout=START_MS)
     expect(explorer).to_contain_text("max-bandwidth")
+    expect(driving.first_path(page)).to_be_attached(timeout=START_MS)
     assert _points(page) > 300
     drawn = driving.first_path(page).get_attribute("d")
 
@@ -91,7 +93,7 @@ def test_a_log_is_chosen_refused_dropped_and_kept_over_a_reload(page, lab, compl
 
 
 def test_a_field_for_a_file_is_reached_and_opened_by_keyboard(page, lab, complaints, explorer):
-    _opened(page, lab, "keyboard-log.ipynb", LOG)
+    _opened(page, lab, "keyboard-log.ipynb", LOG, shown=".migkit-upload")
     button = explorer.locator(".migkit-upload button")
     assert "choose a file" in button.get_attribute("aria-label")
     with page.expect_file_chooser() as opened:

@@ -147,10 +147,9 @@ FEATURES = (
 
 
 # The engine leaves fewer bytes at switchover than the simulator where differences are sent of interleaved memory:
-# 6.5 % at the 95th percentile, with 3 runs each as with 15.
-WITHIN = {with_differences: 0.08}
-# A window of several streams is larger, and so is what a small difference at a sync moves: 3.9 % of the total time at
-# the 95th percentile.
+# 6.5 % at the 95th percentile, with 3 runs each as with 15. A window of several streams is large, and so is what a
+# small difference at a sync moves: up to 22 % of what is left then, and 3.9 % of the total time.
+WITHIN = {with_differences: 0.08, with_streams: 0.25}
 LATE = {with_streams: 0.05}
 
 
