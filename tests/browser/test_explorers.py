@@ -113,13 +113,12 @@ def test_figures_that_are_no_widgets_wear_the_colours_of_the_theme_as_it_changes
     expect(page.locator(".js-plotly-plot .xtitle").first).to_be_attached(timeout=START_MS)
     bright = """bright => { const ink = getComputedStyle(document.querySelector(".js-plotly-plot .xtitle")).fill;
                             return (parseInt(ink.match(/\\d+/)[0]) > 200) === bright }"""
+    page.wait_for_function(  # the rules take no room
+        "() => [...document.querySelectorAll('.jp-OutputArea-child')].filter((one) => one.offsetHeight).length === 1"
+    )
     page.wait_for_function(bright, arg=False)
     page.evaluate(THEME, "Dark")  # it begins light: one change, as of a person
     page.wait_for_function(bright, arg=True)
-    # The rules take no room; JupyterLab hides the page for a moment when the theme comes.
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('.jp-OutputArea-child')].filter((one) => one.offsetHeight).length === 1"
-    )
     assert complaints == []
 
 
