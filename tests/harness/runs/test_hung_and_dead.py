@@ -61,7 +61,7 @@ def struck(nursery, monkeypatch, moment, dead, hung, strategy):
         return result
 
     monkeypatch.setattr(Migration, "_take", strike)
-    monkeypatch.setattr(Migration, "run", lambda self, progress: (moved.append(self), move(self, progress))[1])
+    monkeypatch.setattr(Migration, "run", lambda self, *how: (moved.append(self), move(self, *how))[1])
     guest = Guest(memory_bytes=8 * MIB, dirty=(DirtyClass(region_bytes=2 * MIB, writes_per_s=20_000),))
     rule = Policy(max_bandwidth_bytes_per_s=60e6, downtime_limit_s=0.05, time_limit_s=5.0)
     scenario = Scenario(guest=guest, policy=rule, strategy=Strategy(name=strategy), link=Link(rtt_s=0.002))
