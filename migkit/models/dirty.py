@@ -7,6 +7,7 @@ concave, so pre-copy at goodput ``B`` settles at the one positive root of
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -119,7 +120,7 @@ def unique_dirty_pages(guest: Guest, window_s: float) -> float:
 
 
 def natural_downtime_s(guest: Guest, bandwidth_bytes_per_s: float, page_wire_bytes: float = PAGE_BYTES + 8) -> float:
-    """Return where pre-copy settles: the positive root of ``t = wire U(t) / B``, or 0 [s].
+    """Return where pre-copy settles: the root of ``t = wire U(t) / B`` above 0, or 0 [s]; growths have ended then.
 
     Parameters
     ----------
@@ -137,6 +138,8 @@ def natural_downtime_s(guest: Guest, bandwidth_bytes_per_s: float, page_wire_byt
     >>> round(natural_downtime_s(guest, 50e6), 3), natural_downtime_s(guest, 1e9)
     (1.344, 0.0)
     """
+    if any(one.kind == "growth" for one in guest.dirty):
+        guest = dataclasses.replace(guest, dirty=tuple(one for one in guest.dirty if one.kind != "growth"))
     pages = sum(one.region_pages for one in guest.dirty if _mean_rate(one) > 0.0)
     high_s = pages * page_wire_bytes / bandwidth_bytes_per_s
     if high_s == 0.0 or math.isinf(bandwidth_bytes_per_s):
