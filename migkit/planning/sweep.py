@@ -147,20 +147,31 @@ def sweep_to(
     done = len(starts) - len(missing)
     if progress is not None:
         progress(done, len(starts))
-    tasks = [(design, base, tuple(columns), start, start + PART_ROWS) for start in missing]
-    for start, content in _computed(missing, tasks, workers, scheduler):
-        _write(_part(folder, start), content)
+    parts = [(design, base, tuple(columns), start, start + PART_ROWS) for start in missing]
+    paths = [_part(folder.absolute(), start) for start in missing]
+    for _ in _stored(parts, paths, workers, scheduler):
         done += 1
         if progress is not None:
             progress(done, len(starts))
     return folder
 
 
-def _computed(
-    starts: Sequence[int], tasks: Sequence[tuple[Any, ...]], workers: int | None, scheduler: str | None
-) -> Iterator[tuple[int, bytes]]:
-    for at, content in results(_encoded, tasks, workers=workers, scheduler=scheduler):
-        yield starts[at], content
+def _stored(
+    parts: Sequence[tuple[Any, ...]], paths: Sequence[Path], workers: int | None, scheduler: str | None
+) -> Iterator[Path]:
+    """Yield the path of each part as soon as it is there; processes of this machine write their parts themselves."""
+    if scheduler is None:
+        tasks = [(path, *part) for path, part in zip(paths, parts, strict=True)]
+        for at, _ in results(_store, tasks, workers=workers):
+            yield paths[at]
+        return
+    for at, content in results(_encoded, parts, scheduler=scheduler):
+        _write(paths[at], content)
+        yield paths[at]
+
+
+def _store(path: Path, *part: Any) -> None:
+    _write(path, _encoded(*part))
 
 
 def _design(space: Mapping[str, Axis] | Design, kind: str, points: int | None, seed: int) -> Design:
