@@ -340,7 +340,7 @@ def _least_squares(block: Block) -> _Solution:
         ftol=1e-12,
         gtol=1e-12,
     )
-    values = found.x * scale
+    values = np.where(found.x < 1e-6, 0.0, found.x) * scale  # it explains less than that of one row's scatter
     residuals = weighted @ values - target
     covariance, variance = _covariance(weighted * scale, residuals, soft)
     return _Solution(values, covariance * np.outer(scale, scale), residuals, variance)

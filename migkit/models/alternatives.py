@@ -194,7 +194,7 @@ def _row(item: tuple[tuple[str, str], Prediction]) -> tuple[str, ...]:
     return (
         policy,
         strategy,
-        result.verdict,
+        story.in_words(result.verdict),
         format_duration(result.total_time_s),
         format_duration(result.downtime_s) if result.verdict == "converges" else "",
         "without end" if endless else format_size(result.transferred_bytes),

@@ -65,11 +65,13 @@ class History:
         """Where the kernels write rounds and points."""
         return jit.rows(RoundRow, self._table), jit.rows(TimePoint, self._line)
 
-    def rounds(self, result: Result) -> tuple[Round, ...]:
-        """Turn running totals at each sync into what each round did."""
+    def rounds(self, packed: Packed, result: Result) -> tuple[Round, ...]:
+        """Turn running totals at each sync into what each round did; the last one ends as the guest runs on."""
         count = int(result.rounds)
         last = RoundRow.new()
         last.start_s, last.sent_bytes = result.total_s, result.sent_bytes
+        if result.action == decision.SWITCHOVER:
+            last.start_s -= packed.scenario.release_s
         last.normal_pages, last.zero_pages = result.normal_pages, result.zero_pages
         rows = self._table.reshape(-1, RoundRow.SIZE).view(RoundRow)[:count]
         totals = [*rows, last]

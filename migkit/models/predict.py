@@ -172,7 +172,7 @@ def _prediction(
     told = why(case, verdict, Facts(packed, bandwidth, natural_s, history.last), result, most)
     total_s = float(result.total_s)
     exposure_s = float(result.exposure_s)
-    rounds = history.rounds(result)
+    rounds = history.rounds(packed, result)
     return Prediction(
         verdict=verdict,
         reason=told.reason,

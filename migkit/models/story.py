@@ -13,7 +13,7 @@ from migkit.units import format_duration, format_size
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
 
-__all__ = ["line", "natural", "page", "risk", "table", "text"]
+__all__ = ["in_words", "line", "natural", "page", "risk", "table", "text"]
 
 _WIDTH: Final = 80  # of a terminal, in characters
 _ROUNDS: Final = 8  # shown in a notebook, the last one among them
@@ -44,13 +44,24 @@ def text(result: Prediction) -> str:
 
 def page(result: Prediction) -> str:
     """Return a prediction as HTML: the verdict, why, the numbers, and what each round did."""
-    colour = _COLOURS.get(result.verdict, _OTHER_COLOUR)
+    colour, verdict = _COLOURS.get(result.verdict, _OTHER_COLOUR), in_words(result.verdict)
     reasons = "".join(f"<p>{html.escape(reason)}</p>" for reason in result.reasons)
     numbers = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in _numbers(result))
     return (
-        f'<div class="migkit-prediction"><p><strong style="color:{colour}">{result.verdict}</strong></p>{reasons}'
+        f'<div class="migkit-prediction"><p><strong style="color:{colour}">{verdict}</strong></p>{reasons}'
         f"<table>{numbers}</table>{_rounds(result)}</div>"
     )
+
+
+def in_words(verdict: str) -> str:
+    """Return a verdict as people write it.
+
+    Examples
+    --------
+    >>> in_words("does_not_converge")
+    'does not converge'
+    """
+    return verdict.replace("_", " ")
 
 
 def natural(result: Prediction) -> str:

@@ -129,7 +129,7 @@ class Size:
 
     def _rows(self) -> list[tuple[str, ...]]:
         show = unknown(self.unknown).shown
-        header = ("", self.unknown.replace("_", " "), "total time", "downtime", "sent", "slowdown", "")
+        header = ("", self.unknown.replace("_", " "), "total time", "downtime", "sent", "slowdown", "limits")
         return [header, *(_row(near, self, show) for near in self.curve)]
 
     def __repr__(self) -> str:

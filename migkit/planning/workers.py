@@ -103,7 +103,9 @@ def _spread(
 
 def _cluster(distributed: Any, workers: int) -> Any:
     with importlib.import_module("dask").config.set({"distributed.nanny.pre-spawn-environ": _ENVIRONMENT}):
-        return distributed.LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
+        return distributed.LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+        )
 
 
 def _client(distributed: Any, scheduler: str) -> Any:

@@ -49,4 +49,4 @@ def _curve(found: Size) -> str:
         )
         for near in found.curve
     ]
-    return table((found.unknown.replace("_", " "), "total time", "downtime", "sent", "slowdown", ""), rows)
+    return table((found.unknown.replace("_", " "), "total time", "downtime", "sent", "slowdown", "limits"), rows)

@@ -5,7 +5,7 @@ from migkit.viz.bars import rounds
 from migkit.viz.coverage import intervals
 from migkit.viz.dirtiness import dirty_curves, settling
 from migkit.viz.forecasts import ends, forecast
-from migkit.viz.labelled import bars_by_name, curves
+from migkit.viz.labelled import bars_by_name, curves, table
 from migkit.viz.logs import imported
 from migkit.viz.panels import convergence, each_round, overview
 from migkit.viz.path import speeds
@@ -49,6 +49,7 @@ __all__ = [
     "rounds",
     "settling",
     "speeds",
+    "table",
     "timelines",
     "tornado",
 ]

@@ -1,17 +1,28 @@
-"""Any values by name: curves over one axis, and bars that carry their numbers."""
+"""Any values by name: curves over one axis, bars that carry their numbers, tables with units."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
+from migkit.units import format_duration, format_rate, format_size
 from migkit.viz.style import MEANINGS, Figure, scatter, styled
 
-__all__ = ["bars_by_name", "curves"]
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandas.io.formats.style import Styler
+
+__all__ = ["bars_by_name", "curves", "table"]
 
 _DASHES: Final = ("solid", "dash", "dashdot")
 
-_ROOM: Final = 1.2  # of the longest bar, so that its number stands beside it
+_BY_END: Final[tuple[tuple[str, Callable[[float], str]], ...]] = (
+    ("_bytes_per_s", format_rate),
+    ("_per_s", "{:,.0f}".format),
+    ("_bytes", format_size),
+    ("_s", format_duration),
+)
+_ROOM: Final = 0.15  # of the width, beside a bar, for its number
 
 
 def curves(
@@ -81,7 +92,8 @@ def bars_by_name(values: Mapping[str, float], shown: Callable[[float], str], *, 
     ('0.012 s',)
     """
     names = list(values)
-    room = [_ROOM * min(0.0, *values.values()), _ROOM * max(0.0, *values.values())]
+    low, high = min(0.0, *values.values()), max(0.0, *values.values())
+    room = _ROOM * (high - low)
     bars = {
         "type": "bar",
         "orientation": "h",
@@ -97,6 +109,38 @@ def bars_by_name(values: Mapping[str, float], shown: Callable[[float], str], *, 
         [bars],
         height=120 + 34 * len(names),
         margin={"l": 64, "r": 16, "t": 16, "b": 48},
-        xaxis={"title": {"text": x_title}, "range": room},
+        xaxis={"title": {"text": x_title}, "range": [low - room * (low < 0.0), high + room * (high > 0.0)]},
         yaxis={"autorange": "reversed", "showgrid": False},
     )
+
+
+def table(frame: pd.DataFrame, *, shares: Iterable[str] = ()) -> Styler:
+    """Return a frame as a table without its index: sizes, times and rates in words, texts at the left.
+
+    Parameters
+    ----------
+    frame
+        Columns whose names end in ``_bytes``, ``_s``, ``_bytes_per_s`` or ``_per_s`` are in that unit.
+    shares
+        Columns of shares between 0 and 1, to be shown in percent.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> found = table(pd.DataFrame({"memory_bytes": [2**30], "late_s": [90.0], "held": [0.25]}), shares=["held"])
+    >>> [part in found.to_html() for part in ("1 GiB", "90 s", "25 %")]
+    [True, True, True]
+    """
+    shows: dict[Any, Any] = {name: show for name in frame.columns if (show := _by_end(str(name))) is not None}
+    shows |= dict.fromkeys(shares, _percent)
+    texts: list[Any] = [name for name in frame.columns if name not in shows and frame[name].dtype == object]
+    looks = frame.style.format(shows, na_rep="").hide(axis="index")
+    return looks.set_properties(subset=texts, **{"text-align": "left"})
+
+
+def _by_end(name: str) -> Callable[[float], str] | None:
+    return next((show for end, show in _BY_END if name.endswith(end)), None)
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.0f} %"

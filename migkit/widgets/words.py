@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from migkit import units
+from migkit.models import story
 from migkit.models.advice import limits
 from migkit.models.goodput import packed
 from migkit.models.result import Prediction
@@ -59,7 +60,8 @@ def summary(result: Prediction) -> str:
     >>> "<b>converges</b>" in summary(predict(guest=Guest(memory_bytes=2**28)))
     True
     """
-    return f"<b>{result.verdict}</b> &ensp; {_line(result)}<br>{html.escape(' '.join(result.reasons))}"
+    verdict, why = story.in_words(result.verdict), html.escape(" ".join(result.reasons))
+    return f"<b>{verdict}</b> &ensp; {_line(result)}<br>{why}"
 
 
 def table(results: Mapping[str, Prediction]) -> str:
@@ -213,7 +215,8 @@ def _on_page(colour: str) -> str:
 def _row(name: str, result: Prediction) -> str:
     style = STYLES.get(name)
     label, colour = (style.label, _on_page(style.colour)) if style else (name, "inherit")
-    cells = "".join(f"<td {_CELL}>{value}</td>" for value in (result.verdict, *_numbers(result).values()))
+    values = (story.in_words(result.verdict), *_numbers(result).values())
+    cells = "".join(f"<td {_CELL}>{value}</td>" for value in values)
     return f'<tr><th {_CELL}><span style="color:{colour}">{html.escape(label)}</span></th>{cells}</tr>'
 
 

@@ -76,7 +76,7 @@ def _computed(scenario, seed=None, scatter=0.01):
     parts, machine = {}, {}
     if stopped:
         load_s = host.load_s
-        copy_s = last.duration_s - last.sync_s - host.load_s - host.resume_s - host.release_s
+        copy_s = last.duration_s - last.sync_s - host.load_s - host.resume_s
         if scenario.strategy.name == "postcopy":
             copy_s, load_s = 0.0, host.load_s + host.register_per_page_s * last.remaining_bytes / 4096
             faults = {"faults": result.postcopy_faults, "blocktime_s": measured(result.blocktime_s)}

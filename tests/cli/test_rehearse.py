@@ -31,7 +31,7 @@ def run(*arguments):
 
 def test_the_answer_in_every_form(asked):
     table = run(*asked, "--deadline", "30 min", "--manager", "nova")
-    assert "nova, rule nova: empty within 30 min with 0 %; empty never with 50 %" in table
+    assert "nova: empty within 30 min with 0 %; empty never with 50 %" in table
     assert "db       a" in table
     whole = json.loads(run(*asked, "--deadline", "1 h", "--format", "json"))
     assert whole["probability"] == 0.0

@@ -73,12 +73,13 @@ class Rehearsal:
         >>> import pandas as pd
         >>> none = pd.DataFrame()
         >>> Rehearsal(0.5, np.array([1.0, 12.0]), none, none, 9.0, "nova", "nova").answer
-        'nova, rule nova: empty within 9 s with 50 %; empty by 1 s with 50 %, by 12 s with 95 %'
+        'nova: empty within 9 s with 50 %; empty by 1 s with 50 %, by 12 s with 95 %'
         """
         within = f"empty within {format_duration(self.deadline_s)} with {100 * self.probability:.3g} %; "
         half, most = (_when(self.empty_by_s(part)) for part in (0.5, 0.95))
         times = f"empty {half} with 50 %, {most} with 95 %"
-        return f"{self.manager}, rule {self.policy}: {within if math.isfinite(self.deadline_s) else ''}{times}"
+        rule = f", rule {self.policy}" if self.policy != self.manager else ""
+        return f"{self.manager}{rule}: {within if math.isfinite(self.deadline_s) else ''}{times}"
 
     def empty_by_s(self, probability: float) -> float:
         """Return by when all hosts are empty with a probability [s]; infinite: with less, however long one waits.

@@ -258,7 +258,7 @@ def _sentences(answer: _Answer) -> list[str]:
     if plan is None:
         return [*said, f"There is no plan: {answer.conflict}."]
     moves = f"Planned: {len(plan.moves)} moves in {format_duration(plan.makespan_s)}; {plan.bound}."
-    return [*said, moves, *(f"{note[:1].upper()}{note[1:]}." for note in plan.notes)]
+    return [*said, moves, *([f"Notes: {'; '.join(plan.notes)}."] if plan.notes else [])]
 
 
 def _chances(answer: _Answer) -> viz.Figure:

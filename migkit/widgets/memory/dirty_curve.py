@@ -10,6 +10,7 @@ import ipywidgets as ipw
 
 from migkit import units, viz
 from migkit.calibrate.guest.readings import Reading, family
+from migkit.models import story
 from migkit.models.dirty import dirty_curve, dirty_rate, natural_downtime_s, settling_bytes, unique_dirty_pages
 from migkit.models.predict import predict
 from migkit.models.result import Prediction
@@ -193,6 +194,6 @@ def _row(name: str, guest: Guest, result: Prediction) -> str:
     ends = math.isfinite(result.total_time_s)
     total = units.format_duration(result.total_time_s) if ends else "no end"
     downtime = units.format_duration(result.downtime_s) if ends else "none"
-    values = (*(_rate(guest, text) for text in _BESIDE), result.verdict, total, downtime)
+    values = (*(_rate(guest, text) for text in _BESIDE), story.in_words(result.verdict), total, downtime)
     cells = "".join(f"<td {_CELL}>{value}</td>" for value in values)
     return f"<tr><th {_CELL}>{html.escape(name)}</th>{cells}</tr>"

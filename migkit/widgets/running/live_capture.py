@@ -11,8 +11,9 @@ import ipywidgets as ipw
 
 from migkit import viz
 from migkit.errors import MigkitError, RunError, UsageError
-from migkit.harness.runs.options import Options
+from migkit.harness.runs.options import Options, as_performed
 from migkit.harness.runs.run import run
+from migkit.models import story
 from migkit.models.goodput import goodput
 from migkit.models.predict import predict
 from migkit.models.result import Prediction
@@ -119,7 +120,7 @@ class CaptureExplorer(SlowPanel):
         UsageError
             The working set is larger than the memory.
         """
-        return Scenario.parse(host=self.host, **self._tables())
+        return as_performed(Scenario.parse(host=self.host, **self._tables()), _PLAIN)
 
     def begin(self) -> None:
         """Start a migration, unless one is under way; an error is written beside the buttons."""
@@ -167,7 +168,7 @@ class CaptureExplorer(SlowPanel):
                 "",
                 f"scenario = {call('Scenario.parse', {**tables, 'host': literal(self.host)})}",
                 "trace = capture(scenario, options=Options(plaintext=True))",
-                "viz.remaining(trace, predict(scenario))",
+                "viz.remaining(trace, predict(trace.scenario))",
             ]
         )
 
@@ -274,7 +275,7 @@ def beside(told: Prediction, trace: Trace | None) -> str:
 def _numbers(told: Any) -> dict[str, str]:
     ends = math.isfinite(told.total_time_s)
     return {
-        "verdict": told.verdict.replace("_", " "),
+        "verdict": story.in_words(told.verdict),
         "total migration time": format_duration(told.total_time_s) if ends else "without end",
         "downtime": format_duration(told.downtime_s) if ends else "none",
         "transferred": format_size(told.transferred_bytes) if ends else "without end",

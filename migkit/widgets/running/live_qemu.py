@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import ipywidgets as ipw
 
 from migkit.calibrate.forecast.looks import watched
+from migkit.harness.probe import probe
 from migkit.models.predict import predict
+from migkit.policies.systems import of_qemu
 from migkit.scenario import Host, Scenario
 from migkit.traces import Trace
 from migkit.units import duration
@@ -96,8 +100,9 @@ class QemuExplorer(WatchExplorer):
         dirty = {"region": self.working_set.value, "writes_per_s": float(self.writes.value.removesuffix(" /s"))}
         return {
             "guest": {"memory": "64 MiB", "zero": "16 MiB", "dirty": [dirty]},
-            "host": Host(firmware_bytes=0),
+            "host": Host(platform="qemu-tcg", firmware_bytes=0),
             "policy": {
+                "name": _rule(),
                 "max_bandwidth": self.cap.value,
                 "downtime_limit": self.downtime_limit.value,
                 "time_limit": "30 s",
@@ -115,3 +120,10 @@ class QemuExplorer(WatchExplorer):
         super()._arrive(result)
         self.trace = result
         self.table.value = beside(self.prediction, result)
+
+
+@functools.cache
+def _rule() -> str:
+    """Return the named policy of the QEMU of this machine."""
+    version = re.search(r"version (\d+\.\d+)", probe("qemu").reason)
+    return of_qemu(version[1] if version else None)

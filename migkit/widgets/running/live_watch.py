@@ -77,7 +77,9 @@ class WatchExplorer(SlowPanel):
         self.helps = ipw.HTML()
         self.start.on_click(lambda _button: self.begin())
         self.stop.on_click(lambda _button: self.end())
-        self._show(ipw.HBox([self.start, self.stop]), self.status, self.figure, self.ends, self.helps)
+        self._remains, self._expected = ipw.VBox([self.figure]), ipw.VBox([self.ends])
+        self._show(ipw.HBox([self.start, self.stop]), self.status, self._remains, self._expected, self.helps)
+        self._draw()
         self.widget.observe(self._closed, names="comm")
 
     def refresh(self) -> None:
@@ -91,6 +93,7 @@ class WatchExplorer(SlowPanel):
         self._set_running(True)
         self._stopping.clear()
         self.looks.clear()
+        self._draw()
         self.status.value = "Beginning ..."
         for field in self.fields.values():
             field.complain("")
@@ -145,10 +148,18 @@ class WatchExplorer(SlowPanel):
         self.helps.value = listing.rows(
             ["what would change it", "what it would do"], [[one.words, effect(one)] for one in look.changes]
         )
-        if look.log is not None:
-            self.figure.follow(_drawn(look))
+        self._draw()
+
+    def _draw(self) -> None:
+        """Draw what the looks have told; a figure without anything to show is hidden."""
+        seen = [look for look in self.looks if look.log is not None]
         told = [one.outlook for one in self.looks if one.outlook.verdict != "not_known"]
-        self.ends.follow(viz.ends([(one.t_s, one.end_s, one.low_s, one.high_s) for one in told]))
+        for box, there in ((self._remains, seen), (self._expected, told)):
+            box.layout.display = None if there else "none"
+        if seen:
+            self.figure.follow(_drawn(seen[-1]))
+        if told:
+            self.ends.follow(viz.ends([(one.t_s, one.end_s, one.low_s, one.high_s) for one in told]))
 
     def _arrive(self, result: Any) -> None:
         self._set_running(False)
