@@ -133,9 +133,13 @@ def table(frame: pd.DataFrame, *, shares: Iterable[str] = ()) -> Styler:
     """
     shows: dict[Any, Any] = {name: show for name in frame.columns if (show := _by_end(str(name))) is not None}
     shows |= dict.fromkeys(shares, _percent)
-    texts: list[Any] = [name for name in frame.columns if name not in shows and frame[name].dtype == object]
-    looks = frame.style.format(shows, na_rep="").hide(axis="index")
-    return looks.set_properties(subset=texts, **{"text-align": "left"})
+    left = {"text-align": "left"}
+    texts: list[Any] = [name for name in frame.columns if name not in shows and frame[name].dtype.kind not in "biuf"]
+    heads: list[Any] = [
+        {"selector": f"th.col{frame.columns.get_loc(name)}", "props": list(left.items())} for name in texts
+    ]
+    looks = frame.style.format(shows, na_rep="").hide(axis="index").set_table_styles(heads)
+    return looks.set_properties(subset=texts, **left)
 
 
 def _by_end(name: str) -> Callable[[float], str] | None:
