@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from migkit import units
@@ -49,6 +49,7 @@ _MEANS: Final[Mapping[str, str]] = {
 }
 _NOTHING: Final = 1e-3  # of the standard error
 _CELL: Final = 'style="text-align:right;padding:2px 10px"'
+_OF_POSTCOPY: Final = ("demand faults", "risk")
 
 
 def summary(result: Prediction) -> str:
@@ -67,15 +68,18 @@ def summary(result: Prediction) -> str:
 def table(results: Mapping[str, Prediction]) -> str:
     """Return several results as a table, a row each; a strategy's name is written in its colour.
 
+    Demand faults and risk are left out where none of them goes through post-copy.
+
     Examples
     --------
     >>> from migkit import Guest, predict
     >>> table({"precopy": predict(guest=Guest(memory_bytes=2**28))}).count("<tr>")
     2
     """
-    columns = ("verdict", *_numbers(next(iter(results.values()))))
-    head = "".join(f"<th {_CELL}>{_explained(name)}</th>" for name in ("", *columns))
-    rows = "".join(_row(name, result) for name, result in results.items())
+    faulting = any(result.postcopy_faults > 0.0 or result.risk > 0.0 for result in results.values())
+    names = [name for name in _numbers(next(iter(results.values()))) if faulting or name not in _OF_POSTCOPY]
+    head = "".join(f"<th {_CELL}>{_explained(name)}</th>" for name in ("", "verdict", *names))
+    rows = "".join(_row(name, result, names) for name, result in results.items())
     return f'<div class="migkit-scroll"><table><tr>{head}</tr>{rows}</table></div>'
 
 
@@ -212,10 +216,11 @@ def _on_page(colour: str) -> str:
     return "inherit" if colour == INK else colour
 
 
-def _row(name: str, result: Prediction) -> str:
+def _row(name: str, result: Prediction, names: Sequence[str]) -> str:
     style = STYLES.get(name)
     label, colour = (style.label, _on_page(style.colour)) if style else (name, "inherit")
-    values = (story.in_words(result.verdict), *_numbers(result).values())
+    numbers = _numbers(result)
+    values = (story.in_words(result.verdict), *(numbers[name] for name in names))
     cells = "".join(f"<td {_CELL}>{value}</td>" for value in values)
     return f'<tr><th {_CELL}><span style="color:{colour}">{html.escape(label)}</span></th>{cells}</tr>'
 
