@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from migkit.viz.style import MEASURED, PREDICTED, Figure, Style, bytes_axis, pattern, styled
+from migkit.viz.ticks import round_axis
 
 if TYPE_CHECKING:
     from migkit.models.result import Prediction
@@ -31,7 +32,7 @@ def rounds(measured: Trace | None = None, predicted: Prediction | None = None) -
     return styled(
         traces,
         barmode="group",
-        xaxis={"title": {"text": "round"}, "tickformat": "d"},
+        xaxis=round_axis(max((len(at) for at, _, _ in sets), default=1)),
         yaxis={"title": {"text": f"sent [{unit}]"}},
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from migkit.units import format_duration, format_size
 from migkit.viz.style import ALLOWED, PREDICTED, Figure, Spec, Style, line, scatter, side_by_side, spec
-from migkit.viz.ticks import log_axis
+from migkit.viz.ticks import log_axis, round_axis
 from migkit.viz.timeline import remaining_spec
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _bars(values: list[float], title: str, kind: str, write: Callable[[float], s
     }
     return spec(
         [bar],
-        xaxis={"title": {"text": "round"}, "tickformat": "d"},
+        xaxis=round_axis(len(values)),
         yaxis={"title": {"text": title}, **log_axis(values, kind)},
     )
 
@@ -111,6 +111,6 @@ def _convergence(result: Prediction, limit_bytes: float | None) -> Spec:
     ]
     return spec(
         traces,
-        xaxis={"title": {"text": "round"}, "tickformat": "d"},
+        xaxis=round_axis(len(result.rounds)),
         yaxis={"title": {"text": "left at each sync"}, **log_axis([*left_bytes, limit_bytes], "size")},
     )

@@ -1,4 +1,4 @@
-"""Ticks of logarithmic axes, written as people write the values: 100 ms, 1 s, 10 s."""
+"""Ticks of axes, written as people write the values: 100 ms, 1 s, 10 s; round 1, 2, 3."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from migkit.units import KIB, format_cost, format_rate, format_size
 
-__all__ = ["KINDS", "log_axis", "time_axis"]
+__all__ = ["KINDS", "log_axis", "round_axis", "time_axis"]
 
 _MOST: Final = 8  # ticks that an axis has room for
 _FEWEST: Final = 3
@@ -79,6 +79,19 @@ def _apart(ticks: list[float], room: float) -> list[float]:
     """Return ticks without those that are too near the next one, such as 50 s and 1 min."""
     pairs = zip(ticks, [*ticks[1:], math.inf], strict=True)
     return [tick for tick, following in pairs if math.log(following) - math.log(tick) >= room]
+
+
+def round_axis(rounds: int) -> dict[str, Any]:
+    """Return an axis of rounds, with ticks at whole ones only.
+
+    Examples
+    --------
+    >>> round_axis(4)["dtick"], round_axis(60)["dtick"]
+    (1, 10)
+    """
+    steps = (step * 10**power for power in range(12) for step in _FINE)
+    step = next(step for step in steps if rounds <= _MOST * step)
+    return {"title": {"text": "round"}, "tickformat": "d", "tick0": 0, "dtick": step}
 
 
 def time_axis(largest_s: float) -> tuple[float, str]:
