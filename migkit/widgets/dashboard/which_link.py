@@ -60,7 +60,7 @@ class LinkPage(Panel):
 
     def __init__(self) -> None:
         super().__init__()
-        systems = [(f"{one.name} ({one.version})", one.name) for one in presets()]
+        systems = [(one.name, one.name) for one in presets()]
         self.system = controls.choice("system", systems, "libvirt", sentence="Who migrates; without a cap.")
         self.memory = controls.text("memory", "32 GiB", sentence="All memory of the machine.")
         self.writes = controls.text("dirty rate", "200 MiB/s in 1 s", sentence=WRITES)

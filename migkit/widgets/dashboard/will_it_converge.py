@@ -58,7 +58,7 @@ class ConvergencePage(Panel):
 
     def __init__(self) -> None:
         super().__init__()
-        systems = [(f"{one.name} ({one.version})", one.name) for one in presets()]
+        systems = [(one.name, one.name) for one in presets()]
         self.system = controls.choice("system", systems, "kubevirt", sentence="Who migrates, with its own defaults.")
         self.memory = controls.text("memory", "16 GiB", sentence="All memory of the machine.")
         self.writes = controls.text("dirty rate", "200 MiB/s in 1 s", sentence=WRITES)
