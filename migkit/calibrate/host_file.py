@@ -1,7 +1,8 @@
 """Calibrated hosts as a TOML file: constants, standard errors, what told them and what could not be told.
 
 Numbers are plain and their units stand in the names, so that a file gives back the very numbers that were fitted.
-``[spreads]`` holds how uncertain those are that predictions draw: standard deviations of their logarithms.
+``[spreads]`` holds how uncertain those are that predictions draw: standard deviations of their logarithms, and
+``[factors]`` by what single runs differed where enough of them told.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from migkit.units import MIB
 __all__ = ["Drift", "drift", "load", "on_host", "text", "write"]
 
 SCHEMA_VERSION: Final = 1
-_TABLES: Final = ("host", "spreads", "standard_errors", "told_by", "cannot_tell", "provenance")
+_TABLES: Final = ("host", "spreads", "factors", "standard_errors", "told_by", "cannot_tell", "provenance")
 _KEYS: Final = ("schema_version", "kind", "runs", "covariance", *_TABLES)
 _SURE: Final = 3.0  # standard errors
 
@@ -71,11 +72,13 @@ def _lines(calibration: Calibration) -> Iterator[str]:
         if field.name in calibration.constants or getattr(calibration.host, field.name) != getattr(plain, field.name)
     }
     spreads = {name: value.spread for name, value in host.items() if isinstance(value, Estimate)}
+    factors = {name: list(value.factors) for name, value in host.items() if getattr(value, "factors", ())}
     order = {name: host[name] for name in (*calibration.constants, *host)}
     made = {key: value for key, value in provenance().items() if isinstance(value, str | int | float)}
     tables: tuple[Mapping[str, Any], ...] = (
         order,
         spreads,
+        factors,
         calibration.standard_errors,
         calibration.identified_by,
         calibration.refused,
@@ -140,7 +143,10 @@ def _calibration(record: Mapping[str, Any]) -> Calibration:
         raise ValueError(f"schema version {shown(record.get('schema_version'))}, this migkit reads {SCHEMA_VERSION}")
     host = {key: _number(key, value) for key, value in record["host"].items()}
     for key, spread in record.get("spreads", {}).items():
-        host[key] = Estimate(host[key], max(0.0, _number("spreads", spread)), "a calibration")
+        factors = tuple(sorted(_number("factors", one) for one in record.get("factors", {}).get(key, ())))
+        if factors and not 0.0 < factors[0] <= factors[-1] < math.inf:
+            raise ValueError(f"factors of {key} are not all above 0")
+        host[key] = Estimate(host[key], max(0.0, _number("spreads", spread)), "a calibration", factors)
     unknown = files.unknown_keys(host, [field.name for field in dataclasses.fields(Host)])
     if unknown:
         raise ValueError(f"{shown(unknown)} is no constant of a host")

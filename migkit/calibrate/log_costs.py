@@ -22,6 +22,7 @@ uncertain as it is. Post-copy sends no pages while the guest stands, so its down
 
 From run to run a downtime is off by a few percent as a rule and by a factor of 2 to 4 now and then, when disks have
 much to flush: its logarithm is off as Student's t with 2 degrees of freedom. One long downtime alone does not decide.
+Where enough runs tell ``F`` each, predictions draw it as these runs differed.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ ABSORBED: Final = {  # parts that a downtime holds beside its pages: they are al
     **dict.fromkeys(("sync_base_s", "sync_per_page_s"), 0.0),
 }
 PARTS_SPREAD: Final = 0.8  # of all parts together, from one host to another
+_ONE_BY_ONE: Final = 5  # runs of which the first and the last lie beyond the bounds at 90 % of n equal parts
 _DOWNTIME_SCATTER: Final = 0.11  # scale of Student's t: 80 pre-copies of data/sysbench_kvm_1gbit.csv
 _GRID: Final = np.linspace(-5.0, 5.0, 401)  # standard deviations of the prior
 _GOODPUTS: Final = np.linspace(-2.4, 2.4, 13)  # likewise
@@ -276,7 +278,13 @@ def _parts_s(host: Host, sent: np.ndarray, down_s: np.ndarray) -> Estimate:
     low, high = (_quantile(any_goodput, share) for share in (0.05, 0.95))
     spread = PARTS_SPREAD * (high - low) / (2.0 * 1.645)
     source = f"{down_s.size} downtimes, with what is typical"
-    return Estimate(usual_s * math.exp(PARTS_SPREAD * _quantile(given, 0.5)), spread, source)
+    middle_s = usual_s * math.exp(PARTS_SPREAD * _quantile(given, 0.5))
+    return Estimate(middle_s, spread, source, _factors((down_s - pages_s)[pages_s < 0.5 * down_s] / middle_s))
+
+
+def _factors(off: np.ndarray) -> tuple[float, ...]:
+    """Return by what each run differed, in ascending order; empty: too few runs tell that."""
+    return tuple(np.sort(off).tolist()) if off.size >= _ONE_BY_ONE and off.min() > 0.0 else ()
 
 
 def _posterior(parts_s: np.ndarray, pages_s: np.ndarray, down_s: np.ndarray) -> np.ndarray:

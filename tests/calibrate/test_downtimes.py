@@ -1,5 +1,7 @@
 """What logs tell of the parts of a downtime, and what one run tells of the next."""
 
+import dataclasses
+
 import pytest
 
 from migkit.calibrate.fit import fit
@@ -47,3 +49,20 @@ def test_a_constant_that_each_run_tells_once_is_as_uncertain_as_the_runs_differ(
     assert found.host.setup_s.spread > 2.0 * error
     framing = found.standard_errors["page_header_bytes"] / found.host.page_header_bytes
     assert found.host.page_header_bytes.spread <= framing
+
+
+def with_downtime(one, down_s):
+    totals = {**one.meta["totals"], "downtime_s": down_s}
+    return dataclasses.replace(one, meta={**one.meta, "totals": totals})
+
+
+def test_stops_of_two_kinds_are_told_one_by_one():
+    some = [with_downtime(log("postcopy-4t-1"), down_s) for down_s in (0.021, 0.02, 0.08, 0.022, 0.021)]
+    load_s = with_downtimes(Host(), some).load_s
+    assert load_s == pytest.approx(0.021, rel=0.1)
+    assert [round(load_s * factor, 3) for factor in load_s.factors] == [0.02, 0.021, 0.021, 0.022, 0.08]
+
+
+def test_few_stops_and_passes_that_are_mostly_pages_tell_no_kinds():
+    assert with_downtimes(Host(), [log(f"postcopy-4t-{number}") for number in (1, 2, 3, 4)]).load_s.factors == ()
+    assert with_downtimes(Host(), [log(f"precopy-4t-{number}") for number in (1, 2, 3, 4, 5)]).load_s.factors == ()

@@ -69,6 +69,21 @@ def test_a_file_gives_back_the_numbers(of_logs, tmp_path):
     assert dict(back.refused) == dict(of_logs.refused)
 
 
+def test_a_file_gives_back_how_runs_differed(tmp_path):
+    found = fit([], logs=[log(f"postcopy-4t-{number}") for number in (1, 2, 3, 4, 5)])
+    assert len(found.host.load_s.factors) == 5
+    host_file.write(tmp_path / "host.toml", found)
+    assert host_file.load(tmp_path / "host.toml").host.load_s.factors == found.host.load_s.factors
+
+
+@pytest.mark.parametrize("factors", ["[0.0, 1.0]", "[-1.0]", "[1.0, inf]", "[true]", "[nan]"])
+def test_impossible_factors_are_refused(of_logs, tmp_path, factors):
+    path = tmp_path / "host.toml"
+    path.write_text(host_file.text(of_logs).replace("[factors]", f"[factors]\nload_s = {factors}", 1))
+    with pytest.raises(UsageError, match="factors"):
+        host_file.load(path)
+
+
 def test_infinity_and_quotes_survive(of_logs, tmp_path):
     odd = dataclasses.replace(
         of_logs,

@@ -1,10 +1,13 @@
 """What bounds hold beside what is stated: guests that differ from run to run, buffers that fill, a late release."""
 
 import dataclasses
+import math
 
 import pytest
 
 from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, predict, simulate
+from migkit.calibrate.log_costs import ABSORBED
+from migkit.scenario.installation.typical import Estimate
 
 GIB = 2**30
 LINK = Link(bandwidth_bytes_per_s=1e8)
@@ -89,3 +92,34 @@ def test_the_simulator_waits_for_the_same_bytes_and_the_same_release():
     best = predict(small, link=LINK, host=host, policy=policy, level=None)
     assert one.mean("downtime_s") == pytest.approx(best.downtime_s, rel=0.01)
     assert one.mean("total_time_s") == pytest.approx(best.total_time_s, rel=0.02)
+
+
+FAST_S, SLOW_S = 0.02, 0.08
+
+
+def stands(stops_s):
+    """Return the bounds of a post-copy's downtime on hosts whose stops took so long."""
+    host = Host(load_s=Estimate.of_runs(stops_s, "stops"), **ABSORBED)
+    return predict(IDLE, link=LINK, host=host, strategy=Strategy(name="postcopy")).interval.downtime_s
+
+
+def test_stops_that_wait_for_a_disk_now_and_then_are_expected_again():
+    (low_s, high_s), (_, quick_s) = stands([FAST_S] * 8 + [SLOW_S] * 2), stands([FAST_S] * 10)
+    assert low_s <= FAST_S
+    assert high_s > 0.99 * SLOW_S
+    assert quick_s < 0.5 * SLOW_S
+
+
+def test_one_slow_stop_of_a_hundred_is_beyond_what_nine_of_ten_runs_do():
+    assert stands([FAST_S] * 99 + [SLOW_S])[1] < 0.5 * SLOW_S
+
+
+def test_a_load_that_a_run_told_is_off_by_what_this_run_was_itself():
+    one, stated = (Host(load_s=load_s, **ABSORBED) for load_s in (Estimate(FAST_S, 1e-9), FAST_S))
+    (low_s, high_s), (low_stated_s, high_stated_s) = (
+        predict(IDLE, link=LINK, host=host, strategy=Strategy(name="postcopy")).interval.downtime_s
+        for host in (one, stated)
+    )
+    assert math.log(high_s / low_s) == pytest.approx(
+        math.sqrt(2.0) * math.log(high_stated_s / low_stated_s), rel=0.05
+    )

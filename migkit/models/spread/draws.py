@@ -19,8 +19,10 @@ What happens while the guest stands moves nothing but the end, so its draws are 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -28,7 +30,7 @@ import numpy as np
 from migkit.models.spread import guests
 from migkit.models.spread.change import changed, names_of
 from migkit.models.spread.lattice import normals, uniforms
-from migkit.scenario import DirtyClass, Scenario
+from migkit.scenario import DirtyClass, Host, Scenario
 from migkit.scenario.installation import downtime
 from migkit.scenario.installation.typical import Typical
 
@@ -38,7 +40,8 @@ R = TypeVar("R")
 
 CAP_SPREAD: Final = 0.006  # of the quota of a window
 WRITES_SPREAD: Final = 0.02
-PUSH_SPREAD: Final = 0.1  # of the push of post-copy on machines that are known
+PUSH_SPREAD: Final = 0.1  # of the push of post-copy on machines that are known, under emulation and in the harness
+_KVM_PUSH_SPREAD: Final = 0.02  # five pushes of one database took 1.86 to 1.88 s, data/kvm_database
 ORDER_S: Final = 0.01  # sooner or later than expected, a switch to post-copy is asked for
 NOTICE_S: Final = 0.006  # later than expected, the sender begins, and notices that the guest may be resumed
 HEADERS: Final = 0.06  # of a nominal rate of Ethernet that is no payload of TCP: 1448 of 1538 bytes are
@@ -47,6 +50,7 @@ _ALIKE: Final = 0.8  # correlation of one part of a downtime with what makes a w
 _STANDING: Final = ("stop_s", "stop_per_vcpu_s", "flush_disks_s", "load_s", "resume_s", "announce_s")
 _ADDED: Final = ("setup_s", *_STANDING, "release_s")
 _BACKEND: Final = "reconnect_s"
+_NORMAL: Final = NormalDist()
 
 
 def selected(case: Scenario, rows: np.ndarray) -> Scenario:
@@ -156,7 +160,8 @@ def _run_to_run(
     drawn: dict[str, Any] = {}
     pushed = case.host.postcopy_bytes_per_s
     if np.all(np.isfinite(pushed)):
-        drawn["postcopy_bytes_per_s"] = each(pushed, np.exp(PUSH_SPREAD * z[:, 0]))
+        spread = _KVM_PUSH_SPREAD if guests.is_real(case) else PUSH_SPREAD
+        drawn["postcopy_bytes_per_s"] = each(pushed, np.exp(spread * z[:, 0]))
     first, second = case.policy.preset.flush_pages
     if case.host.flush_pages is None and first != second:
         drawn["flush_pages"] = np.tile(np.where(points[:, 1] < 0.5, first, second), rows)
@@ -233,7 +238,29 @@ def _backends(case: Scenario, z: np.ndarray, u: np.ndarray) -> tuple[Any, Any]:
 
 def _spread(value: Any, z: np.ndarray) -> Any:
     """Return draws of a constant that is typical, or of one that is stated: itself."""
-    return value * np.exp(getattr(value, "spread", 0.0) * z)
+    off: Any = getattr(value, "spread", 0.0) * z
+    factors = getattr(value, "factors", ())
+    if factors:
+        off = off + np.interp(z, _places(len(factors)), np.log(factors))
+    return value * np.exp(off)
+
+
+def holds_downtimes(host: Host) -> bool:
+    """Say whether constants are drawn from runs as they were, those from which a downtime follows.
+
+    Examples
+    --------
+    >>> from migkit.scenario.installation.typical import Estimate
+    >>> holds_downtimes(Host()), holds_downtimes(Host(load_s=Estimate(0.02, factors=(0.9, 1.0, 3.0))))
+    (False, True)
+    """
+    return any(getattr(value, "factors", ()) for value in (host.load_s, host.in_flight_bytes))
+
+
+@functools.lru_cache(32)
+def _places(number: int) -> list[float]:
+    """Return where runs in ascending order lie on a standard normal distribution: in the middle of n parts."""
+    return [_NORMAL.inv_cdf((at + 0.5) / number) for at in range(number)]
 
 
 def _column(value: Any) -> Any:

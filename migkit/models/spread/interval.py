@@ -24,6 +24,7 @@ from migkit.models.spread import draws, guests, residuals
 from migkit.models.spread.lattice import normals
 from migkit.policies import decision
 from migkit.scenario import Scenario
+from migkit.scenario.installation.typical import Estimate
 from migkit.units import PAGE_BYTES
 
 __all__ = [
@@ -232,7 +233,7 @@ def _bounds(case: Scenario, results: np.ndarray, number: int, rule: Any, level: 
     stored = paths.storage_sent_bytes(wide, runs.total_s)
     which = np.arange(DRAWS) % number
     setup_s, stopped_s = draws.additions(case, DRAWS, seed)
-    scatter = np.exp(RUN_TO_RUN * normals(DRAWS, 4, seed + 2)[:, :3]).T
+    scatter = np.exp(_run_to_run(case) * normals(DRAWS, 4, seed + 2)[:, :3]).T
     converged, settled = ends[:, which], (runs.action == SETTLED).reshape(rows, number)
     total_s = np.where(settled, math.inf, runs.total_s.reshape(rows, number))[:, which]
     total_s = np.where(converged, total_s * scatter[0] + (setup_s + stopped_s), total_s)
@@ -249,6 +250,17 @@ def _bounds(case: Scenario, results: np.ndarray, number: int, rule: Any, level: 
     high = np.column_stack([np.maximum(one[1], value) for one, value in zip(bounds, own, strict=True)])
     low[:, 0] = np.maximum(low[:, 0], np.minimum(own[0], _least_s(case, low[:, 2])))
     return Bounds(low, high, ends.mean(axis=1), np.where(converged, total_s, math.inf))
+
+
+def _run_to_run(case: Scenario) -> np.ndarray:
+    """Return by how much runs differ, in logarithms.
+
+    Where a run or a few of real guests told the load, these were off by as much themselves. Draws of hosts whose
+    downtimes are known run by run hold it already.
+    """
+    told = isinstance(case.host.load_s, Estimate) and guests.is_real(case)
+    of_downtime = 0.0 if draws.holds_downtimes(case.host) else math.sqrt(2.0) if told else 1.0
+    return RUN_TO_RUN * [1.0, of_downtime, 1.0]
 
 
 def _with_what_stirs(

@@ -299,7 +299,7 @@ class Host(Noun):
         >>> "load_s" in Host().uncertain, "load_s" in Host(load_s=0.02).uncertain
         (True, False)
         """
-        return tuple(name for name in USUAL if getattr(getattr(self, name), "spread", 0.0) > 0.0)
+        return tuple(name for name in USUAL if getattr(getattr(self, name), "is_uncertain", False))
 
     @property
     def is_calibrated(self) -> bool:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from statistics import median
+from typing import Final
+
 __all__ = ["Estimate", "Typical"]
+
+_NORMAL_OF_MEDIAN: Final = 1.4826  # standard deviation over the median distance from the median, and
+_ERROR_OF_MEDIAN: Final = 1.2533  # standard error of a median over that of a mean: both of a normal distribution
 
 
 class Typical(float):
@@ -36,6 +44,11 @@ class Typical(float):
         self.spread, self.source = spread, source
         return self
 
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether draws differ from the value."""
+        return self.spread > 0.0
+
     def __getnewargs__(self) -> tuple[float, float, str]:  # type: ignore[override]
         """Return what a copy is made from."""
         return float(self), self.spread, self.source
@@ -44,6 +57,13 @@ class Typical(float):
 class Estimate(Typical):
     """A value that logs of these very hosts tell with a spread; no platform's typical value takes its place.
 
+    Attributes
+    ----------
+    factors
+        By what each run that told the value differed from it, in ascending order; a draw is multiplied by one of
+        them, or lies between two neighbours. Runs may be of two kinds, such as stops that wait for a disk and stops
+        that do not, which no log-normal distribution holds. Empty: runs are not known one by one.
+
     Examples
     --------
     >>> from migkit import Host
@@ -51,4 +71,46 @@ class Estimate(Typical):
     0.005
     """
 
-    __slots__ = ()
+    __slots__ = ("factors",)
+
+    factors: tuple[float, ...]
+
+    def __new__(
+        cls, value: float, spread: float = 0.0, source: str = "", factors: tuple[float, ...] = ()
+    ) -> Estimate:
+        """Return the number with its spread and source, and how runs differed from it."""
+        self = super().__new__(cls, value, spread, source)
+        assert isinstance(self, Estimate)
+        self.factors = factors
+        return self
+
+    @classmethod
+    def of_runs(cls, values: Sequence[float], source: str) -> Estimate:
+        """Return the median of what single runs told, with its standard error; a draw differs as these runs do.
+
+        Parameters
+        ----------
+        values
+            All above 0, one a run.
+        source
+            Which runs.
+
+        Examples
+        --------
+        >>> one = Estimate.of_runs([0.02, 0.08, 0.02], "three stops")
+        >>> one, one.factors
+        (0.02, (1.0, 1.0, 4.0))
+        """
+        middle = median(values)
+        off = _ERROR_OF_MEDIAN * _NORMAL_OF_MEDIAN * median(abs(value - middle) for value in values)
+        factors = tuple(sorted(value / middle for value in values))
+        return cls(middle, off / middle / math.sqrt(len(values)), source, factors)
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether draws differ from the value."""
+        return self.spread > 0.0 or bool(self.factors)
+
+    def __getnewargs__(self) -> tuple[float, float, str, tuple[float, ...]]:  # type: ignore[override]
+        """Return what a copy is made from."""
+        return float(self), self.spread, self.source, self.factors
