@@ -1,9 +1,9 @@
 """Real KVM migrations of a database: a guest fitted to one of them, and every other one predicted from it.
 
-The guest is fitted to one log, the hosts to the same log and, where the others went post-copy, to one of these.
-Nothing of the run that is predicted goes into its prediction. QEMU's defaults were in force, which are those of the
-policy. In the pre-copies of 16 threads the load ended before the migration did, so the right verdict on the
-stationary guest is that it does not converge.
+Guest and hosts are fitted to one log and, where the others went post-copy, to one of these besides. Nothing of the
+run that is predicted goes into its prediction. QEMU's defaults were in force, which are those of the policy. In the
+pre-copies of 16 threads the load ended before the migration did, so the right verdict on the stationary guest is
+that it does not converge.
 """
 
 from __future__ import annotations
@@ -85,8 +85,9 @@ def _crossed(
     """Yield each tested run beside what one fitted run, with one of the logs beside, says of it."""
     observed = rounds.of_log(log)
     assert observed is not None, name
-    guest = fit_guest([observed]).guest
     for other, more in beside:
+        looks = [observed] if more is None else [observed, rounds.of_log(more)]
+        guest = fit_guest([one for one in looks if one is not None]).guest
         host = fit([], logs=[log] if more is None else [log, more]).host
         case = Scenario(
             guest=guest,

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from migkit.calibrate.guest import readings as rates
+from migkit.calibrate.guest.growth import Looks, looks_of, new_pages_per_s
 from migkit.calibrate.guest.readings import Member, Reading
 from migkit.calibrate.guest.rounds import Observed, Round
 from migkit.calibrate.guest.stationary import Changes, fit_while_loaded
 from migkit.calibrate.repeats import refuse_repeats
 from migkit.errors import UsageError
 from migkit.scenario import DirtyClass, Guest
-from migkit.units import PAGE_BYTES, format_duration, format_size
+from migkit.units import PAGE_BYTES, format_duration, format_rate, format_size
 
 __all__ = ["Fit", "fit_guest"]
 
@@ -79,7 +80,8 @@ def fit_guest(
     >>> len(fit.family), fit.guest.dirty[0].kind
     (6, 'sweep')
     """
-    total, zero = _memory(observed, memory_bytes), _zero(observed, zero_bytes)
+    total, looks = _memory(observed, memory_bytes), looks_of(observed)
+    zero = _zero(looks, zero_bytes)
     if zero >= total:
         raise UsageError(
             f"fit: zero pages ({format_size(zero)}) leave nothing of the memory ({format_size(total)}); check --zero"
@@ -89,7 +91,7 @@ def fit_guest(
     windows = sorted(r.window_s for one in found for r in one.rounds)
     points = rates.distinct(readings)
     if windows and (len(windows) > 2 or windows[-1] >= _APART * windows[0]):
-        return _of_rounds(found, total, zero)
+        return _growing(_of_rounds(found, total, zero), looks if zero_bytes is None else Looks(math.nan))
     open_ = () if points else tuple(dict.fromkeys(line for one in found for line in one.cannot_tell))
     points = points or rates.distinct(
         Reading(r.window_s, r.marked_pages + min(r.pending_pages, r.marked_pages))
@@ -117,11 +119,24 @@ def _memory(observed: Sequence[Observed], given: int | None) -> int:
     return sizes.pop()
 
 
-def _zero(observed: Sequence[Observed], given: int | None) -> int:
+def _zero(looks: Looks, given: int | None) -> int:
     if given is not None:
         return given
-    said = sorted(one.zero_pages for one in observed if math.isfinite(one.zero_pages))
-    return int(said[len(said) // 2]) * PAGE_BYTES if said else 0
+    return int(looks.zero_pages) * PAGE_BYTES if math.isfinite(looks.zero_pages) else 0
+
+
+def _growing(fit: Fit, looks: Looks) -> Fit:
+    """Return a guest that fills zero pages, where first passes of unlike times say that it does."""
+    grows = looks.growth(new_pages_per_s(fit.guest.dirty, looks.slow_s))
+    if not grows:
+        return fit
+    (one,) = grows
+    zero = fit.guest.zero_bytes - one.region_bytes
+    guest = dataclasses.replace(fit.guest, zero_bytes=zero, dirty=(*fit.guest.dirty, one))
+    speed = format_rate(one.writes_per_s * PAGE_BYTES)
+    said = f"it fills {format_size(one.region_bytes)} of zero pages, {speed}: a slower first pass found fewer of them"
+    told = tuple(line for line in fit.cannot_tell if not line.startswith("growth"))
+    return dataclasses.replace(fit, guest=guest, said=(*fit.said, said), cannot_tell=told)
 
 
 def _of_rounds(observed: Sequence[Observed], total: int, zero: int) -> Fit:

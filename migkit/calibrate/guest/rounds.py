@@ -27,6 +27,7 @@ _LONGEST_S: Final = 1e8  # no migration lasts longer
 _SHORTEST_S: Final = 1e-4  # no round is shorter
 _RATE_WINDOW_S: Final = 1.0  # QEMU counts its dirty rate over no less
 _MANY_SYNCS: Final = 10  # beside which what the first pass marked counts little
+_ONCE: Final = 1e-3  # of the memory, that may be sent again in a migration of one pass
 _THROTTLES: Final = (0.0, 0.99)  # QEMU's own bounds
 _NEEDED: Final = ("t_s", "iteration", "remaining_bytes")
 _WINDOW_OPEN: Final = (
@@ -86,6 +87,8 @@ class Observed:
         When the last sync was [s]; NaN: not known.
     found_pages
         What there was to send after it [pages]; NaN: not known.
+    counted_s
+        How long the pass took that counted the zero pages [s]; NaN: not known, or it counted pages twice.
     """
 
     memory_bytes: int
@@ -96,6 +99,7 @@ class Observed:
     cannot_tell: tuple[str, ...] = ()
     synced_s: float = math.nan
     found_pages: float = math.nan
+    counted_s: float = math.nan
 
 
 def of_log(log: Log) -> Observed | None:
@@ -132,7 +136,16 @@ def _coarsely(log: Log, memory: int) -> Observed | None:
         rounds=(one,) if one else (),
         first_pass=mean is not None or log.meta["outcome"] == "completed",
         cannot_tell=(_WINDOW_OPEN,) if one is not None and mean is None else (),
+        counted_s=_only_pass_s(log, memory),
     )
+
+
+def _only_pass_s(log: Log, memory: int) -> float:
+    """Return how long a migration took that sent each page once, such as a post-copy at once [s]; NaN: it did not."""
+    totals = log.meta["totals"]
+    sent = sum(float(totals.get(name) or math.nan) for name in ("normal_pages", "zero_pages"))
+    ends = log.meta["outcome"] == "completed" and abs(sent * PAGE_BYTES / memory - 1.0) < _ONCE
+    return float(totals.get("total_time_s") or math.nan) if ends else math.nan
 
 
 def _of_rate(log: Log, memory: int) -> Round | None:
@@ -238,7 +251,10 @@ def of_trace(trace: Trace) -> Observed:
         if running_s[k] > 0
     )
     first = float(zero[0]) if len(zero) else math.nan
-    return Observed(memory_bytes=memory, zero_pages=first, rounds=rounds, first_pass=len(rounds) > 0)
+    took_s = rounds[0].window_s if rounds else math.nan
+    return Observed(
+        memory_bytes=memory, zero_pages=first, rounds=rounds, first_pass=len(rounds) > 0, counted_s=took_s
+    )
 
 
 def _memory_bytes(columns: dict[str, Any], meta: Any) -> int:
@@ -320,6 +336,7 @@ class _Readings:
             zero_again=self._zero_again(at),
             synced_s=start_s if begun else math.nan,
             found_pages=to_send if begun else math.nan,
+            counted_s=self._first_pass_s(rounds),
         )
 
     def _sync(self, i: int, start_s: float) -> tuple[float, float, float, float]:
@@ -351,6 +368,10 @@ class _Readings:
         base = self._all(int(later[0]))
         drained = [int(at) for at in later if self._all(int(at)) - base >= pending]
         return drained[0] if drained else int(later[-1])
+
+    def _first_pass_s(self, rounds: list[Round]) -> float:
+        alone = bool(rounds) and self._iteration[0] <= 1.0 and rounds[0].syncs == 1
+        return float(rounds[0].window_s) if alone else math.nan
 
     def _zero_again(self, at: int) -> float:
         sent = self._all(self._t.size - 1) - self._all(at)

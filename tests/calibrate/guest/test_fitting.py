@@ -6,13 +6,14 @@ import pytest
 from migkit.calibrate.guest import readings, rounds
 from migkit.calibrate.guest.curve import fit_curve
 from migkit.calibrate.guest.fitting import fit_guest
+from migkit.calibrate.guest.growth import new_pages_per_s
 from migkit.calibrate.guest.rounds import Observed, Round
 from migkit.calibrate.guest.stationary import fit_while_loaded
 from migkit.errors import UsageError
 from migkit.importers import read
 from migkit.models.dirty import unique_dirty_pages
 from migkit.models.predict import predict
-from migkit.scenario import DirtyClass, Guest, Host
+from migkit.scenario import DirtyClass, Guest, Host, Strategy
 from migkit.traces import data
 from migkit.units import MIB
 
@@ -170,3 +171,59 @@ def test_a_fit_predicts_another_run():
     guest = fit_guest([rounds.of_log(log)]).guest
     host = Host(firmware_bytes=0, zero_page_cpu_s=0.0)
     assert predict(guest=guest, host=host, level=None).total_time_s == pytest.approx(17.115, rel=0.015)
+
+
+def observed(name):
+    return rounds.of_log(read(data.data_path(f"kvm_database/{name}.json.gz"))[0])
+
+
+def test_a_quick_pass_tells_what_is_zero_at_the_start_and_a_slow_one_how_fast_it_fills():
+    slow, quick = observed("precopy-4t-4"), observed("postcopy-4t-1")
+    fit = fit_guest([slow, quick])
+    *rest, grows = fit.guest.dirty
+    assert grows.kind == "growth"
+    assert fit.guest.zero_pages + grows.region_pages == quick.zero_pages
+    assert grows.region_pages == pytest.approx(grows.writes_per_s * slow.counted_s, abs=1.0)
+    assert grows.region_pages <= 1.2 * (quick.zero_pages - slow.zero_pages)
+    assert any("zero pages" in line for line in fit.said)
+    assert not any(line.startswith("growth") for line in fit.cannot_tell)
+    assert all(one.kind != "growth" for one in rest)
+
+
+def test_a_guest_fills_no_faster_than_it_writes_to_new_pages():
+    """More than that is how the zero pages of one run differ from those of the next."""
+    slow, quick = observed("precopy-4t-1"), observed("postcopy-4t-1")
+    most = new_pages_per_s(fit_guest([slow]).guest.dirty, slow.counted_s)
+    assert (quick.zero_pages - slow.zero_pages) / slow.counted_s > most
+    assert fit_guest([slow, quick]).guest.dirty[-1].writes_per_s == pytest.approx(most, rel=0.05)
+
+
+@pytest.mark.parametrize(("slow", "quick"), [("precopy-4t-4", "precopy-4t-5"), ("precopy-4t-4", "postcopy-4t-5")])
+def test_passes_that_take_alike_or_find_more_zero_pages_tell_no_growth(slow, quick):
+    pair = [observed(slow), dataclasses.replace(observed(quick), zero_pages=1_600_000.0)]
+    assert all(one.kind != "growth" for one in fit_guest(pair).guest.dirty)
+
+
+def test_zero_pages_that_are_stated_are_taken_as_they_are():
+    fit = fit_guest([observed("precopy-4t-4"), observed("postcopy-4t-1")], zero_bytes=2**30)
+    assert fit.guest.zero_bytes == 2**30
+    assert all(one.kind != "growth" for one in fit.guest.dirty)
+
+
+def test_bytes_of_a_post_copy_follow_from_a_slow_pass_and_a_quick_one():
+    pair = [observed("precopy-4t-1"), observed("postcopy-4t-1")]
+    strategy = Strategy(name="hybrid", postcopy_after_s=0.201)
+    both, slow = (
+        predict(fit_guest(some).guest, host=Host(firmware_bytes=0), strategy=strategy, level=None).transferred_bytes
+        for some in (pair, pair[:1])
+    )
+    assert both == pytest.approx(1.922e9, rel=0.02)  # the fourth run
+    assert slow > 1.04 * 1.922e9
+
+
+def test_only_a_migration_that_sends_each_page_once_tells_how_long_zero_pages_were_counted():
+    assert observed("postcopy-4t-1").counted_s == pytest.approx(1.859)
+    assert observed("precopy-4t-1").counted_s == pytest.approx(14.8, abs=0.1)
+    totals = read(data.data_path("kvm_database/precopy-4t-1.json.gz"))[0]
+    rare = dataclasses.replace(totals, frame=totals.frame.tail(1).reset_index(drop=True))
+    assert math.isnan(rounds.of_log(rare).counted_s)
