@@ -40,6 +40,20 @@ def test_intervals_of_other_sizes_hold_without_the_size(board, split):
     assert 0.85 <= held([part for part in board.parts["gigabit"] if part.split == split], "total_time_s") <= 0.98
 
 
+@pytest.mark.parametrize("strategy", ["precopy", "hybrid", "postcopy"])
+def test_downtimes_of_two_kinds_of_stops_hold_without_the_size(board, strategy):
+    """A quarter of the stops that send no pages took 60 to 120 ms, and the others 20."""
+    parts = [part for part in board.parts["gigabit"] if part.split == f"{strategy} of other sizes"]
+    assert 0.85 <= held(parts, "downtime_s") <= 0.97
+    assert parts[0].left_out.downtime_s.width < 0.2
+
+
+def test_downtimes_and_bytes_of_the_database_hold_without_its_workload(board):
+    for part in board.parts["kvm-database"]:
+        for errors in (part.left_out.downtime_s, part.left_out.transferred_bytes):
+            assert errors.intervals == 0 or errors.coverage >= 0.8
+
+
 def test_intervals_of_the_harness_hold_but_for_one_run(board):
     """The one run that no cap held back was a quarter slower than the final passes of the others."""
     (part,) = board.parts["harness"]

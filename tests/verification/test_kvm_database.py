@@ -34,6 +34,16 @@ def test_intervals_hold_runs_whose_guest_was_fitted_to_another(splits):
     assert found.width < 1.12
 
 
+def test_a_quick_look_at_its_memory_tells_what_a_post_copy_sends(splits):
+    """A guest that was fitted to slow passes alone is 2.6 % too full, and 60 of 100 intervals of its bytes hold."""
+    found = splits["post-copy at once"]
+    assert abs(found.transferred_bytes.bias) <= 0.01
+    assert found.transferred_bytes.coverage >= 0.85
+    assert found.transferred_bytes.width < 1.08
+    assert 0.85 <= found.total_time_s.coverage <= 0.97
+    assert found.total_time_s.width < 1.05
+
+
 @pytest.mark.parametrize("title", ["pre-copy, 16 threads", "pre-copy, from auto-converge"])
 def test_a_busy_guest_is_said_not_to_converge(splits, title):
     assert splits[title].verdicts_right == splits[title].verdicts == 12

@@ -15,7 +15,7 @@ from migkit.calibrate.guest.stationary import Changes, fit_while_loaded
 from migkit.calibrate.repeats import refuse_repeats
 from migkit.errors import UsageError
 from migkit.scenario import DirtyClass, Guest
-from migkit.units import PAGE_BYTES, format_duration, format_rate, format_size
+from migkit.units import PAGE_BYTES, format_duration, format_size
 
 __all__ = ["Fit", "fit_guest"]
 
@@ -133,8 +133,8 @@ def _growing(fit: Fit, looks: Looks) -> Fit:
     (one,) = grows
     zero = fit.guest.zero_bytes - one.region_bytes
     guest = dataclasses.replace(fit.guest, zero_bytes=zero, dirty=(*fit.guest.dirty, one))
-    speed = format_rate(one.writes_per_s * PAGE_BYTES)
-    said = f"it fills {format_size(one.region_bytes)} of zero pages, {speed}: a slower first pass found fewer of them"
+    filled, speed = format_size(one.region_bytes), format_size(one.writes_per_s * PAGE_BYTES)
+    said = f"it fills {filled} of zero pages, {speed} a second: a slower first pass found fewer of them"
     told = tuple(line for line in fit.cannot_tell if not line.startswith("growth"))
     return dataclasses.replace(fit, guest=guest, said=(*fit.said, said), cannot_tell=told)
 

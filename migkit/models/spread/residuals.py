@@ -67,8 +67,8 @@ class Residuals(NamedTuple):
 
 LEARNED: Final[Mapping[tuple[str, bool], Residuals]] = MappingProxyType(
     {
-        ("qemu-kvm", False): Residuals(0.0141, 0.259, 0.0, groups=16, hosts=9),
-        ("qemu-kvm", True): Residuals(0.0, 0.395, 0.0013, groups=11, hosts=2),
+        ("qemu-kvm", False): Residuals(0.0125, 0.259, 0.0, groups=16, hosts=9),
+        ("qemu-kvm", True): Residuals(0.0, 0.0, 0.0, groups=11, hosts=2),
         ("qemu-tcg", False): Residuals(0.0, 0.321, 0.0, groups=14, hosts=1),
     }
 )
