@@ -28,6 +28,17 @@ def test_a_log_of_post_copy_tells_the_push_and_the_service_of_faults(of_logs):
     assert all(error > 0 for error in of_logs.standard_errors.values())
 
 
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+def test_a_push_takes_as_long_as_it_took(number):
+    """Steps in which it stood still count: without them each of these pushes is 1 % too short."""
+    one = log(f"postcopy-4t-{number}")
+    host = fit([], logs=[log("precopy-4t-2"), one]).host
+    moved = one.frame[one.frame["phase"] == "postcopy"][["t_s", "normal_pages", "zero_pages"]].to_numpy(float)
+    took_s, full, zero = moved[-1] - moved[0]
+    zero_s = host.zero_page_cpu_s + host.postcopy_zero_page_cpu_s
+    assert full * 4104.0 / host.postcopy_bytes_per_s + zero * zero_s == pytest.approx(took_s, rel=3e-3)
+
+
 @pytest.mark.parametrize("name", ["precopy-4t-1", "precopy-16t-8", "autoconverge-16t-1"])
 def test_a_single_final_pass_leaves_goodput_as_it_was(name):
     alone = fit([], logs=[log(name)]).host
