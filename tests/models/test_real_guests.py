@@ -110,6 +110,12 @@ def test_stops_that_wait_for_a_disk_now_and_then_are_expected_again():
     assert quick_s < 0.5 * SLOW_S
 
 
+def test_stops_that_are_all_alike_differ_from_guest_to_guest():
+    low_s, high_s = stands([FAST_S] * 10)
+    assert 0.7 * FAST_S < low_s < 0.95 * FAST_S
+    assert 1.05 * FAST_S < high_s < 1.3 * FAST_S
+
+
 def test_one_slow_stop_of_a_hundred_is_beyond_what_nine_of_ten_runs_do():
     assert stands([FAST_S] * 99 + [SLOW_S])[1] < 0.5 * SLOW_S
 
