@@ -4,7 +4,9 @@ Inside migkit everything is bytes, pages, seconds and bytes per second. Text suc
 ``"10 Gbit/s"`` is parsed at the edges (commands, widgets, files) by :func:`size`,
 :func:`rate` and :func:`duration`; a bare number is refused there, naming the units
 that would do. Decimal and binary prefixes are never confused: 1 Mbit = 1e6 bit,
-1 MB = 1e6 B, 1 MiB = 2**20 B.
+1 MB = 1e6 B, 1 MiB = 2**20 B. A unit that is written out in full is taken where it can be
+read in one way: "minutes", "gibibytes", "gigabits per second", but not "gigabytes", which some
+tools count in powers of 1000 and others in powers of 1024.
 """
 
 from __future__ import annotations
@@ -46,13 +48,18 @@ _RATES: Final[dict[str, float]] = {
     **{f"{p}bit/s": 10.0 ** (3 * i) / 8 for i, p in enumerate(("k", "M", "G", "T"), 1)},
 }
 _DURATIONS: Final[dict[str, float]] = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600}
-_TIME_WORDS: Final[dict[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("sec", "secs", "second", "seconds"), ("s",)),
-    **dict.fromkeys(("msec", "msecs", "millisecond", "milliseconds"), ("ms",)),
-    **dict.fromkeys(("usec", "usecs", "µs", "μs", "microsecond", "microseconds"), ("us",)),
-    **dict.fromkeys(("mins", "minute", "minutes"), ("min",)),
-    **dict.fromkeys(("hr", "hrs", "hour", "hours"), ("h",)),
-    "m": ("min", "ms"),
+_IN_FULL: Final[dict[str, str]] = {  # names that can be read in one way only, in the singular
+    "byte": "B",
+    **{
+        f"{name}byte": f"{p}iB"
+        for name, p in (("kibi", "K"), ("mebi", "M"), ("gibi", "G"), ("tebi", "T"), ("pebi", "P"))
+    },
+    "bit": "bit",
+    **{f"{name}bit": f"{p}bit" for name, p in (("kilo", "k"), ("mega", "M"), ("giga", "G"), ("tera", "T"))},
+    **{f"{p.lower()}be": f"{p}bit/s" for p in ("M", "G", "T")},  # of Ethernet: GbE
+    **{f"{name}second": unit for name, unit in (("nano", "ns"), ("micro", "us"), ("milli", "ms"), ("", "s"))},
+    **{"usec": "us", "µs": "us", "μs": "us", "msec": "ms", "sec": "s"},
+    **{"min": "min", "minute": "min", "hr": "h", "hour": "h"},
 }
 
 
@@ -131,7 +138,7 @@ def rate(text: str, name: str = "rate") -> float:
     --------
     >>> rate("10 Gbit/s")
     1250000000.0
-    >>> rate("125 MB/s") == rate("1 Gbit/s")
+    >>> rate("125 MB/s") == rate("1 Gbit/s") == rate("1 GbE")
     True
     """
     return _parse(text, name, _RATE)
@@ -143,7 +150,7 @@ def duration(text: str, name: str = "time") -> float:
     Parameters
     ----------
     text
-        A number and a unit: ns, us, ms, s, min or h.
+        A number and a unit: ns, us, ms, s, min or h, or one of these written out in full.
     name
         What the value is, for the message of an error.
 
@@ -156,8 +163,8 @@ def duration(text: str, name: str = "time") -> float:
     --------
     >>> duration("300 ms")
     0.3
-    >>> duration("2 min")
-    120.0
+    >>> duration("2 min"), duration("2 minutes")
+    (120.0, 120.0)
     """
     return _parse(text, name, _DURATION)
 
@@ -238,6 +245,7 @@ def _parse(text: object, name: str, kind: _Kind) -> float:
     number, unit = match.groups()
     if unit is None:
         raise UsageError(f"{name}: {quoted} has no unit; write it with one of {kind.examples}")
+    unit = _in_short(unit, kind)
     if unit not in kind.units:
         hint = _hint(unit, kind)
         raise UsageError(f"{name}: {_shown(unit)} is not a unit of {kind.noun}; use one of {kind.examples}{hint}")
@@ -255,6 +263,17 @@ def _shown(text: str) -> str:
     return f'"{text if len(text) <= 40 else text[:37] + "..."}"'
 
 
+def _in_short(unit: str, kind: _Kind) -> str:
+    """Return the unit that a name in full says, as "minutes" and "gigabits per second" do; else the text as it is."""
+    if unit in kind.units:
+        return unit
+    said, per = unit.lower(), ""
+    if kind is _RATE and (match := re.fullmatch(r"(\S+?) ?(?:/ ?|per )(?:s|sec|second)", said)):
+        said, per = match[1], "/s"
+    found = (_IN_FULL.get(word, "") + per for word in (said, said.removesuffix("s")))
+    return next((short for short in found if short in kind.units), unit)
+
+
 def _hint(unit: str, kind: _Kind) -> str:
     """Say what a misspelt unit may have meant; where bits and bytes are both possible, both."""
     if kind is _SIZE and re.fullmatch(r"([kMGTP]i?)?b(its?)?", unit):
@@ -264,11 +283,10 @@ def _hint(unit: str, kind: _Kind) -> str:
 
 
 def _meant(unit: str, kind: _Kind) -> list[str]:
-    if kind is _DURATION and unit.lower() in _TIME_WORDS:
-        return list(_TIME_WORDS[unit.lower()])
+    if kind is _DURATION and unit.lower() == "m":
+        return ["min", "ms"]
     plain = re.sub(r"(ps|/sec|/second| per second|/s)$", "", unit)
     plain = re.sub(r"(?i)^(kilo|mega|giga|tera|peta)(?=bi?[yt])", lambda word: word[0][0], plain)
-    plain = re.sub(r"(?i)^([kmgtp])be$", r"\1bit", plain)  # of Ethernet: GbE
     if both := re.fullmatch(r"(?i)([kmgtp])bytes?", plain):  # QEMU counts these in powers of 1024, others do not
         prefix = both[1].upper()
         plain_names = {f"{prefix}iB", f"{prefix.lower() if prefix == 'K' else prefix}B"}
