@@ -234,7 +234,8 @@ def test_a_wrong_machine_is_told_with_its_row(change, said):
 
 
 WRONG_HOSTS = [
-    ({"link": "0 Gbit/s"}, "0 bit/s is out of range; it must be above 0 bit/s"),
+    ({"link": "0 Gbit/s"}, "0 bit/s is out of range; it must be at least 8 bit/s"),
+    ({"link": "1e-300 bit/s"}, "is out of range; it must be at least 8 bit/s"),
     ({"link": "10"}, '"10" has no unit'),
     ({"link": "10 GiB"}, "is not a unit of rate"),
     ({"link": None}, "missing"),
@@ -258,6 +259,61 @@ def test_all_wrong_rows_are_told_at_once():
     assert [one.row for one in caught.value.problems] == list(range(1, 51))
 
 
+PLAIN = "vm,host,memory\nx,a,4 GiB\ny,b,2 GiB\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN.replace("\n", ",\n"),
+        PLAIN.replace("\n", ",,,\n"),
+        PLAIN.replace("GiB\n", "GiB,,\n"),
+        PLAIN.replace("\n", "\r\n"),
+        PLAIN.replace("\n", "\r"),
+        "sep=;\r\n" + PLAIN.replace(",", ";"),
+        "SEP=,\n" + PLAIN,
+        "\ufeff" + PLAIN.replace(",", "\t"),
+    ],
+    ids=["an empty column", "empty columns", "empty cells", "CRLF", "CR", "sep=;", "sep=,", "BOM and tabs"],
+)
+def test_tables_as_office_programs_write_them(tmp_path, text):
+    (tmp_path / "vms.csv").write_text(text, newline="")
+    found = read(tmp_path / "vms.csv")
+    assert found.vms[["vm", "host", "memory_bytes"]].values.tolist() == [["x", "a", 4 << 30], ["y", "b", 2 << 30]]
+    assert not [note for note in found.notes if "ignored" in note]
+
+
+def test_a_parquet_file_whose_footer_is_damaged(tmp_path):
+    pd.DataFrame({"vm": ["x"], "host": ["a"], "memory": ["4 GiB"]}).to_parquet(tmp_path / "vms")
+    raw = (tmp_path / "vms").read_bytes()
+    (tmp_path / "vms").write_bytes(raw[:200] + bytes(100) + raw[300:])
+    with pytest.raises(UsageError, match=r"vms: is not valid \(.*\); give CSV, Parquet or JSON$"):
+        read(tmp_path / "vms")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"vm": ["y"]}, "['y'] is no text; write one text or number"),
+        ({"pinned": ["no"]}, "['no'] is no text; write one text or number"),
+        ({"vm": b"y"}, "b'y' is no text; write one text or number"),
+        ({"vm": "y" * 1001}, "a text of 1,001 characters; at most 1,000 characters"),
+        ({"priority": "-inf"}, "-inf is out of range; it must be any number that is finite"),
+    ],
+)
+def test_cells_that_no_table_of_text_holds(change, said):
+    with pytest.raises(InventoryError) as caught:
+        read([VMS[0] | change])
+    assert said in str(caught.value)
+
+
+def test_names_of_columns_are_listed_in_short():
+    long = read([VMS[0] | {"x" * 10**5: "1"} | {f"own{k}": "1" for k in range(99)}])
+    note = next(note for note in long.notes if "ignored" in note)
+    assert len(note) < 500
+    assert note.endswith("and 70 more")
+
+
 @pytest.mark.parametrize(
     ("vms", "said"),
     [
@@ -266,7 +322,7 @@ def test_all_wrong_rows_are_told_at_once():
         ("nowhere.csv", "cannot be read"),
         (
             [{"vm": "x", "host": "a"}],
-            "the column memory is missing; add what is missing, or say where it is: --vm-column memory=COLUMN",
+            "the column memory is missing (the table has vm, host); add what is missing, or say where it is: --vm",
         ),
         ([VMS[0] | {"memry": 5}], "the column 'memry' is not known; did you mean \"memory\"?"),
         ([VMS[0] | {"memory_bytes": 5}], "'memory_bytes' and 'memory' say the same; drop one"),
@@ -284,6 +340,10 @@ def test_what_is_no_table_of_machines(vms, said):
     [
         ("vm,vm\nx,y\n", "the column 'vm' occurs twice"),
         ("vm,host,memory\nx,a\n", "row 1: it has 2 cells, the header has 3"),
+        ("vm,host,memory\nx,a,4 GiB,5\n", "row 1: it has 4 cells, the header has 3"),
+        ("vm,host,,memory\nx,a,5,4 GiB\n", "row 1: '5' stands in column 3, which has no name"),
+        ('vm,host,memory\nx,a,4 GiB\n"y,a,4 GiB\n', "line 3: unexpected end of data"),
+        ("vm,host,memory\nx\0,a,4 GiB\n", "characters of code 0, so that it is no text"),
         ("[{]", "is not valid"),
         ("", "there are no rows"),
     ],
@@ -360,5 +420,7 @@ def test_a_number_that_is_too_large_is_told_the_largest():
 
 
 def test_several_columns_are_missing_in_one_sentence():
-    with pytest.raises(UsageError, match="the columns vm and host are missing; add what is missing"):
+    with pytest.raises(UsageError, match=r"the columns vm and host are missing \(the table has label, memory\); add"):
         read([{"label": "x", "memory": "4 GiB"}])
+    with pytest.raises(UsageError, match="the columns vm, host and memory are missing"):
+        read([{"label": "x"}])

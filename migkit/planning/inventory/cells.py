@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -41,6 +41,9 @@ _BINDING: Final = ("anti_affinity", "pool", "cluster", "nic")  # what limits whe
 _NO: Final = ("no", "n", "false", "off", "0", "0.0")
 _YES: Final = ("yes", "y", "true", "on", "1", "1.0")
 _LARGEST: Final = float(2**62)
+_LONGEST_TEXT: Final = 1000  # characters of a name
+_LONGEST_NAME: Final = 40  # characters of the name of a column, where many are listed
+_MOST_NAMES: Final = 30
 
 
 class _Column:
@@ -117,7 +120,8 @@ def _found(
     for ours, source in {**(form.columns if form else {}), **columns}.items():
         name = by_key.get(ours) or (ours if class_field(ours) else "")
         if not name:
-            raise UsageError(f"{table}: {shown(ours)} is no column of ours; use one of {', '.join(known)}")
+            known_names = ", ".join(field.key for field in known.values())
+            raise UsageError(f"{table}: {shown(ours)} is no column of ours; use one of {known_names}")
         column = _mapped(sheet, table, name, known.get(name) or class_field(name), source, required=ours in columns)
         if column is not None:
             found[name] = column
@@ -138,8 +142,8 @@ def _found(
                 )
         else:
             found[name or plain] = _own(plain, field, sheet[said], said, name or plain)
-    _check_present(found, known, table, form)
-    notes = (f"{table}: ignored {', '.join(map(printable, ignored))}",) if ignored and not form else ()
+    _check_present(found, known, table, form, sheet)
+    notes = (f"{table}: ignored {_listed(ignored)}",) if ignored and not form else ()
     return list(found.values()), notes + _guessed(found, table, columns, form)
 
 
@@ -159,6 +163,13 @@ def _guessed(
     limits = f"{' and '.join(binding)} {'limits' if len(binding) == 1 else 'limit'} where machines may go"
     said = [*([f"read {', '.join(read)}"] if read else []), *([limits] if binding else [])]
     return (f"{table}: {'; '.join(said)}",) if said else ()
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names of columns as a message lists them, however many and however long they are."""
+    short = [printable(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...") for name in names]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(short[:_MOST_NAMES]) + more
 
 
 def _words(said: str) -> str:
@@ -212,7 +223,7 @@ def _mapped(
         return _Column(name, field, cells, choice, UNITS[source.unit] if source.unit else bare)
     if required:
         raise UsageError(
-            f"{table}: there is no column {shown(source.names[0])}; the table has {', '.join(map(printable, sheet))}"
+            f"{table}: there is no column {shown(source.names[0])}; the table has {_listed(list(sheet))}"
         )
     return None
 
@@ -224,26 +235,31 @@ def _quantity(cell: Any) -> Any:
         return cell
 
 
-def _check_present(found: Mapping[str, Any], known: Mapping[str, Field], table: str, form: Form | None) -> None:
-    missing = [field for name, field in known.items() if field.is_required and name not in found]
+def _check_present(
+    found: Mapping[str, Any], known: Mapping[str, Field], table: str, form: Form | None, sheet: Sheet
+) -> None:
+    missing = [field.key for name, field in known.items() if field.is_required and name not in found]
     if missing:
-        them = " and ".join(field.key for field in missing)
-        noun = "column" if len(missing) == 1 else "columns"
-        verb = "is" if len(missing) == 1 else "are"
-        whose = f" ({form.name} does not write it)" if form else ""
+        them = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+        noun, verb = ("column", "is") if len(missing) == 1 else ("columns", "are")
+        whose = f" ({form.name} does not write it)" if form else f" (the table has {_listed(list(sheet))})"
         option, argument = ("--vm-column", "vm_columns") if table == "vms" else ("--host-column", "host_columns")
         raise UsageError(
             f"{table}: the {noun} {them} {verb} missing{whose}; add what is missing, or say where it is: "
-            f"{option} {missing[0].key}=COLUMN, {argument} in Python"
+            f"{option} {missing[0]}=COLUMN, {argument} in Python"
         )
 
 
 def _texts(column: _Column) -> tuple[np.ndarray, dict[int, tuple[str, str]]]:
     read = _reason if column.field.name == "pinned" else _text
-    values = np.array([read(cell) for cell in column.cells], dtype=object)
-    wrong: dict[int, tuple[str, str]] = {}
+    wrong = {row: problem for row, cell in enumerate(column.cells) if (problem := _no_text(cell))}
+    texts = [None if row in wrong else read(cell) for row, cell in enumerate(column.cells)]
+    values = np.empty(len(texts), dtype=object)
+    values[:] = texts
     if column.field.is_required:
-        wrong |= dict.fromkeys(np.flatnonzero(values == None).tolist(), ("missing", "give a name"))  # noqa: E711
+        wrong = (
+            dict.fromkeys((row for row, text in enumerate(texts) if text is None), ("missing", "give a name")) | wrong
+        )
     choices = column.field.rule.choices
     if choices:
         wrong |= {
@@ -252,6 +268,16 @@ def _texts(column: _Column) -> tuple[np.ndarray, dict[int, tuple[str, str]]]:
             if value is not None and value not in choices
         }
     return values, wrong
+
+
+def _no_text(cell: Any) -> tuple[str, str] | None:
+    """Return what is wrong with a cell that is to be text, if anything is."""
+    if isinstance(cell, str):
+        long = len(cell) > _LONGEST_TEXT
+        return (f"a text of {len(cell):,} characters", f"at most {_LONGEST_TEXT:,} characters") if long else None
+    if cell is None or isinstance(cell, numbers.Real):
+        return None
+    return f"{shown(cell)} is no text", "write one text or number"
 
 
 def _text(cell: Any) -> str | None:

@@ -64,7 +64,7 @@ class Server:
     host: str = dataclasses.field(metadata=rule("Name; no two hosts share one."))
     memory_bytes: float = dataclasses.field(metadata=rule("RAM for machines.", low=PAGE_BYTES))
     link_bytes_per_s: float = dataclasses.field(
-        metadata=rule("What its network carries of migrations, each way.", above=True)
+        metadata=rule("What its network carries of migrations, each way.", low=1.0)
     )
     processors: float = dataclasses.field(
         default=math.inf, metadata=rule("Processors for machines, over-commitment included.", above=True)

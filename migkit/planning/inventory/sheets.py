@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ __all__ = ["Sheet", "opened"]
 
 _MOST_BYTES: Final = 1 << 28
 _MOST_ROWS: Final = 2_000_000
+_TOLD_SEPARATOR: Final = re.compile(r"sep=([,;\t])[ \t]*\r?\n", re.IGNORECASE)  # a first line for office programs
 _LISTS: Final = ("items", "servers", "hypervisors", "vms", "hosts", "domains", "nodes")
 
 
@@ -101,27 +103,47 @@ def _from_parquet(raw: bytes) -> Sheet:
 
     try:
         return _from_arrow(pq.read_table(pa.BufferReader(raw)))
-    except pa.ArrowException as error:
-        raise ValueError(str(error).splitlines()[0]) from error
+    except (pa.ArrowException, OSError) as error:  # a footer that cannot be decoded is an OSError without a number
+        raise ValueError(str(error).splitlines()[0].rstrip(".")) from error
 
 
 def _from_csv(text: str, table: str) -> Sheet:
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    rows = [
-        row for row in csv.reader(io.StringIO(text), delimiter=delimiter, strict=True) if any(map(str.strip, row))
-    ]
+    if "\0" in text:
+        raise ValueError("it holds characters of code 0, so that it is no text")
+    told = _TOLD_SEPARATOR.match(text)
+    text = text[told.end() :] if told else text
+    delimiter = told[1] if told else max(",;\t", key=text.partition("\n")[0].count)
+    rows = _rows_of(text, delimiter)
     header = [name.strip() for name in rows[0]] if rows else []
-    _check_names(header, table)
+    named = [at for at, name in enumerate(header) if name]
+    _check_names((header[at] for at in named), table)
     for number, row in enumerate(rows[1:], 1):
-        if len(row) != len(header):
-            raise UsageError(
-                f"{table} row {number}: it has {len(row)} cells, the header has {len(header)}; quote cells that "
-                "hold the separator"
-            )
-    sheet = Sheet({name: [row[at].strip() or None for row in rows[1:]] for at, name in enumerate(header)})
+        _check_cells(row, header, named, f"{table} row {number}")
+    sheet = Sheet({header[at]: [row[at].strip() or None for row in rows[1:]] for at in named})
     sheet.semicolons = delimiter == ";"
     return sheet
+
+
+def _rows_of(text: str, delimiter: str) -> list[list[str]]:
+    """Return the rows that have cells; a line may end as it does on any system."""
+    lines = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter, strict=True)
+    try:
+        return [row for row in lines if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise ValueError(f"line {lines.line_num}: {error}") from error
+
+
+def _check_cells(row: Sequence[str], header: Sequence[str], named: Sequence[int], name: str) -> None:
+    """Raise for too few cells, and for one that stands under no name; empty cells behind the last do not count."""
+    if len(row) < (named[-1] + 1 if named else 0) or any(map(str.strip, row[len(header) :])):
+        raise UsageError(
+            f"{name}: it has {len(row)} cells, the header has {len(header)}; quote cells that hold the separator"
+        )
+    bare = [at for at, cell in enumerate(row[: len(header)]) if cell.strip() and not header[at]]
+    if bare:
+        raise UsageError(
+            f"{name}: {shown(row[bare[0]])} stands in column {bare[0] + 1}, which has no name; name it in the header"
+        )
 
 
 def _check_names(names: Iterable[str], table: str) -> None:

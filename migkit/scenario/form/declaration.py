@@ -164,6 +164,10 @@ class Field(NamedTuple):
             return ", ".join(one if isinstance(one, str) else self.show(one) for one in self.rule.choices)
         if not self.is_number:
             return ""
+        if math.isinf(self.rule.low):
+            return (
+                "any number that is finite" if math.isinf(self.rule.high) else f"at most {self.show(self.rule.high)}"
+            )
         low = f"{'above' if self.rule.above else 'at least'} {self.show(self.rule.low)}"
         return low if math.isinf(self.rule.high) else f"{low}, at most {self.show(self.rule.high)}"
 
@@ -348,7 +352,7 @@ def show(name: str, value: Any) -> str:
 @functools.lru_cache(256)  # a few bounds and defaults are those of most fields
 def _text(kind: str | None, value: float) -> str:
     if math.isinf(value):
-        return "unlimited"
+        return "unlimited" if value > 0 else "-inf"
     match kind:
         case "rate":
             return format_rate(value)
