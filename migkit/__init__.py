@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from migkit.models.predict import predict
     from migkit.models.result import Prediction
     from migkit.models.simulate import Simulation, simulate
-    from migkit.planning.drain import Plan, drain
+    from migkit.planning.drain import HostByHost, Plan, drain, drain_each
     from migkit.planning.inventory import Inventory
     from migkit.planning.rehearsal import Rehearsal, Upgrade, rehearse, upgrade
     from migkit.planning.sensitivity import Sensitivity, sensitivity
@@ -52,7 +52,7 @@ _NAMES = {
     "migkit.planning.sweep": ("sweep", "sweep_to"),
     "migkit.planning.targets": ("Targets",),
     "migkit.planning.tradeoffs": ("Tradeoffs", "tradeoffs"),
-    "migkit.planning.drain": ("Plan", "drain"),
+    "migkit.planning.drain": ("HostByHost", "Plan", "drain", "drain_each"),
     "migkit.planning.inventory": ("Inventory",),
     "migkit.planning.rehearsal": ("Rehearsal", "Upgrade", "rehearse", "upgrade"),
     "migkit.reports": ("report",),
@@ -72,6 +72,7 @@ __all__ = [
     "DirtyProfile",
     "Guest",
     "Host",
+    "HostByHost",
     "Inventory",
     "Link",
     "Lint",
@@ -94,6 +95,7 @@ __all__ = [
     "capture",
     "compare",
     "drain",
+    "drain_each",
     "fit",
     "lint",
     "load",

@@ -43,6 +43,7 @@ MOST_ROOMS = {
     "calibrate": 17,  # constants of hosts, curves of guests, their files and their checks
     "viz": 16,  # one kind of picture each, and how all of them look
     "planning": 16,  # one question each, and what the answers share
+    "drain": 16,  # the two questions, the planner, and what plans are made of
 }
 # Names that more than one module has, each with the one idea that they are at several levels.
 ONE_IDEA = {

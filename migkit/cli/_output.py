@@ -9,7 +9,9 @@ import io
 import json
 import math
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 FORMATS = ("table", "json", "csv", "parquet")
+_LEAST_ROOM = 24  # characters of a line that text is broken into
 Step = Callable[[float], None]
 Bar = Callable[[str, float], contextlib.AbstractContextManager[Step]]
 
@@ -234,8 +237,8 @@ def narrate(text: str, quiet: bool) -> None:
         click.echo(printable(text), err=True)
 
 
-def rows_as(kind: str, rows: Sequence[Mapping[str, Any]]) -> str | bytes:
-    """Return rows of plain values as JSON, CSV or Parquet.
+def rows_as(kind: str, rows: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> str | bytes:
+    """Return rows of plain values as JSON, CSV or Parquet; ``names`` are the columns where there may be no rows.
 
     Examples
     --------
@@ -247,24 +250,27 @@ def rows_as(kind: str, rows: Sequence[Mapping[str, Any]]) -> str | bytes:
         return json.dumps(list(rows), indent=2, allow_nan=False)
     if kind == "csv":
         stream = io.StringIO()
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(stream, list(rows[0]) if rows else names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         return stream.getvalue()
-    return _parquet(rows)
+    return _parquet(rows, names)
 
 
-def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def _parquet(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), sink)
+    empty = pa.table({name: pa.nulls(0) for name in names})
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]) if rows else empty, sink)
     return sink.getvalue()
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Return text columns: the first ``left`` flush left, the others flush right.
+
+    Where the last one is flush left, and the table wider than the terminal, its text goes on in the lines below.
 
     Examples
     --------
@@ -275,6 +281,9 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1)
     """
     header, rows = [printable(cell) for cell in header], [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    room = _terminal_width() - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    if left == len(header) and widths[-1] > room >= _LEAST_ROOM:
+        rows = [line for row in rows for line in _folded(row, room)]
     lines = (
         "  ".join(
             cell.ljust(width) if at < left else cell.rjust(width)
@@ -283,6 +292,19 @@ def columns(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1)
         for line in (header, *rows)
     )
     return "\n".join(lines)
+
+
+def _terminal_width() -> float:
+    """Return the characters of a line of the terminal; infinite: what is written goes elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
+
+
+def _folded(row: Sequence[str], room: float) -> Iterator[list[str]]:
+    """Yield the lines of a row whose last cell is broken between words."""
+    first, *more = textwrap.wrap(row[-1], int(room), break_long_words=False, break_on_hyphens=False) or [""]
+    yield [*row[:-1], first]
+    for text in more:
+        yield [*("" for _ in row[:-1]), text]
 
 
 def downtime(result: Prediction) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from migkit.planning.drain import Plan
+    from migkit.planning.slots import Limit
+
+_OF_ONE_PLAN: Final = ("rolling", "at_once", "service", "return_home", "most_moves", "state", "rounds", "exact")
 
 
 @click.command(cls=Command)
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
     "cluster=16/2 (slots/cost); may be repeated [none].",
 )
 @click.option("--policy", metavar="NAME", help="Rule that ends migrations [the scenario's, else qemu].")
+@click.option(
+    "--each", is_flag=True, help="Say of each host whether it can be emptied on its own, all others staying open."
+)
 @click.option("--rolling", is_flag=True, help="Empty the hosts in waves, one after the other.")
 @click.option("--at-once", type=COUNT, help="Hosts in a wave [what ends first].")
 @click.option("--service", metavar="TIME", help="How long a host is worked on once its wave is empty [0 s].")
@@ -39,7 +46,7 @@ if TYPE_CHECKING:
 @click.option(
     "--state",
     type=PATH,
-    help="What has moved and is moving, CSV or Parquet: vm, destination, progress (1: arrived). Plan the rest anew.",
+    help="What has moved and is moving, as a table: vm, destination, progress (1: arrived). Plan the rest anew.",
 )
 @click.option("--improve", metavar="TIME", help="Time for the search of a better plan; 0 s: the first one [10 s].")
 @click.option("--rounds", type=click.IntRange(0, 10**9), help="Rounds of the search, instead of a time.")
@@ -63,6 +70,9 @@ def command(kind: str | None, output: Path | None, report: Path | None, quiet: b
     CSV and Parquet hold the moves, JSON the whole plan. The plan is checked by a replay that knows nothing of how it
     was made. Exit code 3: there is no plan, or none in time; what conflicts is said.
     """
+    if asked.pop("each"):
+        _host_by_host(asked, kind, output, report, quiet)
+        return
     plan = _planned(asked, quiet)
     kind = _output.choose_format(kind, output)
     if kind == "table":
@@ -70,7 +80,7 @@ def command(kind: str | None, output: Path | None, report: Path | None, quiet: b
     elif kind == "json":
         _output.emit(_output.rows_as("json", [plan.to_dict()])[2:-2], output)  # one record is no list
     else:
-        _output.emit(_output.rows_as(kind, plan.to_dict()["moves"]), output)
+        _output.emit(_output.rows_as(kind, plan.to_dict()["moves"], [str(name) for name in plan.moves]), output)
     _output.write_report(plan, report, quiet)
     if output is not None:
         _output.narrate(f"wrote {output}", quiet)
@@ -80,9 +90,8 @@ def command(kind: str | None, output: Path | None, report: Path | None, quiet: b
 
 def _planned(asked: dict[str, Any], quiet: bool) -> Plan:
     from migkit.planning.drain import drain
-    from migkit.planning.slots import limits_of
 
-    limits = [limit for text in asked["limits"] for limit in limits_of(text)]
+    limits = _limits(asked)
     base = base_of(asked["scenario"], asked["policy"], asked["max_bandwidth"])
     names = hosts_of(asked["empty"])
     times = {name: time_of(asked, name) for name in ("deadline", "service", "improve")}
@@ -104,19 +113,77 @@ def _planned(asked: dict[str, Any], quiet: bool) -> Plan:
         exact=asked["exact"],
         state=None if asked["state"] is None else _state(asked["state"]),
     )
-    for note in plan.notes:
-        _output.narrate(f"migkit: {note}", quiet)
+    _tell(plan.notes, quiet)
     return plan
 
 
+def _host_by_host(
+    asked: dict[str, Any], kind: str | None, output: Path | None, report: Path | None, quiet: bool
+) -> None:
+    """Print whether each host can be emptied on its own."""
+    from migkit.planning.drain import drain_each
+
+    given = [name for name in _OF_ONE_PLAN if asked[name]] + ([] if report is None else ["report"])
+    if given:
+        raise UsageError(
+            f"--each: it cannot stand with --{given[0].replace('_', '-')}, which asks for one plan of all hosts; "
+            "leave one of them out"
+        )
+    limits, base = _limits(asked), base_of(asked["scenario"], asked["policy"], asked["max_bandwidth"])
+    names, deadline_s, improve_s = hosts_of(asked["empty"]), time_of(asked, "deadline"), time_of(asked, "improve")
+    found = drain_each(
+        inventory_of(asked, quiet),
+        names,
+        base=base,
+        limits=limits,
+        deadline_s=math.inf if deadline_s is None else deadline_s,
+        improve_s=10.0 if improve_s is None else improve_s,
+        seed=asked["seed"],
+    )
+    _tell(found.notes, quiet)
+    kind = _output.choose_format(kind, output)
+    if kind == "table":
+        header, *rows = found.rows()
+        _output.emit(f"{found.text}\n\n{_output.columns(header, rows, left=len(header))}", output)
+    elif kind == "json":
+        _output.emit(_output.rows_as("json", [found.to_dict()])[2:-2], output)
+    else:
+        _output.emit(_output.rows_as(kind, found.to_dict()["hosts"]), output)
+    if output is not None:
+        _output.narrate(f"wrote {output}", quiet)
+    if not found.is_in_time:
+        raise InfeasibleError(found.late)
+
+
+def _limits(asked: dict[str, Any]) -> list[Limit]:
+    from migkit.planning.slots import limits_of
+
+    return [limit for text in asked["limits"] for limit in limits_of(text)]
+
+
+def _tell(notes: Sequence[str], quiet: bool) -> None:
+    for note in notes:
+        _output.narrate(f"migkit: {note}", quiet)
+
+
 def _state(path: Path) -> pd.DataFrame:
+    """Return what has moved and is moving, from a table in any form that an inventory has."""
     import pandas as pd
 
+    from migkit.planning.inventory.sheets import opened
+
+    sheet = opened(path, "--state")
+    return pd.DataFrame(
+        {name: [_part(cell) if name == "progress" else cell for cell in sheet[name]] for name in sheet}
+    )
+
+
+def _part(cell: Any) -> Any:
+    """Return a number that a CSV file holds as text; anything else as it is, for :func:`drain` to refuse."""
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise UsageError(f"--state {path}: cannot be read ({reason}); give a CSV or Parquet file") from error
+        return float(cell) if isinstance(cell, str) else cell
+    except ValueError:
+        return cell
 
 
 def _table(plan: Plan) -> str:

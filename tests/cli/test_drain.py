@@ -117,3 +117,46 @@ def test_a_drain_under_way_is_planned_anew(files, tmp_path):
         run(*asked, "--state", str(tmp_path / "none.csv"))
     with pytest.raises(UsageError, match="waves cannot go on in the middle"):
         run(*asked, "--state", str(state), "--rolling")
+
+
+def test_each_host_on_its_own(files, tmp_path):
+    (tmp_path / "vms.csv").write_text(
+        VMS.replace("\n", ",\n").replace("window,", "window,pinned") + "gpu,c,1 GiB,,,GPU\n"
+    )
+    asked = [*files, "--empty", "all", "--each", "--policy", "libvirt", "--deadline", "30 minutes"]
+    found = run(*asked, code=3)
+    assert found.stdout.splitlines()[0].startswith("2 of 3 hosts can be emptied within 30 min, each while all others")
+    assert found.stdout.splitlines()[3].split()[:2] == ["c", "no"]
+    assert str(found.exception) == "drain: c misses the deadline or has no plan; the table says why, and what to do"
+    rows = json.loads(run(*asked, "-q", "--format", "json", code=3).stdout)["hosts"]
+    assert [row["host"] for row in rows] == ["c", "a", "b"]
+    assert rows[0]["empty_s"] is None
+    run(*asked, "-q", "-o", str(tmp_path / "each.parquet"), code=3)
+    assert pq.read_table(tmp_path / "each.parquet").num_rows == 3
+
+
+@pytest.mark.parametrize("option", [["--rolling"], ["--service", "5 min"], ["--report", "x.html"], ["--exact"]])
+def test_each_host_has_no_common_plan(files, option):
+    with pytest.raises(UsageError, match=f"--each: it cannot stand with {option[0]}, which asks for one plan"):
+        run(*files, "--empty", "all", "--each", *option)
+
+
+def test_a_host_that_is_empty_already(files):
+    table = run(*files, "--empty", "c", "--format", "csv", "-q").stdout
+    assert table == "vm,source,destination,wave,kind,start_s,end_s,share_bytes_per_s\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffvm;destination;progress\r\nweb;c;1\r\ndb;b;0.5\r\n",
+        "vm,destination,progress,\nweb,c,1,\ndb,b,0.5,\n",
+        '[{"vm": "web", "destination": "c", "progress": 1}, {"vm": "db", "destination": "b", "progress": 0.5}]',
+    ],
+    ids=["semicolons", "an empty column", "JSON"],
+)
+def test_a_state_is_read_as_an_inventory_is(files, tmp_path, text):
+    (tmp_path / "state").write_text(text, newline="")
+    asked = [*files, "--empty", "a", "--policy", "libvirt", "--rounds", "5", "-q", "--format", "csv"]
+    rows = list(csv.DictReader(io.StringIO(run(*asked, "--state", str(tmp_path / "state")).stdout)))
+    assert [(row["vm"], row["destination"]) for row in rows] == [("db", "b")]

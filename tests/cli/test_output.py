@@ -121,3 +121,27 @@ def test_every_output_is_declared_as_one(name):
     command = cli.get_command(None, name)
     outputs = [one for one in command.params if {"-o", "--report", "--plot", "--checkpoint"} & set(one.opts)]
     assert all(isinstance(one.type, _output.Output) for one in outputs)
+
+
+def test_a_table_wider_than_the_terminal_breaks_its_last_text(monkeypatch):
+    monkeypatch.setattr(_output, "_terminal_width", lambda: 40)
+    rows = [["h0", "has 16 GiB, takes 11.1 s; the link of h0 is what is scarce"], ["h1", "short"]]
+    assert _output.columns(["host", "why"], rows, left=2).splitlines() == [
+        "host  why",
+        "h0    has 16 GiB, takes 11.1 s; the link",
+        "      of h0 is what is scarce",
+        "h1    short",
+    ]
+    whole = "host                                                         why"
+    assert _output.columns(["host", "why"], rows, left=1).splitlines()[0] == whole
+    monkeypatch.setattr(_output, "_terminal_width", lambda: 20)
+    assert len(_output.columns(["host", "why"], rows, left=2).splitlines()) == 3
+
+
+def test_the_width_is_that_of_the_terminal():
+    code = "from migkit.cli import _output; print(_output._terminal_width())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "inf\n"
+    leader, follower = os.openpty()
+    with os.fdopen(leader, "rb", 0) as seen, os.fdopen(follower, "wb", 0) as terminal:
+        subprocess.run([sys.executable, "-c", code], stdout=terminal, env={**os.environ, "COLUMNS": "57"}, check=True)
+        assert seen.read(4) == b"57\r\n"

@@ -103,9 +103,9 @@ def test_machines_return_home():
 
 
 def test_a_large_fleet_is_planned_in_parts(monkeypatch):
-    from migkit.planning.drain import ask
+    from migkit.planning.drain import planned
 
-    monkeypatch.setattr(ask, "_PART_HOSTS", 6)
+    monkeypatch.setattr(planned, "_PART_HOSTS", 6)
     inventory = fleet(12, 48, seed=1, memory_bytes=256 * GIB)
     limits = [Limit("cluster", 5)]
     plan = drain(inventory, "all", base=UNCAPPED, rolling=True, limits=limits, improve_s=0)
@@ -233,7 +233,7 @@ def test_waves_are_as_large_as_ends_first():
 
 
 def test_a_budget_of_moves(cluster):
-    with pytest.raises(Conflict, match="at most 5 moves are allowed; and the plan needs 10"):
+    with pytest.raises(Conflict, match="at most 5 moves may be made; and the plan needs 10"):
         drain(cluster, ["h0"], base=UNCAPPED, most_moves=5)
     rolling = drain(cluster, "all", base=UNCAPPED, rolling=True, most_moves=160, improve_s=0)
     assert len(rolling.moves) <= 160
@@ -245,7 +245,7 @@ def test_a_budget_of_moves(cluster):
         (["h99"], {}, "empty: 'h99' is not among the 12 hosts"),
         (["h1", "h1"], {}, "empty: 'h1' is named twice; name it once"),
         ([], {}, "empty: no host was given"),
-        ("all", {}, "all 12 hosts at once leave none"),
+        ("all", {}, "all 12 hosts at once leave none for the machines; empty them in waves (--rolling)"),
         (["h1"], {"deadline_s": math.nan}, "deadline_s: nan is out of range"),
         (["h1"], {"service_s": -1.0}, "service_s: -1.0 is out of range"),
         (["h1"], {"at_once": 0}, "at_once: 0 is out of range"),

@@ -10,7 +10,7 @@ import pytest
 from migkit.errors import CapabilityError
 from migkit.planning.check import violations
 from migkit.planning.drain import drain
-from migkit.planning.drain.ask import planned
+from migkit.planning.drain.planned import planned
 from migkit.planning.drain.timetable import Clock
 from migkit.planning.durations import tabulate
 from migkit.planning.inventory import Inventory

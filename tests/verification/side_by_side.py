@@ -24,7 +24,7 @@ from migkit.harness.runs.options import Options
 from migkit.harness.runs.run import run
 from migkit.harness.runs.together import Start, together
 from migkit.planning.drain import drain
-from migkit.planning.drain.ask import planned
+from migkit.planning.drain.planned import planned
 from migkit.planning.drain.timetable import Clock
 from migkit.planning.inventory import Inventory
 from migkit.planning.slots import Limit

@@ -2,6 +2,7 @@
 
 from migkit.planning.drain.ask import drain
 from migkit.planning.drain.conflicts import Conflict
+from migkit.planning.drain.each import HostByHost, drain_each
 from migkit.planning.drain.evacuation import Plan
 
-__all__ = ["Conflict", "Plan", "drain"]
+__all__ = ["Conflict", "HostByHost", "Plan", "drain", "drain_each"]

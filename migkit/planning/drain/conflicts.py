@@ -28,12 +28,14 @@ class Conflict(InfeasibleError):  # noqa: N818 - what the error is about
     ----------
     constraints
         The smallest set that cannot hold together, each in words.
+    advice
+        What to do.
     lead
         Whether there is no plan, or none was found.
     """
 
     def __init__(self, what: str, constraints: Sequence[str], advice: str, lead: str = NONE) -> None:
-        self.what, self.constraints, self.lead = what, tuple(constraints), lead
+        self.what, self.constraints, self.advice, self.lead = what, tuple(constraints), advice, lead
         super().__init__(f"drain: {lead}: {what}: {'; and '.join(constraints)}; {advice}")
 
 

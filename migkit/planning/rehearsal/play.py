@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from migkit.errors import UsageError
-from migkit.planning.drain.ask import planned
+from migkit.planning.drain.planned import planned
 from migkit.planning.drain.problem import Fleet
 from migkit.planning.inventory import Inventory
 from migkit.planning.rehearsal import outcomes

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from migkit.errors import UsageError
-from migkit.planning.drain.ask import numbers_of
+from migkit.planning.drain.planned import numbers_of
 from migkit.planning.inventory import Inventory
 from migkit.planning.rehearsal.answer import Rehearsal, answered
 from migkit.planning.rehearsal.damage import Failure

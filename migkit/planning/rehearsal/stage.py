@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 
 from migkit.planning.drain import sharing
-from migkit.planning.drain.ask import Planned
+from migkit.planning.drain.planned import Planned
 from migkit.planning.drain.problem import Fleet, Problem
 from migkit.planning.drain.timetable import Clock
 from migkit.planning.drain.waves import Leg
