@@ -30,6 +30,14 @@ _CLOSE: Final = 1e-4  # between the answer and the value beside it, of the value
 _FACTORS: Final = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)  # of the answer: the curve of trade-offs
 _ROOM: Final = 0.95  # of a target: what a shorter downtime limit may plan for, beside what comes on top
 _WORTH: Final = 1.1  # how much better an answer must be for a shorter limit to be named
+_SOUGHT: Final = {
+    "max_bandwidth": "cap",
+    "streams": "number of streams",
+    "writes": "rate of writes",
+    "memory": "size of memory",
+    "parallel": "number of migrations at once",
+}
+_CURE: Final = "ease the limits, or see which settings would do (migkit tradeoffs)"
 _DIGITS: Final = 4  # of an answer, rounded to the side that holds
 
 
@@ -363,16 +371,15 @@ def _down(value: float) -> float:
 def _nothing_does(search: _Search, best: float, cure: str) -> str:
     """Say that no value does, what is missed at the easiest one, and what would do or what the path carries of it."""
     asked = search.asked
-    name = asked.name.replace("_", " ")
     result = search.at(best)
-    said = "; ".join(search.targets.missed(result))
-    text = f"size: no {name} does: with {asked.shown(best)} {said}"
+    text = f"size: no {_SOUGHT.get(asked.name, asked.name.replace('_', ' '))} does: with {asked.shown(best)}"
     if cure:
-        return f"{text}. {cure.removesuffix('.')}"
+        return f"{text} {'; '.join(search.targets.missed(result))}. {cure.removesuffix('.')}"
     carried = goodput(asked.put(search.case, best))
     if asked.name.endswith("bandwidth") and carried < best:
-        return f"{text}; hosts, streams and link carry {format_rate(carried)} of that"
-    return f"{text}; {result.reasons[0]}"
+        missed = "; ".join(search.targets.missed(result))
+        return f"{text} {missed}; hosts, streams and link carry {format_rate(carried)} of that; {_CURE}"
+    return f"{text} {search.targets.failure(result)}; {_CURE}"
 
 
 def _row(near: Near, size: Size, show: Callable[[float], str]) -> tuple[str, str, str, str, str, str, str]:

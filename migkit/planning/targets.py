@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
+from migkit import jit
 from migkit.errors import UsageError
 from migkit.models.bulk.several import Outcome
 from migkit.models.predict import predict
@@ -68,7 +69,9 @@ class Targets:
             )
 
     def predict(self, case: Scenario) -> Prediction:
-        """Return the prediction that the limits are compared with."""
+        """Return the prediction that the limits are compared with, one of many in the search for what keeps them."""
+        if self.probability is not None:
+            jit.compile_kernels()  # each of them is drawn dozens of times
         level = None if self.probability is None else 2.0 * self.probability - 1.0
         return predict(case, level=level, detail=False)
 
@@ -83,10 +86,17 @@ class Targets:
         if result.verdict != "converges":
             return (_WITHOUT_END[result.verdict],)
         return tuple(
-            _above(words, show(value), show(getattr(self, name)))
+            _above(words, show(value) if math.isfinite(value) else "without end", show(getattr(self, name)))
             for name, (words, show) in _SHOWN.items()
             if (value := _counted(result, name)) > getattr(self, name)
         )
+
+    def failure(self, result: Prediction) -> str:
+        """Return what a prediction misses and why, as the end of a sentence; empty where it keeps every limit."""
+        missed, reason = self.missed(result), result.reasons[0].removesuffix(".")
+        if missed and reason.startswith(missed[0].removeprefix("it ")):
+            return f"it {reason}"
+        return "; ".join((*missed, reason)) if missed else ""
 
     def words(self) -> str:
         """Return the limits as a person says them."""

@@ -49,3 +49,37 @@ def test_exit_code_3_where_nothing_does():
 def test_a_slowdown_is_a_percentage(text):
     with pytest.raises(UsageError, match="--max-slowdown"):
         run(*GUEST, "--max-slowdown", text)
+
+
+@pytest.mark.parametrize("text", ["95 %", "0.95", "95%"])
+def test_a_probability_is_a_percentage_or_a_part_of_one(text):
+    assert "with a probability of 95 %" in run(*GUEST, "--max-total-time", "30 s", "--probability", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["95", "50 %", "0.5", "1", "100 %", "nan", "nan %", "inf", "-1", "95 % of all", "high"]
+)
+def test_what_is_no_probability(text):
+    with pytest.raises(
+        UsageError, match=r"^--probability: .* is no probability above 0\.5 and below 1; write it as in"
+    ):
+        run(*GUEST, "--probability", text)
+
+
+@pytest.mark.parametrize(
+    ("find", "said"),
+    [
+        ("memory", "no size of memory does: with 1 GiB it does not converge: the guest settles at"),
+        ("parallel", "no number of migrations at once does: with 1 it does not converge: the guest settles at"),
+        ("streams", "no number of streams does: with 256 it does not converge: the guest settles at"),
+        (
+            "max-bandwidth",
+            "no cap does: with 100 Tbit/s it does not converge; hosts, streams and link carry 1 Gbit/s",
+        ),
+    ],
+)
+def test_what_no_value_does_is_said_once_with_its_reason_and_what_to_do(find, said):
+    with pytest.raises(InfeasibleError) as caught:
+        run(*GUEST, "--bandwidth", "1 Gbit/s", "--find", find)
+    assert str(caught.value).startswith(f"size: {said}")
+    assert str(caught.value).endswith("; ease the limits, or see which settings would do (migkit tradeoffs)")

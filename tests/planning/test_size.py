@@ -2,10 +2,12 @@
 
 import math
 import random
+import subprocess
+import sys
 
 import pytest
 
-from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, predict
+from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy, jit, predict
 from migkit.errors import InfeasibleError, UsageError
 from migkit.planning.size import size
 from migkit.planning.targets import Targets
@@ -85,6 +87,22 @@ def test_a_path_that_carries_no_more_is_named():
     case = Scenario(guest=BUSY, host=Host(goodput_bytes_per_s=2e8))
     with pytest.raises(InfeasibleError, match=r"no bandwidth does: .* does not converge; .* carry 1\.6 Gbit/s"):
         size(case)
+
+
+def test_a_search_with_a_probability_is_compiled():
+    code = """
+from migkit import Guest, Scenario, Targets, jit
+guest = Guest.parse(memory="1 GiB", dirty=[{"region": "64 MiB", "writes_per_s": 1000}])
+print(jit.are_compiled(), Targets(probability=0.95).predict(Scenario(guest=guest)).verdict, jit.are_compiled())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "converges", str(jit.can_compile())]
+
+
+def test_what_is_missed_without_end_is_said_so():
+    targets = Targets(total_time_s=30.0, probability=0.95)
+    case = Scenario(guest=Guest(memory_bytes=2**33, dirty=(DirtyClass(region_bytes=2**30, writes_per_s=2e5),)))
+    assert size(case, targets=targets).binding == ("total time without end, above 30 s",)
 
 
 def test_a_probability_asks_for_more():

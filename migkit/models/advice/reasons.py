@@ -12,6 +12,7 @@ import numpy as np
 from migkit.engine.packing import Packed
 from migkit.engine.records import SETTLED, Result
 from migkit.engine.run_state import LAST_S
+from migkit.errors import counted
 from migkit.models.advice.limits import LIMITS, beyond, bounds, limited_by, words
 from migkit.models.advice.remedies import PERMITS, Remedy, advise, idle
 from migkit.models.dirty import unique_dirty_pages
@@ -202,7 +203,7 @@ def _converges(case: Scenario, last: LastLook, result: Result) -> str:
         return f"stop-copy: the guest stops at {stop} and {left} are sent while it is down."
     if result.exposure_s > 0.0 or name == "postcopy":
         return f"post-copy from {stop} on: {left} follow while the guest runs at the destination."
-    head = f"converges: after {int(result.iterations)} bitmap syncs {left} are left at {stop}"
+    head = f"converges: after {counted(int(result.iterations), 'bitmap sync')} {left} are left at {stop}"
     if math.isinf(last.downtime_limit_s):
         rule = "stops the guest by the number and the size of its passes, whatever the downtime"
         return f"{head}; {case.policy.name} {rule}."
@@ -244,7 +245,8 @@ def _undecided(result: Result) -> str:
     if result.total_s > LAST_S:
         years = f"{LAST_S / _YEAR_S:,.0f} years"
         return f"it is still under way after {after}, and a migration is followed for no more than {years}."
-    return f"not decided: {int(result.iterations)} bitmap syncs in {after} neither came to an end nor became alike."
+    syncs = counted(int(result.iterations), "bitmap sync")
+    return f"not decided: {syncs} in {after} neither came to an end nor became alike."
 
 
 def _limit_s(case: Scenario, last: LastLook) -> float:

@@ -145,8 +145,9 @@ def _attempts(product: Product, case: Scenario, targets: Targets, manner: Manner
 
 
 def _nothing(product: Product, targets: Targets, nearest: Prediction) -> str:
-    missed = "; ".join(targets.missed(nearest)) or "it holds only between two values that can be written"
-    return f"advise: nothing that {product.name} can be told keeps the limits: {missed}; {nearest.reasons[0]}"
+    why = targets.failure(nearest) or "they hold only between two values that can be written"
+    cure = "ease the limits, or find the link that they need (migkit size)"
+    return f"advise: nothing that {product.name} can be told keeps the limits: {why}; {cure}"
 
 
 class _Attempt:

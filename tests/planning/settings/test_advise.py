@@ -149,6 +149,10 @@ def test_what_a_product_cannot_be_told_is_said():
 def test_limits_that_nothing_keeps_are_infeasible():
     with pytest.raises(InfeasibleError, match="nothing that incus can be told keeps the limits: total time"):
         advise(CALM, "incus", Targets(total_time_s=1.0))
+    busy = Guest.parse(memory="8 GiB", dirty=[{"region": "4 GiB", "writes_per_s": 4e5}])
+    slow = Scenario.parse(guest=busy, link={"bandwidth": "100 Mbit/s"})
+    with pytest.raises(InfeasibleError, match=r"the limits: it does not converge: [^;]*; ease the limits, or find"):
+        advise(slow, "incus")
     with pytest.raises(UsageError, match="is not known; use one of qemu"):
         advise(CALM, "hyper-v")
 
