@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["in_words", "line", "natural", "page", "risk", "table", "text"]
 
+_NUMBER: Final = re.compile(r"[-+]?\.?\d|(never|without end)?$")  # how a cell of numbers begins
 _WIDTH: Final = 80  # of a terminal, in characters
 _ROUNDS: Final = 8  # shown in a notebook, the last one among them
 _COLOURS: Final = {"converges": "#1a7f37", "does_not_converge": "#b42318"}
@@ -85,16 +87,23 @@ def natural(result: Prediction) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as an HTML table, the first one as its head.
+    """Return rows as an HTML table, the first one as its head: numbers flush right, columns of texts flush left.
 
     Examples
     --------
-    >>> table([("policy", "verdict"), ("qemu", "converges")]).count("<tr>")
-    2
+    >>> print(table([("policy", "time"), ("qemu", "1.5 s")]).replace("<tr>", "\\n<tr>"))
+    <table>
+    <tr><th style="text-align:left">policy</th><th style="text-align:right">time</th></tr>
+    <tr><td style="text-align:left">qemu</td><td style="text-align:right">1.5 s</td></tr></table>
     """
-    head, *others = ([html.escape(cell) for cell in row] for row in rows)
-    lines = [f"<th>{'</th><th>'.join(head)}</th>", *(f"<td>{'</td><td>'.join(cells)}</td>" for cells in others)]
-    return f"<table>{''.join(f'<tr>{cells}</tr>' for cells in lines)}</table>"
+    sides = ["right" if all(map(_NUMBER.match, column[1:])) else "left" for column in zip(*rows, strict=True)]
+    return f"<table>{''.join(_line(row, sides, 'td' if at else 'th') for at, row in enumerate(rows))}</table>"
+
+
+def _line(row: Sequence[str], sides: Sequence[str], kind: str) -> str:
+    cells = zip(row, sides, strict=True)
+    text = "".join(f'<{kind} style="text-align:{side}">{html.escape(cell)}</{kind}>' for cell, side in cells)
+    return f"<tr>{text}</tr>"
 
 
 def risk(result: Prediction) -> str:

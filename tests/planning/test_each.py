@@ -88,4 +88,4 @@ def test_the_table_as_text_and_as_html(fleet):
     lines = repr(found).splitlines()
     assert lines[2].split() == ["host", "in", "time", "memory", "empty", "in", "held", "up", "by", "why"]
     assert lines[3].split()[:5] == ["b", "no", "4", "GiB", "never"]
-    assert "<td>gpu cannot migrate (GPU passthrough)" in found._repr_html_()
+    assert '<td style="text-align:left">gpu cannot migrate (GPU passthrough)' in found._repr_html_()

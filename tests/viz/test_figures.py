@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -126,3 +127,10 @@ def test_intervals_tell_runs_that_they_hold_from_those_that_they_miss():
     assert list(missed.error_y.array) == [0.5, 0.25]
     assert list(missed.error_y.arrayminus) == [0.5, 0.25]
     assert set(level.y) == {1.0}
+
+
+def test_a_table_has_its_texts_at_the_left():
+    frame = pd.DataFrame({"setting": ["4 streams", "as it is"], "late_s": [1.5, 90.0]})
+    page = viz.table(frame).to_html()
+    assert re.search(r"#T_\w+_row0_col0, #T_\w+_row1_col0 \{\s*text-align: left;", page)
+    assert "col1 {" not in page

@@ -36,7 +36,12 @@ class Conflict(InfeasibleError):  # noqa: N818 - what the error is about
 
     def __init__(self, what: str, constraints: Sequence[str], advice: str, lead: str = NONE) -> None:
         self.what, self.constraints, self.advice, self.lead = what, tuple(constraints), advice, lead
-        super().__init__(f"drain: {lead}: {what}: {'; and '.join(constraints)}; {advice}")
+        super().__init__(f"drain: {lead}: {what}: {self.reason}")
+
+    @property
+    def reason(self) -> str:
+        """What conflicts, and what to do."""
+        return f"{'; and '.join(self.constraints)}; {self.advice}"
 
 
 def place(problem: Problem) -> np.ndarray:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["HostByHost", "drain_each"]
 
 _NAMED: Final = 5  # hosts that a sentence names
+_SHOWN: Final = 12  # rows in a notebook
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -96,7 +97,10 @@ class HostByHost:
         }
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.text)}</p>{story.table(self.rows())}"
+        header, *rows = self.rows()
+        more = len(rows) - _SHOWN
+        left = f"<p>{counted(more, 'more host')} in the attribute hosts.</p>" if more > 0 else ""
+        return f"<p>{html.escape(self.text)}</p>{story.table([header, *rows[:_SHOWN]])}{left}"
 
     def __repr__(self) -> str:
         rows = self.rows()
@@ -211,8 +215,7 @@ class _OneHost:
         row: dict[str, Any] = {"host": self.fleet.hosts[host], "in_time": False, "machines": int(there.sum())}
         row["memory_bytes"] = float(self.fleet.use[there, 0].sum())
         if isinstance(plan, Conflict):
-            why = f"{'; and '.join(plan.constraints)}; {plan.advice}"
-            return row | {"empty_s": math.inf, "lower_bound_s": math.inf, "held_up_by": "", "why": why}
+            return row | {"empty_s": math.inf, "lower_bound_s": math.inf, "held_up_by": "", "why": plan.reason}
         heaviest: list[dict[str, Any]] = plan.to_dict()["blockers"][:1]
         held = heaviest[0] if heaviest else {"vm": "", "why": "nothing has to leave"}
         row |= {"in_time": plan.is_in_time, "empty_s": plan.makespan_s, "lower_bound_s": plan.lower_bound_s}

@@ -100,7 +100,7 @@ class _Question:
                 **asked,
             )
         except Conflict as conflict:
-            return None, None, str(conflict)
+            return None, None, f"{conflict.lead}: {conflict.what}: {conflict.reason}"
         return plan, plan.link_load(_SLOTS), ""
 
 
@@ -256,7 +256,7 @@ def _sentences(answer: _Answer) -> list[str]:
     else:
         said = [f"{found.answer}."]
     if plan is None:
-        return [*said, f"There is no plan: {answer.conflict}."]
+        return [*said, f"{answer.conflict[0].upper()}{answer.conflict[1:]}."]
     moves = f"Planned: {len(plan.moves)} moves in {format_duration(plan.makespan_s)}; {plan.bound}."
     return [*said, moves, *([f"Notes: {'; '.join(plan.notes)}."] if plan.notes else [])]
 

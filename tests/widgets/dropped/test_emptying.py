@@ -58,7 +58,8 @@ def test_a_wrong_input_is_told_beside_its_control_and_the_picture_stays(explorer
 def test_where_there_is_no_plan_the_rehearsal_is_still_shown_and_says_why(explorer):
     move(explorer, "manager", "openshift-2026")
     assert explorer.plan is None
-    assert "There is no plan" in explorer.headline.value
+    assert "There is no plan: " in explorer.headline.value
+    assert explorer.headline.value.lower().count("there is no plan") == 1
     assert explorer._planned.layout.display == "none"
     move(explorer, "manager", "openshift")
     assert explorer.plan is not None
