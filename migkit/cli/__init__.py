@@ -113,11 +113,15 @@ def _outcome() -> tuple[int, str]:
     except MigkitError as error:
         return error.exit_code, str(error)
     except click.ClickException as error:
-        return error.exit_code, printable(error.format_message())
+        return error.exit_code, printable(" ".join(error.format_message().split()))
     except (click.Abort, KeyboardInterrupt):
         return _InterruptedError.exit_code, "interrupted"
     except (OSError, MemoryError, ImportError) as error:
-        what = "out of memory" if isinstance(error, MemoryError) else getattr(error, "strerror", None) or str(error)
+        what = (
+            "out of memory"
+            if isinstance(error, MemoryError)
+            else getattr(error, "strerror", None) or " ".join(str(error).split())
+        )
         where = _BEFORE.get(sys.argv[1], "") if len(sys.argv) > 1 else ""
-        return 1, f"{what}; free memory or disk, or raise the limits (ulimit){where}"
+        return 1, f"{printable(what)}; free memory or disk, or raise the limits (ulimit){where}"
     return 0, ""

@@ -172,7 +172,7 @@ def _state(path: Path) -> pd.DataFrame:
 
     from migkit.planning.inventory.sheets import opened
 
-    sheet = opened(path, "--state")
+    sheet = opened(path, "--state", least_rows=0)
     return pd.DataFrame(
         {name: [_part(cell) if name == "progress" else cell for cell in sheet[name]] for name in sheet}
     )

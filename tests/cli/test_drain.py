@@ -160,3 +160,11 @@ def test_a_state_is_read_as_an_inventory_is(files, tmp_path, text):
     asked = [*files, "--empty", "a", "--policy", "libvirt", "--rounds", "5", "-q", "--format", "csv"]
     rows = list(csv.DictReader(io.StringIO(run(*asked, "--state", str(tmp_path / "state")).stdout)))
     assert [(row["vm"], row["destination"]) for row in rows] == [("db", "b")]
+
+
+def test_a_drain_that_has_not_begun_is_planned_whole(files, tmp_path):
+    (tmp_path / "state.csv").write_text("vm,destination,progress\n")
+    table = run(
+        *files, "--empty", "a", "--policy", "libvirt", "--rounds", "0", "-q", "--state", str(tmp_path / "state.csv")
+    )
+    assert table.stdout.startswith("2 moves empty 1 host in ")

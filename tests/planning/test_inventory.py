@@ -56,6 +56,28 @@ def test_names_with_units_hold_numbers_and_others_text():
     assert found.hosts.link_bytes_per_s[0] == 1e9
 
 
+@pytest.mark.parametrize("name", ["Memory (GB)", "memory [GB]", "mem(GB)"])
+def test_a_unit_behind_the_name_of_a_column(name):
+    vms = [{"VM Name": "x", "Host": "a", name: "4.096", "disk (shared)": "9", "Local disk [GiB]": 1.5}]
+    hosts = [{"host": "a", "memory (GiB)": 8, "Bandwidth (GbE)": 25}]
+    found = read(vms, hosts)
+    assert found.vms.memory_bytes[0] == 4.096e9
+    assert found.vms.local_disk_bytes[0] == 1.5 * GIB
+    assert found.hosts.memory_bytes[0] == 8 * GIB
+    assert found.hosts.link_bytes_per_s[0] == 25e9 / 8
+    assert "vms: ignored disk (shared)" in found.notes
+    assert f"vms: read VM Name as vm, {name} as memory, Local disk [GiB] as local_disk" in found.notes
+
+
+def test_what_stands_behind_the_name_of_a_column_may_be_no_unit():
+    with pytest.raises(
+        UsageError, match=r"the column memory is missing \(the table has vm, host, memory \(assigned\)\)"
+    ):
+        read([{"vm": "x", "host": "a", "memory (assigned)": "4 GiB"}])
+    both = read([VMS[0] | {"memory (assigned)": "9 GiB"}])
+    assert both.vms.memory_bytes[0] == 4 * GIB
+
+
 def test_rvtools_is_known_by_its_columns():
     vms = pd.DataFrame(
         {
@@ -322,7 +344,7 @@ def test_names_of_columns_are_listed_in_short():
         ("nowhere.csv", "cannot be read"),
         (
             [{"vm": "x", "host": "a"}],
-            "the column memory is missing (the table has vm, host); add what is missing, or say where it is: --vm",
+            "the column memory is missing (the table has vm, host); add what is missing, or say where it is: ",
         ),
         ([VMS[0] | {"memry": 5}], "the column 'memry' is not known; did you mean \"memory\"?"),
         ([VMS[0] | {"memory_bytes": 5}], "'memory_bytes' and 'memory' say the same; drop one"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ _CALLED: Final = {  # what people call a column, in lower case
     **dict.fromkeys(("dirty_rate_window",), "dirty_window"),
 }
 _NAMES: Final = {"vms": "vm", "hosts": "host"}  # what the column "name" of each table is
+_WITH_UNIT: Final = re.compile(r"(.+?)\s*(?:\(([^()]+)\)|\[([^\[\]]+)\])")
 _BINDING: Final = ("anti_affinity", "pool", "cluster", "nic")  # what limits where a machine may go
 _NO: Final = ("no", "n", "false", "off", "0", "0.0")
 _YES: Final = ("yes", "y", "true", "on", "1", "1.0")
@@ -130,9 +132,13 @@ def _found(
     for said in sheet:
         if said in used:
             continue
-        plain = _plain(said, table)
+        bare, unit = _unit_of(said)
+        plain = _plain(bare, table)
         name = by_key.get(plain, "")
         field = known.get(name) or class_field(plain)
+        factor = _factor(field, unit)
+        if unit and factor is None:
+            plain, field = _words(said), None
         if field is None:
             ignored += [said] if form or not _refused(said, plain, by_key, table) else []
         elif (name or plain) in found:
@@ -141,7 +147,8 @@ def _found(
                     f"{table}: {shown(said)} and {shown(found[name or plain].said)} say the same; drop one"
                 )
         else:
-            found[name or plain] = _own(plain, field, sheet[said], said, name or plain)
+            column = _own(plain, field, sheet[said], said, name or plain)
+            found[name or plain] = _Column(column.name, field, column.cells, said, factor or column.factor)
     _check_present(found, known, table, form, sheet)
     notes = (f"{table}: ignored {_listed(ignored)}",) if ignored and not form else ()
     return list(found.values()), notes + _guessed(found, table, columns, form)
@@ -187,6 +194,21 @@ def _refused(said: str, plain: str, known: Mapping[str, str], table: str) -> boo
     if near:
         raise UsageError(f'{table}: the column {shown(said)} is not known; did you mean "{near[0]}"?')
     return False
+
+
+def _unit_of(said: str) -> tuple[str, str]:
+    """Return the name of a column and the unit behind it, as in ``Memory (GB)`` and ``link [Gbit/s]``, or no unit."""
+    found = _WITH_UNIT.fullmatch(said.strip())
+    return (found[1], found[2] or found[3]) if found else (said, "")
+
+
+def _factor(field: Field | None, unit: str) -> float | None:
+    """Return how much one of a unit is; None where the field has no such unit."""
+    parse = _PARSERS.get(field.kind) if field and unit else None
+    try:
+        return parse(f"1 {unit}", "") if parse else None
+    except UsageError:
+        return None
 
 
 def _own(plain: str, field: Field, cells: list[Any], said: str, name: str) -> _Column:
@@ -246,7 +268,7 @@ def _check_present(
         option, argument = ("--vm-column", "vm_columns") if table == "vms" else ("--host-column", "host_columns")
         raise UsageError(
             f"{table}: the {noun} {them} {verb} missing{whose}; add what is missing, or say where it is: "
-            f"{option} {missing[0]}=COLUMN, {argument} in Python"
+            f"{option} '{missing[0]}=COLUMN [UNIT]', {argument} in Python"
         )
 
 

@@ -34,7 +34,7 @@ class Sheet(dict[str, list[Any]]):
     semicolons: bool = False
 
 
-def opened(source: Any, table: str) -> Sheet:
+def opened(source: Any, table: str, least_rows: int = 1) -> Sheet:
     """Return the columns of a table, cells as they are written; a missing cell is None.
 
     Parameters
@@ -44,6 +44,8 @@ def opened(source: Any, table: str) -> Sheet:
         Arrow frame, or rows as mappings, nested as ``kubectl`` writes them.
     table
         ``vms`` or ``hosts``, for messages.
+    least_rows
+        How many rows there must be.
 
     Raises
     ------
@@ -67,9 +69,10 @@ def opened(source: Any, table: str) -> Sheet:
         sheet = _from_rows(source, table)
     else:
         raise UsageError(f"{table}: {type(source).__name__} is no table; give a path, a frame or rows")
-    if not sheet or not len(next(iter(sheet.values()))):
+    rows = len(next(iter(sheet.values()))) if sheet else 0
+    if rows < least_rows:
         raise UsageError(f"{table}: there are no rows; give at least one")
-    if len(next(iter(sheet.values()))) > _MOST_ROWS:
+    if rows > _MOST_ROWS:
         raise UsageError(f"{table}: more than {_MOST_ROWS} rows are too many; split the table by cluster")
     return sheet
 
