@@ -147,7 +147,14 @@ def unknown(options: Sequence[Option], below: Callable[[Document, Entry], bool])
     def found(document: Document, documents: Sequence[Document]) -> Iterator[Trouble]:
         known = places.get(document.kind, {})
         paths = set(known.values())
+        said: set[str] = set()
         for entry in document.entries:
+            instead = _in_the_place_of_settings(entry, paths)
+            if instead and instead not in said:
+                yield Trouble(entry.line, instead, "write each setting below it, as name: value")
+            if instead:
+                said.add(instead)
+                continue
             inside = any(entry.path[: len(path)] == path for path in paths)
             if inside or entry.path[-1] in known or not below(document, entry):
                 continue
@@ -156,6 +163,15 @@ def unknown(options: Sequence[Option], below: Callable[[Document, Entry], bool])
             )
 
     return found
+
+
+def _in_the_place_of_settings(entry: Entry, paths: Iterable[tuple[str, ...]]) -> str:
+    """Say that a value, or an item of a list, stands where settings have their names; empty: it does not."""
+    above = {path[:depth] for path in paths for depth in range(1, len(path))}
+    if entry.path in above:
+        return f"{entry.path[-1]} = {entry.text} is a value, and settings belong there"
+    is_item = entry.path[:-1] in above and entry.path[-1].isdigit()
+    return f"{entry.path[-2]} is a list, and settings belong there" if is_item else ""
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

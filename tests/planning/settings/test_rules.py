@@ -7,6 +7,7 @@ import re
 import pytest
 
 from migkit.planning.settings.catalogue import PRODUCTS, RULES
+from migkit.planning.settings.lint import lint_documents
 from migkit.planning.settings.loading import documents_of
 from migkit.planning.settings.option import ValueTextError
 
@@ -669,3 +670,19 @@ def test_the_line_is_that_of_the_fault():
     text = "# before\n\n[libvirt]\nvirt_type = kvm\n\nlive_migration_downtime = 30\n"
     (finding,) = found(rule_named("nova.conf libvirt.live_migration_downtime: value"), {"nova.conf": text})
     assert finding.line == 6
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("spec: 5\n", [(5, "spec = 5 is a value, and settings belong there")]),
+        (
+            "spec:\n  configuration:\n    migrations: [1, 2]\n",
+            [(7, "migrations is a list, and settings belong there")],
+        ),
+        ("spec:\n  configuration:\n    migrations: {}\n", []),
+    ],
+)
+def test_a_value_in_the_place_of_settings(body, said):
+    findings = lint_documents(documents_of("kubevirt.yaml", kube("KubeVirt", body))).findings
+    assert [(one.line, one.what) for one in findings] == said
