@@ -133,4 +133,5 @@ def test_a_table_has_its_texts_at_the_left():
     frame = pd.DataFrame({"setting": ["4 streams", "as it is"], "late_s": [1.5, 90.0]})
     page = viz.table(frame).to_html()
     assert re.search(r"#T_\w+_row0_col0, #T_\w+_row1_col0 \{\s*text-align: left;", page)
+    assert re.search(r"#T_\w+ th\.col0 \{\s*text-align: left;", page)
     assert "col1 {" not in page

@@ -99,7 +99,7 @@ class HostByHost:
     def _repr_html_(self) -> str:
         header, *rows = self.rows()
         more = len(rows) - _SHOWN
-        left = f"<p>{counted(more, 'more host')} in the attribute hosts.</p>" if more > 0 else ""
+        left = f"<p>The frame <code>hosts</code> has {more} more.</p>" if more > 0 else ""
         return f"<p>{html.escape(self.text)}</p>{story.table([header, *rows[:_SHOWN]])}{left}"
 
     def __repr__(self) -> str:

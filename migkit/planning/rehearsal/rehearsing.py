@@ -117,7 +117,7 @@ def size_of(draws: int) -> int:
 
 def _check(deadline_s: float, at_once: int | None, service_s: float, draws: int) -> None:
     if not deadline_s > 0:
-        raise UsageError(f"deadline_s: {deadline_s!r} is out of range; it must be above 0")
+        raise UsageError(f"deadline: {deadline_s:g} s is out of range; it must be above 0 s")
     if not 0 <= service_s < math.inf:
         raise UsageError(f"service_s: {service_s!r} is out of range; it must be at least 0, and finite")
     if at_once is not None and at_once < 1:
