@@ -36,7 +36,9 @@ _OF_ONE_PLAN: Final = ("rolling", "at_once", "service", "return_home", "most_mov
 )
 @click.option("--policy", metavar="NAME", help="Rule that ends migrations [the scenario's, else qemu].")
 @click.option(
-    "--each", is_flag=True, help="Say of each host whether it can be emptied on its own, all others staying open."
+    "--each",
+    is_flag=True,
+    help="Say of each host, or of those named, whether it can be emptied on its own, all others staying open.",
 )
 @click.option("--rolling", is_flag=True, help="Empty the hosts in waves, one after the other.")
 @click.option("--at-once", type=COUNT, help="Hosts in a wave [what ends first].")
@@ -130,7 +132,11 @@ def _host_by_host(
             "leave one of them out"
         )
     limits, base = _limits(asked), base_of(asked["scenario"], asked["policy"], asked["max_bandwidth"])
-    names, deadline_s, improve_s = hosts_of(asked["empty"]), time_of(asked, "deadline"), time_of(asked, "improve")
+    names, deadline_s, improve_s = (
+        hosts_of(asked["empty"] or ["all"]),
+        time_of(asked, "deadline"),
+        time_of(asked, "improve"),
+    )
     found = drain_each(
         inventory_of(asked, quiet),
         names,

@@ -123,11 +123,12 @@ def test_each_host_on_its_own(files, tmp_path):
     (tmp_path / "vms.csv").write_text(
         VMS.replace("\n", ",\n").replace("window,", "window,pinned") + "gpu,c,1 GiB,,,GPU\n"
     )
-    asked = [*files, "--empty", "all", "--each", "--policy", "libvirt", "--deadline", "30 minutes"]
+    asked = [*files, "--each", "--policy", "libvirt", "--deadline", "30 minutes"]
     found = run(*asked, code=3)
     assert found.stdout.splitlines()[0].startswith("2 of 3 hosts can be emptied within 30 min, each while all others")
     assert found.stdout.splitlines()[3].split()[:2] == ["c", "no"]
     assert str(found.exception) == "drain: c misses the deadline or has no plan; the table says why, and what to do"
+    assert run(*asked, "-q", "--empty", "b,a").stdout.startswith("2 of 2 hosts can be emptied")
     rows = json.loads(run(*asked, "-q", "--format", "json", code=3).stdout)["hosts"]
     assert [row["host"] for row in rows] == ["c", "a", "b"]
     assert rows[0]["empty_s"] is None

@@ -89,3 +89,8 @@ def test_the_table_as_text_and_as_html(fleet):
     assert lines[2].split() == ["host", "in", "time", "memory", "empty", "in", "held", "up", "by", "why"]
     assert lines[3].split()[:5] == ["b", "no", "4", "GiB", "never"]
     assert '<td style="text-align:left">gpu cannot migrate (GPU passthrough)' in found._repr_html_()
+
+
+def test_a_host_without_room_elsewhere_needs_another_host():
+    found = drain_each(Inventory.read([{"vm": "web", "host": "a", "memory": "4 GiB"}], HOSTS[:1]), base=BASE)
+    assert found.hosts["why"][0].endswith("; a spare host with 4 GiB would do")

@@ -86,7 +86,7 @@ def _unproven() -> Conflict:
 
 def explained(problem: Problem) -> Conflict:
     """Return the conflict of a problem that has no placement: of one machine if one alone has none, else of all."""
-    single = _without_any(problem)
+    single, several = _without_any(problem), int((~problem.open_hosts).sum()) > 1
     if single is not None:
         problem = single
     for size in range(1, len(_ALL) + 1):
@@ -97,7 +97,7 @@ def explained(problem: Problem) -> Conflict:
                 return Conflict(
                     f"{who} have no place" if len(names) > 1 else f"{who} has no place",
                     [_WORDS[name](problem) for name in kept],
-                    "empty fewer hosts at once, or add a host",
+                    "empty fewer hosts at once, or add a host" if several else "add a host",
                 )
     return _unproven()
 

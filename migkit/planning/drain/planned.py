@@ -189,7 +189,7 @@ def first_waves(fleet: Fleet, order: Order, sizes: Sequence[int], most_moves: fl
         least = spare(fleet, order)
         if least is None:
             raise
-        cure = f"{least.words}, or empty fewer hosts at once"
+        cure = f"{least.words}, or empty fewer hosts at once" if len(order.empty) > 1 else least.words
         raise Conflict(conflict.what, conflict.constraints, cure, conflict.lead) from None
 
 
