@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -115,30 +116,25 @@ def writes(trace: Trace) -> int:
 
 def moved(case: Scenario, warm_up_s: float, work: Callable[[Path, threading.Event], None] | None) -> Trace:
     """Return the trace of a migration; what the work does to its guest's monitor ends with the warm-up."""
-    problems: list[BaseException] = []
     over = threading.Event()
 
-    def done(socket: Path) -> None:
-        try:
-            while not socket.exists():
-                time.sleep(0.05)
+    def worked(socket: Path) -> None:
+        while not socket.exists():
+            time.sleep(0.05)
+        if work is not None:
             work(socket, over)
-        except BaseException as error:
-            problems.append(error)
 
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(1) as aside:
         socket = Path(place) / "vm.qmp"
-        worker = threading.Thread(target=done, args=(socket,)) if work is not None else threading.Thread()
+        done = aside.submit(worked, socket)
         timer = threading.Timer(warm_up_s - 3.0, over.set)
-        worker.start()
         timer.start()
-        trace = capture(case, Options(warm_up_s=warm_up_s, monitor=socket))
-        timer.cancel()
-        over.set()
-        worker.join()
-    if problems:
-        raise problems[0]
-    return trace
+        try:
+            return capture(case, Options(warm_up_s=warm_up_s, monitor=socket))
+        finally:
+            timer.cancel()
+            over.set()
+            done.result()
 
 
 @contextlib.contextmanager

@@ -129,7 +129,9 @@ def sentence(case: Scenario, level: float) -> str:
     moves = zip(("time", "downtime", "bytes"), np.expm1(_moves(found, level)).tolist(), strict=True)
     by = ", ".join(f"{name} {100.0 * move:.2g} %" for name, move in moves if move > 0.0)
     source = f"{found.groups} workloads on {found.hosts} host{'s' * (found.hosts != 1)}"
-    return f"drawn, then widened by residuals of {of}: {by or 'not at all'} ({source})"
+    if not by:
+        return f"as drawn: residuals of {of} ask for nothing wider ({source})"
+    return f"drawn, then widened by residuals of {of}: {by} ({source})"
 
 
 def on_scale(values: Any) -> np.ndarray:
