@@ -170,7 +170,7 @@ def _pack_class(packed: Any, one: DirtyClass, fill: str, steps: list[tuple[float
     packed.writes_per_s = one.writes_per_s * factor
     packed.first_phase = len(steps)
     packed.phase_count = len(phases)
-    packed.phase_offset_s = one.phase_offset_s
+    packed.phase_offset_s = 0.0 if one.phase_offset_s is None else one.phase_offset_s
     packed.reads_per_s = one.reads_per_s * factor
     packed.rewrite_bytes = np.ceil(one.rewrite_bytes / WORD_BYTES) * WORD_BYTES
     packed.start_pages = _start_pages(one)

@@ -63,7 +63,13 @@ class DirtyClass(Noun):
         default=(),
         metadata=rule("Repeating steps ``(duration_s, intensity)``; empty means intensity 1 for ever."),
     )
-    phase_offset_s: float = dataclasses.field(default=0.0, metadata=rule("Where in that cycle the migration begins."))
+    phase_offset_s: float | None = dataclasses.field(
+        default=None,
+        metadata=rule(
+            "Where in that cycle the migration begins. None, not known: at its start; intervals then take it to be "
+            "anywhere, for all classes of the same phases at once."
+        ),
+    )
 
     def __post_init__(self) -> None:
         check(self, "guest.dirty")

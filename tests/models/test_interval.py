@@ -110,3 +110,35 @@ def test_a_downtime_is_the_sum_of_its_parts(name):
     told = predict(guest, strategy=Strategy(name=name), level=None)
     assert sum(time_s for _, time_s in told.downtime_parts) == pytest.approx(told.downtime_s)
     assert told.downtime_s > predict(TYPICAL, strategy=Strategy(name=name), level=None).downtime_s + 0.3
+
+
+def phased(*offsets_s: float | None) -> Scenario:
+    dirty = tuple(
+        DirtyClass(region_bytes=12 * MIB, writes_per_s=3000, phases=((2.0, 1.0), (2.0, 0.0)), phase_offset_s=offset_s)
+        for offset_s in offsets_s
+    )
+    policy = Policy(name="qemu-7", max_bandwidth_bytes_per_s=1.5e7, downtime_limit_s=0.1)
+    return Scenario(guest=dataclasses.replace(GUEST, dirty=dirty), host=Host(platform="qemu-tcg"), policy=policy)
+
+
+def test_a_migration_may_begin_anywhere_in_a_cycle_of_which_that_is_not_known():
+    totals_s = [predict(phased(at_s, at_s), level=None).total_time_s for at_s in np.arange(0.0, 4.0, 0.25)]
+    low_s, high_s = predict(phased(None, None)).interval.total_time_s
+    assert max(totals_s) > 1.1 * min(totals_s)
+    assert low_s < min(totals_s) * 1.02
+    assert high_s > max(totals_s) * 0.98
+    assert width_s(phased(0.0, 0.0)) < 0.7 * (high_s - low_s)
+    assert predict(phased(None, None), level=None) == predict(phased(0.0, 0.0), level=None)
+
+
+def test_classes_of_the_same_phases_begin_together():
+    """Were each anywhere on its own, one would be busy while the other rests, and all times would be alike."""
+    assert width_s(phased(None, None)) > 0.8 * width_s(
+        dataclasses.replace(
+            phased(None),
+            guest=dataclasses.replace(
+                GUEST,
+                dirty=(dataclasses.replace(phased(None).guest.dirty[0], region_bytes=24 * MIB, writes_per_s=6000),),
+            ),
+        )
+    )

@@ -151,7 +151,7 @@ def class_table(guest: Guest) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.f
         row[writers.WRITES_PER_S] = each.writes_per_s
         row[writers.READS_PER_S] = each.reads_per_s
         row[writers.REWRITE_WORDS] = -(-each.rewrite_bytes // 8)
-        row[writers.OFFSET_S] = each.phase_offset_s
+        row[writers.OFFSET_S] = each.phase_offset_s or 0.0
         row[writers.FIRST_PHASE] = len(phases)
         row[writers.PHASES] = len(each.phases)
         phases += [value for step in each.phases for value in step]

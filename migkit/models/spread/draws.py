@@ -5,8 +5,9 @@ Uncertain are
 * the constants of the hosts that nobody stated, each by its own spread
   (:mod:`migkit.scenario.installation.platforms`);
 * what a run of a known machine differs by from the next: the quota that a window really sends (of either version of
-  QEMU, when it is not said which), the guest's write rates, where its sweeps stand, the moments at which the sender
-  takes notice, and how much of a link's rate is payload (a nominal Ethernet rate carries 94 % of TCP payload);
+  QEMU, when it is not said which), the guest's write rates, where its sweeps and phases stand, the moments at which
+  the sender takes notice, and how much of a link's rate is payload (a nominal Ethernet rate carries 94 % of TCP
+  payload);
 * how fast a host is as a whole: the stop of an idle guest takes 5 ms on one (DPDK's guide), 7 to 12 ms (V-Recover,
   post-copy), 22 ms (github.com/Sxmindu/Live-Migration) or 24 to 60 ms (published idle guests) on another, so that the
   parts of a downtime go together;
@@ -30,7 +31,7 @@ import numpy as np
 from migkit.models.spread import guests
 from migkit.models.spread.change import changed, names_of
 from migkit.models.spread.lattice import normals, uniforms
-from migkit.scenario import DirtyClass, Host, Scenario
+from migkit.scenario import DirtyClass, Host, Scenario, steady
 from migkit.scenario.installation import downtime
 from migkit.scenario.installation.typical import Typical
 
@@ -139,7 +140,11 @@ def drawn(case: Scenario, number: int, rows: int, seed: int, orders: np.ndarray 
     cap = each(case.policy.max_bandwidth_bytes_per_s, np.exp(CAP_SPREAD * z[:, own + 3]))
     rate = each(case.link.bandwidth_bytes_per_s, 1.0 - HEADERS * points[:, own + 4])
     dirty = tuple(
-        changed(again, _drawn_class(one, apart(z[:, own + 5 + 2 * c]), apart(points[:, own + 6 + 2 * c]), each))
+        changed(
+            again,
+            _drawn_class(one, apart(z[:, own + 5 + 2 * c]), apart(points[:, own + 6 + 2 * c]), each)
+            | _begun(one, apart(points[:, own + 6 + 2 * _first_alike(case, c)]), each),
+        )
         for c, (one, again) in enumerate(zip(case.guest.dirty, wide.guest.dirty, strict=True))
     )
     parts = {
@@ -180,6 +185,18 @@ def _drawn_class(one: DirtyClass, z: np.ndarray, u: np.ndarray, each: Any) -> di
     if one.sweep_offset_bytes is None and one.kind == "sweep":
         new["sweep_offset_bytes"] = np.floor(each(one.region_bytes, u) / 4096.0) * 4096.0
     return new
+
+
+def _first_alike(case: Scenario, at: int) -> int:
+    """Return the first page class with the phases of this one: what makes one busy makes the other busy."""
+    phases = [one.phases for one in case.guest.dirty]
+    return phases.index(phases[at])
+
+
+def _begun(one: DirtyClass, u: np.ndarray, each: Any) -> dict[str, Any]:
+    """Return where in the cycle of a class the migration begins, when that is not known."""
+    cycle_s = sum(duration_s for duration_s, _ in one.phases)
+    return {"phase_offset_s": each(cycle_s, u)} if one.phase_offset_s is None and steady.phases(one) else {}
 
 
 def additions(case: Scenario, number: int, seed: int) -> tuple[Any, Any]:

@@ -67,7 +67,7 @@ def as_run(guest: Guest, seed: int, before_s: float = 0.0) -> Guest:
     """Return ``guest`` as it can be run: memory below 2 MiB stays zero, and every sweep stands somewhere.
 
     A sweep whose place is not known gets one from ``seed``; a growth of which that is not known begins with the
-    guest's work, ``before_s`` before the migration.
+    guest's work, ``before_s`` before the migration; of a cycle of phases the migration meets the beginning.
 
     Raises
     ------
@@ -87,6 +87,8 @@ def as_run(guest: Guest, seed: int, before_s: float = 0.0) -> Guest:
 
 def _standing(one: DirtyClass, draw: random.Random, before_s: float) -> DirtyClass:
     page = draw.randrange(one.region_pages)
+    if one.phases and one.phase_offset_s is None:
+        one = dataclasses.replace(one, phase_offset_s=0.0)
     if one.kind == "growth":
         return dataclasses.replace(one, sweep_offset_bytes=_grown_bytes(one, before_s))
     if one.kind != "sweep" or one.sweep_offset_bytes is not None:
@@ -245,7 +247,7 @@ def _numbers(piece: Piece, before_s: float) -> str:
         _start(piece, before_s),
         *(round(1e3 * piece.writes_per_s), round(1e3 * piece.reads_per_s)),
         -(-rewrite_bytes // _WORD_BYTES),
-        *_phase_at((one.phase_offset_s - before_s) % cycle_s if one and cycle_s else 0.0, phases),
+        *_phase_at(((one.phase_offset_s or 0.0) - before_s) % cycle_s if one and cycle_s else 0.0, phases),
     ]
     return " ".join(map(str, fields))
 
@@ -281,7 +283,8 @@ def worked_s(one: DirtyClass, before_s: float) -> float:
     """
     if not one.phases:
         return before_s
-    return _worked_until(one, one.phase_offset_s) - _worked_until(one, one.phase_offset_s - before_s)
+    begins_s = one.phase_offset_s or 0.0
+    return _worked_until(one, begins_s) - _worked_until(one, begins_s - before_s)
 
 
 def _worked_until(one: DirtyClass, time_s: float) -> float:
