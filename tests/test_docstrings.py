@@ -69,7 +69,10 @@ WITHOUT = {
         "migkit.calibrate.validate.rows",
         "migkit.calibrate.validate.to_frame",
     },
-    "what counts, as in the example of profile": {"migkit.calibrate.profiling.Source"},
+    "what counts, as in the example of profile": {
+        "migkit.calibrate.profiling.Following",
+        "migkit.calibrate.profiling.Source",
+    },
     "a folder, and otter-grader": {"migkit.course.autograding.grade", "migkit.course.autograding.make"},
     "a trace that is wrong": {
         "migkit.traces.unpacked.check_pages",

@@ -1,9 +1,12 @@
 """The page classes of a guest that runs, measured before it moves, for no longer than its answer needs.
 
-A pass counts distinct pages in windows from below the downtime limit up to the length of the first pass of its
-migration. After each pass the migration is predicted from each pass alone. The measurement stops when the 90 %
-interval of the mean of these predictions (Student's t) is narrow enough, or its time is over. Then short windows, one
-behind the other, show whether the guest has phases.
+A pass lasts as long as the first pass of its migration. After each pass the migration is predicted from that pass
+alone. The measurement stops when the 90 % interval of the mean of these predictions (Student's t) is narrow enough,
+or its time is over.
+
+A source that says which pages were written is followed in beats one behind the other, so that every window of whole
+beats counts. From all of them together come phases, page classes over operational time, and growth. A source that
+only counts is asked for windows from below the downtime limit on.
 """
 
 from __future__ import annotations
@@ -17,16 +20,17 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 
 from migkit.calibrate.guest import readings
+from migkit.calibrate.guest.beats import History
 from migkit.calibrate.guest.curve import fit_curve
+from migkit.calibrate.guest.followed import first_pass_s, guest_followed, unwritten
 from migkit.calibrate.guest.readings import Reading
 from migkit.calibrate.guest.rounds import Round
-from migkit.calibrate.guest.stationary import steps_of
 from migkit.models.dirty import unique_dirty_pages
 from migkit.models.predict import predict
 from migkit.scenario import DirtyClass, Guest, Scenario
 from migkit.units import PAGE_BYTES, format_duration, format_size
 
-__all__ = ["Answer", "Profiled", "Source", "guest_of", "profile"]
+__all__ = ["Answer", "Following", "Profiled", "Source", "guest_of", "profile"]
 
 _LEAST_PASSES: Final = 3
 _MOST_PASSES: Final = 50
@@ -34,14 +38,20 @@ _SHORTEST_S: Final = 0.01
 _LONG_S: Final = 4.0  # that a pass takes even where the first pass is shorter
 _SHARE: Final = 0.2  # of the time allowed: the longest window
 _POINTS: Final = 7
-_BEAT_S: Final = 0.25
-_BEATS: Final = 40
+_BEAT_S: Final = (0.05, 0.1)  # as short as a third of the downtime limit
 _TIMING_S: Final = 0.001  # to which a window's length is known
 _FITS: Final = 0.08  # a curve that is missed by no more is fitted
-_TURNS: Final = 20
 _DRIFT: Final = 0.15
 _QUANTILES: Final = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83)  # of Student's t at 0.95, 1 to 9
 _NORMAL: Final = 1.7
+
+
+class Following(Protocol):
+    """A guest that is followed beat by beat."""
+
+    def until(self, end_s: float) -> History:
+        """Return all beats since the beginning, the last of which ends at or after this moment [s]."""
+        ...
 
 
 class Source(Protocol):
@@ -66,8 +76,8 @@ class Source(Protocol):
         """Return one pass: distinct pages in windows of about these lengths."""
         ...
 
-    def beats(self, window_s: float, count: int) -> list[float]:
-        """Return the pages written in so many windows, one behind the other; none where it cannot."""
+    def follow(self, beat_s: float) -> Following | None:
+        """Begin to follow the guest in beats of about this length; None where only counts are known."""
         ...
 
 
@@ -136,33 +146,52 @@ def profile(
     ...     name, memory_bytes = "by definition", 2**30
     ...     def zero_bytes(self): return 2**29
     ...     def once(self, windows_s): return [Reading(w, 8192 * (1 - math.exp(-w))) for w in windows_s]
-    ...     def beats(self, window_s, count): return []
+    ...     def follow(self, beat_s): return None
     >>> found = profile(Known(), Scenario(guest=Guest(memory_bytes=2**30)))
     >>> found.passes, round(unique_dirty_pages(found.guest, 1.0), -2)
     (3, 5200.0)
     """
     began_s = time.monotonic()
-    zero = min(source.zero_bytes(), source.memory_bytes - PAGE_BYTES) // PAGE_BYTES * PAGE_BYTES
-    empty = Guest(memory_bytes=source.memory_bytes, zero_bytes=zero)
+    empty = unwritten(source.memory_bytes, source.zero_bytes())
     windows_s = windows_of(case, empty, limit_s)
+    _tell([Reading(0.1, 100.0), Reading(1.0, 500.0)], empty, case)  # compiles what each pass needs
+    shortest_s, longest_s = _BEAT_S
+    following = source.follow(min(longest_s, max(shortest_s, windows_s[0])))
+    history: History | None = None
     passes: list[list[Reading]] = []
     told: list[_Told] = []
     answer = Answer("", math.nan, math.inf)
     while not _enough(passes, answer, within, time.monotonic() - began_s, limit_s):
-        passes.append(source.once(windows_s))
+        if following is None:
+            passes.append(source.once(windows_s))
+        else:
+            begun = history.beats if history else 0
+            history = following.until((len(passes) + 1) * windows_s[-1])
+            passes.append(_readings(history.part(begun, history.beats), windows_s))
         told.append(_tell(passes[-1], empty, case))
         answer = _answer(told)
         progress(len(passes), answer)
-    curve = _mean(passes)
-    dirty, said = _with_phases(source, _classes(curve, empty), empty, limit_s - (time.monotonic() - began_s))
+    if history is None:
+        curve, said = _mean(passes), list[str]()
+        guest = dataclasses.replace(empty, dirty=_classes(curve, empty))
+    else:
+        curve = _readings(history, windows_s)
+        guest, said = guest_followed(history, source.memory_bytes, case)
+        answer = _answer([_told(guest, case)])._replace(half_width=answer.half_width)
     return Profiled(
-        guest=dataclasses.replace(empty, dirty=dirty),
+        guest=guest,
         curve=tuple(curve),
         passes=len(passes),
         took_s=time.monotonic() - began_s,
         answer=answer,
         said=(*_drift(passes), *said),
     )
+
+
+def _readings(history: History, windows_s: Sequence[float]) -> list[Reading]:
+    """Return the mean curve at windows of whole beats."""
+    beat_s = float(history.times_s[-1]) / history.beats
+    return history.readings(sorted({min(history.beats, max(1, round(one / beat_s))) for one in windows_s}))
 
 
 def guest_of(curve: Sequence[Reading], memory_bytes: int, zero_bytes: int = 0) -> Guest:
@@ -189,8 +218,7 @@ def windows_of(case: Scenario, guest: Guest, limit_s: float) -> tuple[float, ...
     >>> [round(one, 2) for one in windows_of(Scenario(guest=guest), guest, limit_s=30.0)]
     [0.1, 0.2, 0.39, 0.77, 1.53, 3.03, 6.0]
     """
-    speed = min(case.policy.max_bandwidth_bytes_per_s, case.link.bandwidth_bytes_per_s)
-    first_s = (guest.memory_bytes - guest.zero_bytes) / speed
+    first_s = first_pass_s(case, guest)
     shortest_s = max(_SHORTEST_S, case.policy.downtime_limit_s / 3.0)
     longest_s = max(min(max(first_s, _LONG_S), _SHARE * limit_s), 2.0 * shortest_s)
     return tuple(np.geomspace(shortest_s, longest_s, _POINTS).tolist())
@@ -250,8 +278,11 @@ class _Told(NamedTuple):
 
 
 def _tell(row: Sequence[Reading], guest: Guest, case: Scenario) -> _Told:
-    planned = dataclasses.replace(case, guest=dataclasses.replace(guest, dirty=_classes(row, guest)))
-    found = predict(planned, level=None, detail=False)
+    return _told(dataclasses.replace(guest, dirty=_classes(row, guest)), case)
+
+
+def _told(guest: Guest, case: Scenario) -> _Told:
+    found = predict(dataclasses.replace(case, guest=guest), level=None, detail=False)
     ends = found.verdict == "converges"
     return _Told(found.total_time_s if ends else math.inf, found.natural_downtime_s)
 
@@ -282,39 +313,3 @@ def _drift(passes: Sequence[Sequence[Reading]]) -> tuple[str, ...]:
         f"Not stationary: in {longest} it wrote {format_size(early * PAGE_BYTES)} at first and "
         f"{format_size(late * PAGE_BYTES)} in the end, {word} and {word}. The curve is that of the whole time.",
     )
-
-
-def _with_phases(
-    source: Source, dirty: tuple[DirtyClass, ...], guest: Guest, left_s: float
-) -> tuple[tuple[DirtyClass, ...], tuple[str, ...]]:
-    """Return the classes with the phases that short windows show, and what is said of them.
-
-    The passes saw the guest in some phase or other. So its write rates are set to what the busy windows show.
-    """
-    count = min(_BEATS, int(left_s / _BEAT_S))
-    pages = np.array(source.beats(_BEAT_S, count) if dirty and count >= _BEATS // 2 else [])
-    if not pages.size or pages.mean() < 1.0:
-        return dirty, ()
-    steps = steps_of(np.arange(pages.size) * _BEAT_S, pages / pages.mean())
-    if not steps:
-        return dirty, ()
-    (high_s, high), (low_s, low) = steps
-    busy = dataclasses.replace(guest, dirty=_as_busy(dirty, guest, high, high * float(pages.mean())))
-    phased = tuple(dataclasses.replace(one, phases=steps) for one in busy.dirty)
-    return phased, (
-        f"It has phases: it writes {high:.2f} of its mean for {format_duration(high_s)}, then {low:.2f} for "
-        f"{format_duration(low_s)}. The time of a migration depends on the phase in which it begins.",
-    )
-
-
-def _as_busy(dirty: tuple[DirtyClass, ...], guest: Guest, high: float, pages: float) -> tuple[DirtyClass, ...]:
-    """Return the classes with the rates at which they write ``pages`` in a window of the busy phase."""
-    factor = 1.0
-    for _ in range(_TURNS):
-        scaled = dataclasses.replace(guest, dirty=_faster(dirty, factor))
-        factor *= pages / max(1.0, unique_dirty_pages(scaled, high * _BEAT_S))
-    return _faster(dirty, factor)
-
-
-def _faster(dirty: tuple[DirtyClass, ...], factor: float) -> tuple[DirtyClass, ...]:
-    return tuple(dataclasses.replace(one, writes_per_s=one.writes_per_s * factor) for one in dirty)

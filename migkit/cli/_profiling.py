@@ -13,10 +13,12 @@ from migkit.errors import CapabilityError, UsageError
 from migkit.units import MIB, PAGE_BYTES, format_duration
 
 if TYPE_CHECKING:
+    from migkit.calibrate.guest.beats import History
     from migkit.calibrate.guest.readings import Reading
     from migkit.calibrate.profiling import Answer
     from migkit.harness.linux.pagemap import Mapping
     from migkit.harness.tracking.program import TrackedProcess
+    from migkit.harness.tracking.writing import Beat
     from migkit.qemu.resting import Resting
     from migkit.scenario import Guest
 
@@ -61,13 +63,33 @@ class _FromOutside:
         mean = measure(self._process, windows_s, repeats=1).profile()
         return [Reading(w, n) for w, n in zip(mean.windows_s, mean.unique_pages, strict=True)]
 
-    def beats(self, window_s: float, count: int) -> list[float]:
-        found = []
-        for _ in range(count):
-            self._process.arm()
-            self._process.rest(window_s)
-            found.append(float(self._process.written_pages()))
-        return found
+    def follow(self, beat_s: float) -> _Followed:
+        return _Followed(self._process, beat_s)
+
+
+class _Followed:
+    """Collects beats."""
+
+    def __init__(self, process: TrackedProcess, beat_s: float) -> None:
+        from migkit.harness.tracking.writing import Writing
+
+        self._writing = Writing(process, beat_s)
+        self._beats: list[Beat] = []
+
+    def until(self, end_s: float) -> History:
+        import numpy as np
+
+        from migkit.calibrate.guest.beats import History
+
+        while not self._beats or self._beats[-1].end_s < end_s:
+            self._beats.append(self._writing.beat())
+        return History(
+            times_s=np.array([0.0, *(one.end_s for one in self._beats)]),
+            pages=[one.pages for one in self._beats],
+            memory_pages=self._writing.pages,
+            sample=self._writing.sample,
+            zero=np.array([self._writing.zero, *(one.zero for one in self._beats)]),
+        )
 
 
 class _ByMonitor:
@@ -96,8 +118,8 @@ class _ByMonitor:
     def _whole_seconds(found: dict[float, float]) -> bool:
         return all(window_s == round(window_s) for window_s in found)
 
-    def beats(self, window_s: float, count: int) -> list[float]:
-        return []
+    def follow(self, beat_s: float) -> None:
+        return None
 
 
 @contextlib.contextmanager

@@ -1,14 +1,19 @@
 """The measurement of a guest before it moves: when it stops, and what it says."""
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 
+from migkit.calibrate.guest.followed import later
 from migkit.calibrate.guest.readings import Reading
 from migkit.calibrate.profiling import profile
 from migkit.models.dirty import unique_dirty_pages
+from migkit.models.predict import predict
 from migkit.scenario import DirtyClass, Guest, Policy, Scenario
 from migkit.units import MIB, PAGE_BYTES
+from tests.calibrate.guest.written import BEAT_S, Written
 
 GUEST = Guest(
     memory_bytes=512 * MIB,
@@ -29,8 +34,8 @@ class Counted:
     name = "by definition"
     memory_bytes = GUEST.memory_bytes
 
-    def __init__(self, factors=(), beats=()):
-        self.factors, self.passes, self._beats = factors, 0, list(beats)
+    def __init__(self, factors=()):
+        self.factors, self.passes = factors, 0
 
     def zero_bytes(self):
         return GUEST.zero_bytes
@@ -40,8 +45,25 @@ class Counted:
         self.passes += 1
         return [Reading(window_s, factor * unique_dirty_pages(GUEST, window_s)) for window_s in windows_s]
 
-    def beats(self, window_s, count):
-        return self._beats[:count]
+    def follow(self, beat_s):
+        return None
+
+
+class Followed(Counted):
+    """A source that says which pages a guest writes, beat by beat."""
+
+    def __init__(self, written):
+        super().__init__()
+        self.written, self.memory_bytes = written, written.memory_pages * PAGE_BYTES
+
+    def zero_bytes(self):
+        return self.written.zero_pages * PAGE_BYTES
+
+    def follow(self, beat_s):
+        return self
+
+    def until(self, end_s):
+        return self.written.followed(round(end_s / BEAT_S))
 
 
 def test_passes_that_agree_are_enough_and_tell_the_curve():
@@ -69,12 +91,41 @@ def test_a_guest_that_writes_more_and_more_is_said_so():
     assert any("more and more" in line for line in found.said)
 
 
-def test_phases_are_found_and_their_busy_rate_kept():
-    beats = ([2000.0] * 4 + [0.0] * 4) * 5
-    found = profile(Counted(beats=beats), CASE)
-    assert all(one.phases == ((1.0, 2.0), (1.0, 0.0)) for one in found.guest.dirty)
-    assert unique_dirty_pages(found.guest, 0.5) == pytest.approx(2000.0, rel=0.02)
-    assert "It has phases" in found.said[0]
+PHASES = ((1.2, 1.0), (0.9, 0.0))
+RESTS = DirtyClass(region_bytes=64 * MIB, writes_per_s=3000.0, phases=PHASES)
+SWEEP = DirtyClass(region_bytes=32 * MIB, writes_per_s=1500.0, kind="sweep", phases=PHASES)
+STEADY = DirtyClass(region_bytes=48 * MIB, writes_per_s=900.0)
+
+
+@pytest.mark.parametrize("dirty", [(RESTS,), (SWEEP, STEADY), (RESTS, STEADY)])
+def test_the_migration_of_a_guest_with_phases_is_told_as_if_it_were_known(dirty):
+    """Wherever in its cycle it begins: the median is that of the true guest, and the interval holds all of them."""
+    written = Written(dirty=dirty, memory_pages=131_072, zero_pages=65_536)
+    found = profile(Followed(written), CASE, limit_s=20.0)
+    assert "It has phases" in found.said[-1]
+    told = predict(dataclasses.replace(CASE, guest=found.guest))
+    totals_s = []
+    for begins_s in np.arange(0.1, 2.1, 0.25):
+        there = tuple(dataclasses.replace(one, phase_offset_s=begins_s) if one.phases else one for one in dirty)
+        guest = Guest(memory_bytes=512 * MIB, zero_bytes=256 * MIB, dirty=there)
+        totals_s.append(predict(dataclasses.replace(CASE, guest=guest), level=None).total_time_s)
+    assert told.total_time_s == pytest.approx(np.median(totals_s), rel=0.02)
+    low_s, high_s = told.interval.total_time_s
+    assert low_s < min(totals_s)
+    assert max(totals_s) < high_s
+
+
+def test_a_growth_is_told_and_goes_on():
+    growth = DirtyClass(region_bytes=128 * MIB, writes_per_s=400.0, kind="growth")
+    written = Written(dirty=(STEADY, growth), memory_pages=131_072, zero_pages=32_768)
+    found = profile(Followed(written), CASE, limit_s=20.0)
+    assert "It grows: 1.56 MiB a second of its zero memory come to hold something." in found.said[-1]
+    grown = found.guest.dirty[-1]
+    assert grown.kind == "growth"
+    assert grown.writes_per_s == pytest.approx(400.0, rel=0.02)
+    zero_pages = found.guest.zero_pages + grown.region_pages
+    assert zero_pages == pytest.approx(65_536 - 400.0 * found.passes * 6.0, rel=0.2)
+    assert later(found.guest, 3.0).dirty[-1].sweep_offset_bytes == pytest.approx(1200 * PAGE_BYTES, rel=0.02)
 
 
 def test_a_guest_that_does_not_converge_is_told_by_its_natural_downtime():

@@ -7,17 +7,22 @@ Pages that were never touched are not there, and are zero. Of those that are the
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import random
+from collections.abc import Sequence
 from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from migkit.errors import CapabilityError
 from migkit.harness.linux.pagemap import Category, Pagemap, scan_of
 from migkit.harness.tracking.program import TrackedProcess
 from migkit.units import PAGE_BYTES
 
-__all__ = ["Zeros", "zero_pages"]
+__all__ = ["Zeros", "zero_at", "zero_pages"]
 
 _LOOKS: Final = 4096
 _ZERO: Final = bytes(PAGE_BYTES)
@@ -70,25 +75,30 @@ def zero_pages(process: TrackedProcess, looks: int = _LOOKS, seed: int = 1) -> Z
     weights = [end - start for start, end in ranges]
     chosen = draw.choices(ranges, weights, k=min(looks, populated))
     addresses = [draw.randrange(start, end, PAGE_BYTES) for start, end in chosen]
-    share, read = _share_of_zero(process.pid, addresses)
+    zero = zero_at(process.pid, addresses)
+    read = max(1, int(np.isfinite(zero).sum()))
+    share = float(np.nansum(zero)) / read
     error = populated * math.sqrt(max(share * (1.0 - share), 1.0 / read) / read)
     return Zeros(pages, populated, pages - populated + populated * share, error)
 
 
-def _share_of_zero(pid: int, addresses: list[int]) -> tuple[float, int]:
+def zero_at(pid: int, addresses: Sequence[int]) -> npt.NDArray[np.float64]:
+    """Return of each page at these addresses whether it is zero, 1 or 0; not-a-number: it was unmapped since.
+
+    Raises
+    ------
+    CapabilityError
+        The memory may not be read.
+    """
     try:
         descriptor = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
     except PermissionError as error:
         raise CapabilityError(f"process {pid}: its memory may not be read; run as its user or as root") from error
-    zero = read = 0
+    found = np.full(len(addresses), math.nan)
     try:
-        for address in addresses:
-            try:
-                page = os.pread(descriptor, PAGE_BYTES, address)
-            except OSError:
-                continue  # it was unmapped since
-            read += 1
-            zero += page == _ZERO
+        for at, address in enumerate(addresses):
+            with contextlib.suppress(OSError):
+                found[at] = os.pread(descriptor, PAGE_BYTES, address) == _ZERO
     finally:
         os.close(descriptor)
-    return zero / max(1, read), max(1, read)
+    return found

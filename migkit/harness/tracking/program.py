@@ -18,6 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from migkit.errors import CapabilityError, RunError, UsageError
 from migkit.harness import probe
 from migkit.harness.linux import calls, scanning
@@ -105,6 +108,25 @@ class TrackedProcess:
         """
         return self._summed(self._written_in)
 
+    def collect(self) -> Iterator[tuple[Mapping, npt.NDArray[np.int64]]]:
+        """Yield each mapping with what was written in it since ``arm`` or the last ``collect``: ranges, (n, 2).
+
+        A page's next window begins as it is collected. Under write-protection no write is lost between two windows;
+        with soft-dirty bits those between reading and clearing are.
+
+        Raises
+        ------
+        RunError
+            The program has ended, or has become another.
+        """
+        raise NotImplementedError
+
+    def held(self) -> Iterator[tuple[Mapping, npt.NDArray[np.int64]]]:
+        """Yield each mapping with the address ranges of its pages that are in memory, (n, 2)."""
+        for mapping in self.memory():
+            with calls.hurried(), self._of_same_program():
+                yield mapping, _joined(self._found(mapping, Category(0), Category.PRESENT))
+
     def populated_pages(self) -> int:
         """Return the pages of writable memory that hold something."""
         return self._summed(self._populated_in)
@@ -158,13 +180,19 @@ class TrackedProcess:
 
     def _count(self, mapping: Mapping, category: Category, any_of: Category) -> int:
         """Count pages; of a private mapping, not those that are still the file's or the kernel's page of zeros."""
+        found = self._found(mapping, category, any_of)
+        return sum(int((ranges[:, 1] - ranges[:, 0]).sum()) for ranges in found) // PAGE_BYTES
+
+    def _found(
+        self, mapping: Mapping, category: Category, any_of: Category, protect: bool = False
+    ) -> Iterator[npt.NDArray[np.int64]]:
+        """Yield, piece by piece, the ranges of such pages, each valid until the next one."""
         foreign = Category.PFNZERO | Category.FILE if _is_private(mapping) else Category.PFNZERO
-        pages = 0
         for start, end in scanning.populated(self._pagemap.fileno(), mapping.start, mapping.end):
+            scan = scan_of(start, end, category, any_of=any_of, none_of=foreign, protect=protect)
             with calls.foremost():
-                ranges = self._pagemap.ranges(scan_of(start, end, category, any_of=any_of, none_of=foreign))
-            pages += int((ranges[:, 1] - ranges[:, 0]).sum()) // PAGE_BYTES
-        return pages
+                ranges = self._pagemap.ranges(scan)
+            yield ranges
 
 
 class WriteProtectedProcess(TrackedProcess):
@@ -258,6 +286,21 @@ class WriteProtectedProcess(TrackedProcess):
                 self._protect(mapping, whole=not _is_private(mapping) and shared_bytes <= _SHARED_WHOLE_BYTES)
         self.cost["arming_s"] = max(self.cost.get("arming_s", 0.0), time.perf_counter() - began_s)
 
+    def collect(self) -> Iterator[tuple[Mapping, npt.NDArray[np.int64]]]:
+        """Yield what was written in each mapping that ``arm`` registered, and protect it in the same step."""
+        for mapping in self.memory():
+            if (mapping.start, mapping.end) not in self._tracked:
+                continue
+            try:
+                with calls.hurried(), self._of_same_program():
+                    written = _joined(self._found(mapping, Category.WRITTEN, _POPULATED, protect=True))
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.EPERM):
+                    raise
+                self._tracked.discard((mapping.start, mapping.end))  # unmapped or changed since it was listed
+                continue
+            yield mapping, written
+
     def _registered(self, mapping: Mapping) -> bool:
         try:
             self._uffd.register(mapping.start, mapping.length_bytes, Mode.WRITE_PROTECT)
@@ -298,6 +341,16 @@ class SoftDirtyProcess(TrackedProcess):
         """Clear the bits of the whole process."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("4")
 
+    def collect(self) -> Iterator[tuple[Mapping, npt.NDArray[np.int64]]]:
+        """Yield what was written in each mapping, then clear the bits; writes between the two are lost."""
+        found = [
+            (mapping, self._pagemap.soft_dirty(mapping.start, mapping.length_bytes)) for mapping in self.memory()
+        ]
+        self.arm()
+        for mapping, marked in found:
+            edges = np.flatnonzero(np.diff(marked.astype(np.int8), prepend=0, append=0))
+            yield mapping, mapping.start + PAGE_BYTES * edges.reshape(-1, 2)
+
     def _written_in(self, mapping: Mapping) -> int:
         return int(self._pagemap.soft_dirty(mapping.start, mapping.length_bytes).sum())
 
@@ -336,3 +389,8 @@ def track(pid: int, means: str | None = None, keeper: Kept | None = None) -> Tra
 
 def _is_private(mapping: Mapping) -> bool:
     return "p" in mapping.permissions
+
+
+def _joined(pieces: Iterator[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Return the ranges of all pieces, each of which is valid until the next one."""
+    return np.concatenate([np.zeros((0, 2), np.int64), *(each.copy() for each in pieces)])

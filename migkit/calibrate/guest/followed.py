@@ -1,0 +1,156 @@
+"""The guest that was followed beat by beat: page classes, phases and growth, as it is at the end of its profile."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Final
+
+import numpy as np
+
+from migkit.calibrate.guest import operational
+from migkit.calibrate.guest.beats import History
+from migkit.calibrate.guest.pulses import Pulses, pulses_of
+from migkit.models.predict import predict
+from migkit.scenario import DirtyClass, Guest, Scenario
+from migkit.units import PAGE_BYTES, format_duration, format_size
+
+__all__ = ["first_pass_s", "guest_followed", "later", "unwritten"]
+
+_BEGINNINGS: Final = 16  # in a cycle of phases, of a migration
+_GROWS_S: Final = 60.0  # for which a growth has room at least
+_FIRST_PASSES: Final = 4.0  # of a migration, for which it has room
+
+
+def unwritten(memory_bytes: int, zero_bytes: float) -> Guest:
+    """Return a guest that writes nothing, with whole zero pages and at least one that is not.
+
+    Examples
+    --------
+    >>> unwritten(8192, 9000.0).zero_pages
+    1
+    """
+    zero = int(min(zero_bytes, memory_bytes - PAGE_BYTES)) // PAGE_BYTES * PAGE_BYTES
+    return Guest(memory_bytes=memory_bytes, zero_bytes=max(0, zero))
+
+
+def first_pass_s(case: Scenario, guest: Guest) -> float:
+    """Return how long the first pass of a migration takes [s].
+
+    Examples
+    --------
+    >>> from migkit.scenario import Policy
+    >>> guest = Guest(memory_bytes=2**30, zero_bytes=2**29)
+    >>> first_pass_s(Scenario(guest=guest, policy=Policy(max_bandwidth_bytes_per_s=2.0**28)), guest)
+    2.0
+    """
+    speed = min(case.policy.max_bandwidth_bytes_per_s, case.link.bandwidth_bytes_per_s)
+    return (guest.memory_bytes - guest.zero_bytes) / speed
+
+
+def guest_followed(history: History, memory_bytes: int, case: Scenario) -> tuple[Guest, list[str]]:
+    """Return the guest that was followed, as it is at the end, and what is said of it.
+
+    Parameters
+    ----------
+    history
+        What it wrote.
+    memory_bytes
+        What it has [B].
+    case
+        The migration that is planned; its guest is not looked at.
+
+    Examples
+    --------
+    >>> draw = np.random.default_rng(1)
+    >>> history = History(times_s=np.arange(101) * 0.1, memory_pages=4096, sample=np.arange(4096),
+    ...                   pages=[np.unique(draw.integers(0, 2000, 100)) for _ in range(100)],
+    ...                   zero=np.tile(np.arange(4096) >= 3000, (101, 1)))
+    >>> guest, said = guest_followed(history, 2**24, Scenario(guest=Guest(memory_bytes=2**24)))
+    >>> guest.zero_pages, round(sum(one.region_pages for one in guest.dirty), -2), said
+    (1096, 2000, [])
+    """
+    empty = unwritten(memory_bytes, memory_bytes - history.full_pages * PAGE_BYTES)
+    limit = (memory_bytes - empty.zero_bytes) / PAGE_BYTES
+    pulses = pulses_of(history.rates, np.diff(history.times_s))
+    dirty = operational.classes_of(history, pulses, limit)
+    said: list[str] = []
+    growth = operational.growth_of(
+        history, pulses, empty.zero_pages, max(_GROWS_S, _FIRST_PASSES * first_pass_s(case, empty))
+    )
+    if growth:
+        said.append(_growth_said(growth))
+        dirty = (*dirty, growth)
+        empty = dataclasses.replace(empty, zero_bytes=empty.zero_bytes - growth.region_bytes)
+    guest = dataclasses.replace(empty, dirty=dirty)
+    if pulses is not None and any(one.phases for one in dirty):
+        guest = _begun(guest, pulses, case)
+        said.append(_phases_said(guest, pulses))
+    return guest, said
+
+
+def _growth_said(growth: DirtyClass) -> str:
+    rate, busy = format_size(growth.writes_per_s * PAGE_BYTES), " while it is busy" if growth.phases else ""
+    return (
+        f"It grows: {rate} a second of its zero memory come to hold something{busy}. There is room for "
+        f"{format_size(growth.region_bytes)} more from the end of the profile on."
+    )
+
+
+def _phases_said(guest: Guest, pulses: Pulses) -> str:
+    rests = sum(one.writes_per_s for one in guest.dirty if one.phases)
+    return (
+        f"It has phases: it is busy for {format_duration(pulses.busy_s)} and rests for "
+        f"{format_duration(pulses.rest_s)}; {rests / guest.writes_per_s:.0%} of its writes rest. The time of a "
+        "migration depends on the phase in which it begins."
+    )
+
+
+def _begun(guest: Guest, pulses: Pulses, case: Scenario) -> Guest:
+    """Return the guest with its cycle written down from where a migration that begins there takes the median time.
+
+    Nobody knows where in its cycle the guest will be when it moves.
+    """
+    cycle_s = pulses.busy_s + pulses.rest_s
+    turned = []
+    for at in range(_BEGINNINGS):
+        begins_s = (at + 0.5) / _BEGINNINGS * cycle_s
+        dirty = tuple(
+            dataclasses.replace(one, phases=pulses.phases(one.phases[-1][1], begins_s)) if one.phases else one
+            for one in guest.dirty
+        )
+        turned.append(dataclasses.replace(guest, dirty=dirty))
+    return sorted(turned, key=lambda one: _total_s(one, case))[_BEGINNINGS // 2]
+
+
+def _total_s(guest: Guest, case: Scenario) -> float:
+    found = predict(dataclasses.replace(case, guest=guest), level=None, detail=False)
+    return found.total_time_s if found.verdict == "converges" else math.inf
+
+
+def later(guest: Guest, after_s: float) -> Guest:
+    """Return a guest as it will be so much later: its growths have gone on.
+
+    Parameters
+    ----------
+    guest
+        As it was found at the end of its profile.
+    after_s
+        From then until its migration [s].
+
+    Examples
+    --------
+    >>> growth = DirtyClass(region_bytes=2**20, writes_per_s=10.0, kind="growth")
+    >>> later(Guest(memory_bytes=2**21, dirty=(growth,)), 2.5).dirty[0].sweep_offset_bytes // PAGE_BYTES
+    25
+    """
+    return dataclasses.replace(guest, dirty=tuple(_later(one, after_s) for one in guest.dirty))
+
+
+def _later(one: DirtyClass, after_s: float) -> DirtyClass:
+    if one.kind != "growth":
+        return one
+    cycle_s = sum(duration_s for duration_s, _ in one.phases)
+    busy = sum(duration_s * level for duration_s, level in one.phases) / cycle_s if one.phases else 1.0
+    pages = (one.sweep_offset_bytes or 0) // PAGE_BYTES + round(one.writes_per_s * busy * after_s)
+    return dataclasses.replace(one, sweep_offset_bytes=min(pages, one.region_pages) * PAGE_BYTES)
