@@ -86,6 +86,7 @@ class _Followed:
         return History(
             times_s=np.array([0.0, *(one.end_s for one in self._beats)]),
             pages=[one.pages for one in self._beats],
+            within=[one.within for one in self._beats],
             memory_pages=self._writing.pages,
             sample=self._writing.sample,
             zero=np.array([self._writing.zero, *(one.zero for one in self._beats)]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, Final
@@ -36,6 +37,8 @@ class History:
         When the first beat began, 0, and when each ended: ``n + 1`` values [s].
     pages
         Numbers of the pages that each beat wrote.
+    within
+        Of each beat the windows that began with it and were shorter: length [s] and distinct pages. Empty: none.
     memory_pages
         How many there are.
     sample
@@ -49,6 +52,7 @@ class History:
     memory_pages: int
     sample: npt.NDArray[np.int64]
     zero: npt.NDArray[np.bool_]
+    within: Sequence[Sequence[tuple[float, int]]] = ()
 
     @property
     def beats(self) -> int:
@@ -137,8 +141,24 @@ class History:
         full = marked & ~self.zero[span:] & ~self.grows
         return float(full.sum() / marked.sum()) if marked.any() else 1.0
 
+    def shorter(self) -> list[npt.NDArray[np.float64]]:
+        """Return windows shorter than a beat, those that go together: beat, length [s] and pages of each, (n, 3).
+
+        Pages count as those of a beat do.
+
+        Examples
+        --------
+        >>> seen = History(times_s=np.arange(3.0), pages=[np.arange(5)] * 2, memory_pages=8, sample=np.arange(8),
+        ...                zero=np.zeros((3, 8), bool), within=[[], [(0.1, 2), (0.2, 3)]])
+        >>> [rows.tolist() for rows in seen.shorter()]
+        [[[1.0, 0.1, 2.0]], [[1.0, 0.2, 3.0]]]
+        """
+        share = float(self._in_full([1])[0]) if any(self.within) else 1.0
+        places = itertools.zip_longest(*([(at, *one) for one in row] for at, row in enumerate(self.within)))
+        return [np.array([row for row in place if row]) * (1.0, 1.0, share) for place in places]
+
     def readings(self, spans: Sequence[int]) -> list[Reading]:
-        """Return the mean count of windows of each length, over all their starts.
+        """Return the mean count of windows of each length, over all their starts, and of those shorter than a beat.
 
         Examples
         --------
@@ -149,7 +169,8 @@ class History:
         """
         counts = np.nanmean(self.unique_pages(spans), axis=0)
         lengths = [float((self.times_s[span:] - self.times_s[:-span]).mean()) for span in spans]
-        return [Reading(length_s, float(pages)) for length_s, pages in zip(lengths, counts, strict=True)]
+        found = [Reading(*rows[:, 1:].mean(axis=0).tolist()) for rows in self.shorter()]
+        return found + [Reading(length_s, float(pages)) for length_s, pages in zip(lengths, counts, strict=True)]
 
     def part(self, first: int, end: int) -> History:
         """Return the beats from ``first`` to before ``end``."""
@@ -159,4 +180,5 @@ class History:
             memory_pages=self.memory_pages,
             sample=self.sample,
             zero=self.zero[first : end + 1],
+            within=self.within[first:end],
         )

@@ -30,7 +30,7 @@ _LONGEST: Final = 0.7  # of the time: the longest window
 _GROUPS: Final = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)  # of the windows of one length, by how busy they were
 _DECADE_RATES: Final = 8
 _SLOWEST: Final = 30.0  # times the whole time, in which the slowest pages are written once
-_FASTEST: Final = 3.0  # writes in a beat
+_FASTEST: Final = 3.0  # writes in the shortest window
 _SHORTEST_SWEEP: Final = 0.2  # of a sweep's turn that must have been seen
 _MODEL: Final = 0.015  # of a count, that no model follows
 _LEAST_MISFIT: Final = 0.02  # below which a better one tells nothing
@@ -84,7 +84,7 @@ def classes_of(history: History, pulses: Pulses | None, limit_pages: float) -> t
     if windows.pages.max(initial=0.0) < 1.0:
         return ()
     levels = [1.0] if pulses is None else sorted({1.0, pulses.rest_level, 0.0}, reverse=True)
-    rates = _grid(history)
+    rates = _grid(windows, float(history.times_s[-1]))
     best, least = [], math.inf
     for kinds in itertools.product(_KINDS, repeat=len(levels)):
         found, misfit = _fit(windows, rates, tuple(zip(levels, kinds, strict=True)), limit_pages, history)
@@ -140,9 +140,13 @@ def _windows(history: History, pulses: Pulses | None) -> _Windows:
     busy = np.ones(history.beats) if pulses is None else pulses.busy
     until_s = np.concatenate([[0.0], np.cumsum(busy * lengths_s)])
     rows = []
-    for at, span in enumerate(spans):
-        length_s = history.times_s[span:] - history.times_s[:-span]
-        busy_s, pages = until_s[span:] - until_s[:-span], counts[: length_s.size, at]
+    seen = [
+        (span, history.times_s[span:] - history.times_s[:-span], until_s[span:] - until_s[:-span], column)
+        for span, column in zip(spans, counts.T, strict=True)
+    ]
+    for beat, length_s, pages in (rows.T for rows in history.shorter()):
+        seen.append((1, length_s, length_s * busy[beat.astype(int)], pages))
+    for span, length_s, busy_s, pages in seen:
         for group in _groups(busy_s, pulses):
             apart = max(1.0, group.size / span)
             scatter = float(pages[group].std()) / math.sqrt(apart) if group.size > 1 else 0.1 * float(pages[group][0])
@@ -162,9 +166,8 @@ def _groups(busy_s: Any, pulses: Pulses | None) -> list[Any]:
     return [np.flatnonzero(group == one) for one in np.unique(group)]
 
 
-def _grid(history: History) -> Any:
-    whole_s = float(history.times_s[-1])
-    low, high = 1.0 / (_SLOWEST * whole_s), _FASTEST * history.beats / whole_s
+def _grid(windows: _Windows, whole_s: float) -> Any:
+    low, high = 1.0 / (_SLOWEST * whole_s), _FASTEST / float(windows.length_s.min())
     return np.geomspace(low, high, 1 + math.ceil(_DECADE_RATES * math.log10(high / low)))
 
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from migkit.calibrate.guest.beats import History
 from migkit.calibrate.guest.operational import classes_of, growth_of
 from migkit.calibrate.guest.pulses import pulses_of
 from migkit.models.dirty import unique_dirty_pages
@@ -66,3 +67,28 @@ def test_a_growth_rests_with_the_guest():
     assert grown.writes_per_s == pytest.approx(200.0, rel=0.05)
     assert grown.phases[1][1] < 0.05
     assert grown.region_pages == 8000
+
+
+def test_windows_within_beats_tell_what_long_beats_do_not():
+    """A small set that a beat of 1 s writes whole; how fast, only shorter windows show."""
+    hot, cold = (DirtyClass(region_bytes=n * MIB, writes_per_s=w) for n, w in ((4, 4000.0), (32, 800.0)))
+    draw = np.random.default_rng(5)
+    drawn = [(draw.integers(0, 1024, 4000), 1024 + draw.integers(0, 8192, 800)) for _ in range(12)]
+    pages = [np.unique(np.concatenate(both)) for both in drawn]
+    within = [[(w, round(_expected(hot, w) + _expected(cold, w))) for w in (0.1, 0.2, 0.4)] for _ in pages]
+    seen = History(
+        times_s=np.arange(13.0),
+        pages=pages,
+        memory_pages=MEMORY_PAGES,
+        sample=np.arange(MEMORY_PAGES),
+        zero=np.zeros((13, MEMORY_PAGES), bool),
+        within=within,
+    )
+    guest = Guest(memory_bytes=MEMORY_PAGES * PAGE_BYTES, dirty=classes_of(seen, None, MEMORY_PAGES))
+    for window_s in (0.1, 0.4, 1.0, 6.0):
+        true = _expected(hot, window_s) + _expected(cold, window_s)
+        assert unique_dirty_pages(guest, window_s) == pytest.approx(true, rel=0.05)
+
+
+def _expected(one: DirtyClass, window_s: float) -> float:
+    return one.region_pages * -math.expm1(-one.writes_per_s * window_s / one.region_pages)

@@ -48,7 +48,7 @@ def test_beats_end_one_behind_the_other(followed):
 
 @pytest.mark.live
 def test_a_program_that_writes_much_is_met_less_often(followed, monkeypatch):
-    """It meets no more protected pages a second than it may; here, 20 of 1 ms each are too many."""
+    """It meets 100 protected pages a second at most; what beats no longer show is counted within them."""
     writer, seen = followed
     monkeypatch.setattr(writing, "_FAULTS_PER_S", 100.0)
     lengths_s, last_s = [], 0.0
@@ -59,6 +59,18 @@ def test_a_program_that_writes_much_is_met_less_often(followed, monkeypatch):
         last_s = beat.end_s
     assert lengths_s[-1] > 0.15
     assert 20 / lengths_s[-1] < 130.0
+    assert [pages for _, pages in beat.within] == [20] * len(beat.within)
+    assert [window_s for window_s, _ in beat.within] == pytest.approx([0.02, 0.04, 0.08], abs=0.01)
+
+
+@pytest.mark.live
+def test_a_beat_lasts_no_longer_than_a_second_however_much_is_written(followed, monkeypatch):
+    writer, seen = followed
+    monkeypatch.setattr(writing, "_FAULTS_PER_S", 1.0)
+    for _ in range(8):
+        writer.write(*range(20))
+        seen.beat()
+    assert seen._beat_s == 1.0
 
 
 def test_a_sample_is_spread_over_all_pages():
