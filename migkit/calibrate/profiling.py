@@ -104,7 +104,7 @@ class Profiled:
     took_s
         For how long it was measured [s].
     answer
-        What the measurement was to tell.
+        What the measurement was to tell; as uncertain as the guest's phases make it.
     said
         What was found, in sentences.
     """
@@ -161,23 +161,24 @@ def profile(
     passes: list[list[Reading]] = []
     told: list[_Told] = []
     answer = Answer("", math.nan, math.inf)
+    said: tuple[str, ...] = ()
     while not _enough(passes, answer, within, time.monotonic() - began_s, limit_s):
         if following is None:
             passes.append(source.once(windows_s))
         else:
-            begun = history.beats if history else 0
-            history = following.until((len(passes) + 1) * windows_s[-1])
+            begun, begun_s = (history.beats, float(history.times_s[-1])) if history else (0, 0.0)
+            history = following.until(begun_s + windows_s[-1])
             passes.append(_readings(history.part(begun, history.beats), windows_s))
         told.append(_tell(passes[-1], empty, case))
         answer = _answer(told)
         progress(len(passes), answer)
     if history is None:
-        curve, said = _mean(passes), list[str]()
+        curve = _mean(passes)
         guest = dataclasses.replace(empty, dirty=_classes(curve, empty))
     else:
         curve = _readings(history, windows_s)
-        guest, said = guest_followed(history, source.memory_bytes, case)
-        answer = _answer([_told(guest, case)])._replace(half_width=answer.half_width)
+        guest, said, by_phase = guest_followed(history, source.memory_bytes, case)
+        answer = _answer([_told(guest, case)])._replace(half_width=max(answer.half_width, by_phase))
     return Profiled(
         guest=guest,
         curve=tuple(curve),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from migkit.models.predict import predict
 from migkit.scenario import DirtyClass, Guest, Scenario
 from migkit.units import PAGE_BYTES, format_duration, format_size
 
-__all__ = ["first_pass_s", "guest_followed", "later", "unwritten"]
+__all__ = ["Found", "first_pass_s", "guest_followed", "later", "unwritten"]
 
 _BEGINNINGS: Final = 16  # in a cycle of phases, of a migration
 _GROWS_S: Final = 60.0  # for which a growth has room at least
@@ -48,8 +48,27 @@ def first_pass_s(case: Scenario, guest: Guest) -> float:
     return (guest.memory_bytes - guest.zero_bytes) / speed
 
 
-def guest_followed(history: History, memory_bytes: int, case: Scenario) -> tuple[Guest, list[str]]:
-    """Return the guest that was followed, as it is at the end, and what is said of it.
+class Found(NamedTuple):
+    """A guest as it was followed.
+
+    Attributes
+    ----------
+    guest
+        As it is at the end.
+    said
+        What was found, in sentences.
+    half_width
+        Half of what nine of ten migrations differ by, since each begins elsewhere in the guest's phases, as a share
+        of the total time; infinite where some of them never end.
+    """
+
+    guest: Guest
+    said: tuple[str, ...]
+    half_width: float
+
+
+def guest_followed(history: History, memory_bytes: int, case: Scenario) -> Found:
+    """Return the guest that was followed.
 
     Parameters
     ----------
@@ -66,9 +85,9 @@ def guest_followed(history: History, memory_bytes: int, case: Scenario) -> tuple
     >>> history = History(times_s=np.arange(101) * 0.1, memory_pages=4096, sample=np.arange(4096),
     ...                   pages=[np.unique(draw.integers(0, 2000, 100)) for _ in range(100)],
     ...                   zero=np.tile(np.arange(4096) >= 3000, (101, 1)))
-    >>> guest, said = guest_followed(history, 2**24, Scenario(guest=Guest(memory_bytes=2**24)))
+    >>> guest, said, _ = guest_followed(history, 2**24, Scenario(guest=Guest(memory_bytes=2**24)))
     >>> guest.zero_pages, round(sum(one.region_pages for one in guest.dirty), -2), said
-    (1096, 2000, [])
+    (1096, 2000, ())
     """
     empty = unwritten(memory_bytes, memory_bytes - history.full_pages * PAGE_BYTES)
     limit = (memory_bytes - empty.zero_bytes) / PAGE_BYTES
@@ -82,11 +101,11 @@ def guest_followed(history: History, memory_bytes: int, case: Scenario) -> tuple
         said.append(_growth_said(growth))
         dirty = (*dirty, growth)
         empty = dataclasses.replace(empty, zero_bytes=empty.zero_bytes - growth.region_bytes)
-    guest = dataclasses.replace(empty, dirty=dirty)
+    guest, half_width = dataclasses.replace(empty, dirty=dirty), 0.0
     if pulses is not None and any(one.phases for one in dirty):
-        guest = _begun(guest, pulses, case)
+        guest, half_width = _begun(guest, pulses, case)
         said.append(_phases_said(guest, pulses))
-    return guest, said
+    return Found(guest, tuple(said), half_width)
 
 
 def _growth_said(growth: DirtyClass) -> str:
@@ -106,10 +125,11 @@ def _phases_said(guest: Guest, pulses: Pulses) -> str:
     )
 
 
-def _begun(guest: Guest, pulses: Pulses, case: Scenario) -> Guest:
+def _begun(guest: Guest, pulses: Pulses, case: Scenario) -> tuple[Guest, float]:
     """Return the guest with its cycle written down from where a migration that begins there takes the median time.
 
-    Nobody knows where in its cycle the guest will be when it moves.
+    Nobody knows where in its cycle the guest will be when it moves. So half of what these times differ by is
+    returned, too, as a share of the median.
     """
     cycle_s = pulses.busy_s + pulses.rest_s
     turned = []
@@ -120,7 +140,10 @@ def _begun(guest: Guest, pulses: Pulses, case: Scenario) -> Guest:
             for one in guest.dirty
         )
         turned.append(dataclasses.replace(guest, dirty=dirty))
-    return sorted(turned, key=lambda one: _total_s(one, case))[_BEGINNINGS // 2]
+    totals_s = np.array([_total_s(one, case) for one in turned])
+    low_s, middle_s, high_s = np.quantile(totals_s, (0.05, 0.5, 0.95), method="nearest")
+    half_width = 0.5 * (high_s - low_s) / middle_s if np.isfinite(totals_s).all() else math.inf
+    return turned[int(np.argsort(totals_s)[_BEGINNINGS // 2])], float(half_width)
 
 
 def _total_s(guest: Guest, case: Scenario) -> float:
