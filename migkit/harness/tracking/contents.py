@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from migkit.errors import CapabilityError
-from migkit.harness.linux.pagemap import Category, Pagemap, scan_of
 from migkit.harness.tracking.program import TrackedProcess
 from migkit.units import PAGE_BYTES
 
@@ -58,16 +57,9 @@ def zero_pages(process: TrackedProcess, looks: int = _LOOKS, seed: int = 1) -> Z
     """
     ranges: list[tuple[int, int]] = []
     pages = 0
-    pagemap = Pagemap(process.pid)
-    try:
-        for mapping in process.memory():
-            pages += mapping.length_bytes // PAGE_BYTES
-            there = scan_of(
-                mapping.start, mapping.end, Category(0), any_of=Category.PRESENT, none_of=Category.PFNZERO
-            )
-            ranges += [(int(start), int(end)) for start, end, *_ in pagemap.ranges(there)]
-    finally:
-        pagemap.close()
+    for mapping, there in process.held():
+        pages += mapping.length_bytes // PAGE_BYTES
+        ranges += [(int(start), int(end)) for start, end in there]
     populated = sum(end - start for start, end in ranges) // PAGE_BYTES
     if not populated:
         return Zeros(pages, 0, float(pages), 0.0)

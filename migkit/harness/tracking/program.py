@@ -124,8 +124,11 @@ class TrackedProcess:
     def held(self) -> Iterator[tuple[Mapping, npt.NDArray[np.int64]]]:
         """Yield each mapping with the address ranges of its pages that are in memory, (n, 2)."""
         for mapping in self.memory():
-            with calls.hurried(), self._of_same_program():
-                yield mapping, _joined(self._found(mapping, Category(0), Category.PRESENT))
+            here = (mapping.start, mapping.end)
+            there = scan_of(*here, Category(0), any_of=Category.PRESENT, none_of=Category.PFNZERO)
+            with self._of_same_program():
+                ranges = self._pagemap.ranges(there).copy()
+            yield mapping, ranges
 
     def populated_pages(self) -> int:
         """Return the pages of writable memory that hold something."""
