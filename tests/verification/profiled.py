@@ -37,7 +37,6 @@ WARM_UP_S = 24.0
 LONGEST_S = 20.0
 KINDS = ("random", "sweep", "phases", "sweep with phases", "growth", "all")
 GROWTH_BYTES = 64 * MIB
-HOST = Host(firmware_bytes=0, platform="qemu-tcg")  # whose guests a test makes, the same in each run
 
 
 def scenario(draw: random.Random, kind: str) -> Scenario:
@@ -93,7 +92,7 @@ def profiled_and_moved(case: Scenario, folder: Path, qemu: str) -> tuple[Trace, 
         raise problems[0]
     (profiled_s, known), *_ = found
     guest = later(known.guest, begun_s[0] + WARM_UP_S - profiled_s)
-    return trace, dataclasses.replace(case, guest=guest, host=HOST)
+    return trace, dataclasses.replace(case, guest=guest, host=Host(firmware_bytes=0))
 
 
 def described(one: DirtyClass) -> str:

@@ -24,6 +24,7 @@ __all__ = ["History"]
 _SURE: Final = 3.0  # standard deviations
 _LEAST: Final = 8.0  # pages of the sample that tell a growth
 _HALF: Final = 0.25  # of a growth at least, in either half of the time
+_USUAL: Final = 0.5  # of the median length of a beat
 _MOST_PAGES: Final = 1 << 20  # whose windows are counted; of more, a share
 
 
@@ -70,7 +71,8 @@ class History:
 
         Both halves of the time must have their part in it, else it was a burst.
         """
-        first, middle, last = self.zero[0], self.zero[self.beats // 2], self.zero[-1]
+        half = int(np.searchsorted(self.times_s, 0.5 * self.times_s[-1]))
+        first, middle, last = self.zero[0], self.zero[half], self.zero[-1]
         filled, emptied = int((first & ~last).sum()), int((~first & last).sum())
         early, late = int(first.sum()) - int(middle.sum()), int(middle.sum()) - int(last.sum())
         net = filled - emptied
@@ -182,3 +184,16 @@ class History:
             zero=self.zero[first : end + 1],
             within=self.within[first:end],
         )
+
+    def settled(self) -> History:
+        """Return the beats from the first one that is as long as beats usually are: windows of as many are alike.
+
+        Examples
+        --------
+        >>> seen = History(times_s=np.array([0.0, 0.1, 0.3, 0.7, 1.5, 2.3, 3.1]), pages=[np.arange(5)] * 6,
+        ...                memory_pages=8, sample=np.arange(8), zero=np.zeros((7, 8), bool))
+        >>> seen.settled().times_s.round(1).tolist()
+        [0.0, 0.4, 1.2, 2.0, 2.8]
+        """
+        lengths_s = np.diff(self.times_s)
+        return self.part(int(np.argmax(lengths_s >= _USUAL * np.median(lengths_s))), self.beats)

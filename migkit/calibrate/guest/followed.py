@@ -89,6 +89,7 @@ def guest_followed(history: History, memory_bytes: int, case: Scenario) -> Found
     >>> guest.zero_pages, round(sum(one.region_pages for one in guest.dirty), -2), said
     (1096, 2000, ())
     """
+    history = history.settled()
     empty = unwritten(memory_bytes, memory_bytes - history.full_pages * PAGE_BYTES)
     limit = (memory_bytes - empty.zero_bytes) / PAGE_BYTES
     pulses = pulses_of(history.rates, np.diff(history.times_s))

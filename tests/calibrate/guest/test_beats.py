@@ -1,5 +1,7 @@
 """The windows of a guest that was followed: each as if it had been counted on its own."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -63,3 +65,17 @@ def test_memory_that_is_filled_and_emptied_again_does_not_grow():
 def test_a_burst_is_no_growth():
     burst = DirtyClass(region_bytes=16 * MIB, writes_per_s=2000.0, kind="growth", phases=((0.5, 1.0), (60.0, 0.0)))
     assert not Written(dirty=(STEADY, burst), memory_pages=8192).followed(80).growth.any()
+
+
+def test_a_growth_is_told_from_beats_of_any_length():
+    """Halves are halves of the time: a guest that is met more and more rarely has most of its beats early."""
+    seen = Written(dirty=(STEADY, GROWTH), memory_pages=8192).followed(80)
+    ends = np.array([0, *range(1, 13), 20, 40, 60, 80])
+    rarely = History(
+        times_s=seen.times_s[ends],
+        pages=[np.unique(np.concatenate(seen.pages[begin:end])) for begin, end in itertools.pairwise(ends)],
+        memory_pages=seen.memory_pages,
+        sample=seen.sample,
+        zero=seen.zero[ends],
+    )
+    assert rarely.growth.sum() == pytest.approx(800, abs=2)
