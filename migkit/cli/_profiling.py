@@ -165,6 +165,9 @@ def guest_that_moves(pid: int, memory_bytes: int) -> Guest:
 
 def _check_is_qemu(pid: int) -> None:
     name = Path(f"/proc/{pid}/comm").read_text().strip()
+    if name.startswith("ld-"):  # a QEMU of another system in a folder is run by that system's loader
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        name = next((Path(word).name for word in words if Path(word).name.startswith("qemu-")), name)
     if "qemu" not in name:
         raise CapabilityError(f"process {pid}: listens at the socket and is {name}, not QEMU")
 

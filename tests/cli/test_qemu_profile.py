@@ -1,5 +1,6 @@
 """``migkit qemu profile`` of a virtual machine that runs: its curve, its file, and what is refused."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -7,9 +8,12 @@ import socket
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
+from migkit.cli._profiling import _check_is_qemu
+from migkit.errors import CapabilityError
 from migkit.models.dirty import unique_dirty_pages
 from migkit.qemu.machine import QEMU
 from migkit.scenario import DirtyClass, Guest
@@ -114,3 +118,19 @@ def test_what_is_no_monitor_is_refused_in_one_line(tmp_path):
     assert code == 2
     assert "nobody listens there" in err
     assert migkit("qemu", "profile", path, "--within", "0")[0] == 2
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(("name", "is_qemu"), [("qemu-system-x86_64", True), ("server", False)])
+def test_a_qemu_that_the_loader_of_its_own_system_runs_is_qemu(tmp_path, name, is_qemu):
+    loader = Path("/lib64/ld-linux-x86-64.so.2")
+    require(loader.exists(), "no loader of x86-64 here")
+    shutil.copy(shutil.which("cat"), tmp_path / name)
+    with subprocess.Popen(
+        [loader, tmp_path / name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        process.stdin.write("runs\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "runs\n"
+        with contextlib.nullcontext() if is_qemu else pytest.raises(CapabilityError, match="not QEMU"):
+            _check_is_qemu(process.pid)
