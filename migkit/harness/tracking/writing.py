@@ -26,7 +26,7 @@ Pages = npt.NDArray[np.int64]
 _LOOKS: Final = 16384
 _COLLECTED: Final = 0.25  # of a beat, at most, that collecting it takes
 _TAKES: Final = 3
-_FAULTS_PER_S: Final = 50_000.0  # that tracking may cost the program, at about 1 us each
+_FAULTS_PER_S: Final = 20_000.0  # that tracking may cost the program, at about 1 us each: 2 %
 _LONGEST_S: Final = 1.0
 _GOLDEN: Final = 0.6180339887498949
 
@@ -61,7 +61,7 @@ class Writing:
         The program; its mappings that count are numbered page by page in order of address.
     beat_s
         How long a beat shall last [s]. It is longer where collecting it takes a quarter of it. It grows up to a
-        second where the program would meet more than 50,000 protected pages a second. Then windows of ``beat_s``,
+        second where the program would meet more than 20,000 protected pages a second. Then windows of ``beat_s``,
         twice as long and so on are counted within it.
 
     Attributes
