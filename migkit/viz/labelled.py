@@ -117,6 +117,8 @@ def bars_by_name(values: Mapping[str, float], shown: Callable[[float], str], *, 
 def table(frame: pd.DataFrame, *, shares: Iterable[str] = ()) -> Styler:
     """Return a frame as a table without its index: sizes, times and rates in words, texts at the left.
 
+    Other numbers have four digits.
+
     Parameters
     ----------
     frame
@@ -132,7 +134,8 @@ def table(frame: pd.DataFrame, *, shares: Iterable[str] = ()) -> Styler:
     [True, True, True]
     """
     shows: dict[Any, Any] = {name: show for name in frame.columns if (show := _by_end(str(name))) is not None}
-    shows |= dict.fromkeys(shares, _percent)
+    plain = [name for name in frame.columns if name not in shows and frame[name].dtype.kind == "f"]
+    shows |= dict.fromkeys(plain, "{:.4g}".format) | dict.fromkeys(shares, _percent)
     left = {"text-align": "left"}
     texts: list[Any] = [name for name in frame.columns if name not in shows and frame[name].dtype.kind not in "biuf"]
     heads: list[Any] = [
