@@ -55,17 +55,15 @@ def in_two_gib(*arguments, code=None, **options):
 
 
 def pytest_configure(config):
-    """Give each worker its own cache of compiled kernels, new whenever a kernel or a numba setting changes."""
+    """Give each worker its own cache of compiled kernels, another one whenever a numba setting changes."""
     base = os.environ.get("MIGKIT_NUMBA_CACHE") or os.environ.get("NUMBA_CACHE_DIR")
-    os.environ["MIGKIT_NUMBA_CACHE"] = base = base or str(TOP / ".pytest_cache" / "numba" / _kernels_digest())
+    os.environ["MIGKIT_NUMBA_CACHE"] = base = base or str(TOP / ".pytest_cache" / "numba" / _settings_digest())
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     os.environ["NUMBA_CACHE_DIR"] = str(Path(base) / worker)
 
 
-def _kernels_digest():
+def _settings_digest():
     digest = hashlib.sha256()
-    for path in sorted((TOP / "migkit" / "kernels").rglob("*.py")):
-        digest.update(path.read_bytes())
     for name in ("NUMBA_BOUNDSCHECK", "NUMBA_DISABLE_JIT"):
         digest.update(f"{name}={os.environ.get(name)}".encode())
     return digest.hexdigest()[:16]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from migkit.engine import dirty, phases, ring
+from migkit.engine import dirty, phases, ring, slices
 from migkit.engine.records import PackedScenario, Run, Segment, Work
 from migkit.engine.run_state import LAST_PIECE, LAST_SEGMENT, NOTHING
 from migkit.jit import inlined, lean
 
-__all__ = ["count_writes", "dirty_rate", "mark", "writes_until"]
+__all__ = ["count_writes", "dirty_rate", "mark", "order", "writes_until"]
 
 
 @inlined
@@ -102,28 +102,50 @@ def _turn(scenario: PackedScenario, run: Run, work: Work) -> tuple[int, int]:
 def count_writes(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work) -> None:
     """Add to each class what it wrote since the last count.
 
-    A throttle of ``p`` leaves the guest ``(1 - p) x capacity``; it loses progress only when its
-    demand is more. The first write to a page after a sync costs a guest that runs flat out
+    A throttle of ``p`` leaves the guest ``(1 - p) x capacity`` in the mean of its slices; it loses progress only
+    when its demand is more. The first write to a page after a sync costs a guest that runs flat out
     ``write_fault_s`` more.
     """
-    span_s = run.now_s - run.counted_s
+    change_s = slices.change_s(scenario.throttle_slice_s, run.slices, run.throttle, run.counted_s)
+    if change_s <= run.now_s:
+        _count_until(scenario, steps, run, work, change_s)
+        slices.take_over(run.slices, run.throttle, change_s)
+    _count_until(scenario, steps, run, work, run.now_s)
+
+
+@inlined
+def order(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work, throttle: float) -> None:
+    """Order a throttle; it takes over at once, or with the next sleep of the one in force."""
+    count_writes(scenario, steps, run, work)
+    run.throttle = throttle
+    if slices.change_s(scenario.throttle_slice_s, run.slices, throttle, run.now_s) <= run.now_s:
+        slices.take_over(run.slices, throttle, run.now_s)
+
+
+@lean
+def _count_until(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work, until_s: float) -> None:
+    """Add to each class what it wrote since the last count, under the throttle in force."""
+    span_s = until_s - run.counted_s
     if span_s <= 0.0:
         return
+    throttle = run.slices.throttle
     classes = int(scenario.class_count)
-    share = 1.0
-    if run.throttle > 0.0 or scenario.write_fault_s > 0.0:
-        share = _progress(scenario, steps, run, work, span_s)
+    share = evenly = 1.0
+    if throttle > 0.0 or scenario.write_fault_s > 0.0:
+        share = _progress(scenario, steps, run, work, until_s)
+    if throttle > 0.0:
+        evenly = _evenly(scenario, run, until_s)
     for c in range(classes):
         one = work.segments[c]
-        writes = one.writes_per_s * share * phases.active_s(one, steps, run.counted_s, run.now_s)
+        writes = one.writes_per_s * share * evenly * phases.active_s(one, steps, run.counted_s, until_s)
         if one.most_writes < np.inf:
             writes = min(writes, one.most_writes - one.made_writes)
             one.made_writes += writes
         one.new_writes += writes
     run.lost_s += (1.0 - share) * span_s
-    if run.throttle > 0.0:
+    if throttle > 0.0:
         run.degraded_s += span_s
-    run.counted_s = run.now_s
+    run.counted_s = until_s
 
 
 @lean
@@ -132,24 +154,36 @@ def writes_until(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Wo
     one = work.segments[c]
     writes = one.writes_per_s * phases.active_s(one, steps, run.counted_s, until_s)
     writes = min(writes, one.most_writes - one.made_writes)
-    if run.throttle == 0.0 or writes <= 0.0:
+    throttle = run.slices.throttle
+    if throttle == 0.0 or writes <= 0.0:
         return float(writes)
     demand = 0.0
     for k in range(int(scenario.class_count)):
         demand += work.segments[k].writes_per_s
     capacity = scenario.capacity_writes_per_s if scenario.capacity_writes_per_s > 0.0 else demand
-    return float(writes * min(1.0, (1.0 - run.throttle) * capacity / demand))
+    return float(writes * _evenly(scenario, run, until_s) * min(1.0, (1.0 - throttle) * capacity / demand))
 
 
 @lean
-def _progress(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work, span_s: float) -> float:
+def _evenly(scenario: PackedScenario, run: Run, until_s: float) -> float:
+    """Return what a guest that runs in slices does from the last count on, over what it does in their mean."""
+    span_s = until_s - run.counted_s
+    if span_s <= 0.0:
+        return 1.0
+    slice_s = scenario.throttle_slice_s
+    return float(slices.even_s(slice_s, run.slices, run.counted_s, until_s) / span_s)
+
+
+@lean
+def _progress(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work, until_s: float) -> float:
     """Return the share of its demand that the guest gets done."""
+    span_s = until_s - run.counted_s
     demand = 0.0
     fresh = 0.0
     classes = int(scenario.class_count)
     for c in range(classes):
         one = work.segments[c]
-        writes = one.writes_per_s * phases.active_s(one, steps, run.counted_s, run.now_s)
+        writes = one.writes_per_s * phases.active_s(one, steps, run.counted_s, until_s)
         writes = min(writes, one.most_writes - one.made_writes)
         demand += writes / span_s
         kind = int(one.kind)
@@ -159,7 +193,9 @@ def _progress(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work,
     if demand <= 0.0:
         return 1.0
     capacity = scenario.capacity_writes_per_s if scenario.capacity_writes_per_s > 0.0 else demand
-    usable = capacity * (1.0 - run.throttle) / (1.0 + capacity / demand * fresh * scenario.write_fault_s / span_s)
+    usable = (
+        capacity * (1.0 - run.slices.throttle) / (1.0 + capacity / demand * fresh * scenario.write_fault_s / span_s)
+    )
     return min(1.0, usable / demand)
 
 

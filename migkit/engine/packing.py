@@ -9,6 +9,7 @@ import numpy as np
 from migkit import jit
 from migkit.engine import dirty
 from migkit.engine.records import PackedClass, PackedScenario, Step
+from migkit.policies.record import AUTO_CONVERGE
 from migkit.scenario import policy as rules
 from migkit.scenario import steady
 from migkit.scenario.dirty import DirtyClass
@@ -28,6 +29,7 @@ LEAD_BYTES = 53 * MIB  # the kernel and what it takes first, as in the logs that
 PACKET_PAGES = 128.0  # MULTIFD_PACKET_SIZE (multifd.h): 512 KiB
 UNDER_WAY = 0.8  # packets a stream, in the runs of data/qemu/grid.parquet 0.65 to 1
 WINDOW_S = 0.1  # QEMU's BUFFER_DELAY (migration.c)
+THROTTLE_SLICE_S = 0.01  # QEMU's CPU_THROTTLE_TIMESLICE_NS (cpu-throttle.c); the harness's is as long
 
 
 class Packed(NamedTuple):
@@ -128,6 +130,7 @@ def pack(
     packed.first_step, packed.step_count = len(steps), len(link_steps)
     steps.extend(_summed(link_steps))
     parameters = rules.pack(scenario.policy, scenario.strategy, rows)
+    _pack_throttle(packed, scenario, parameters)
     if scenario.strategy.postcopy_after_s is not None:
         parameters.postcopy_after_s += scenario.host.command_s
     times = np.array(steps, dtype=np.float64).reshape(-1)
@@ -234,6 +237,18 @@ def _pack_windows(packed: Any, scenario: Scenario) -> None:
         packed.beyond_pages = sum(np.where(several & (np.asarray(one) > 1), 0.5 * under_way, 0.0) for one in counted)
         counted = tuple(np.where(several & (np.asarray(one) > 0), PACKET_PAGES, one) for one in counted)
     packed.flush_pages, packed.flush_pages_too = counted
+
+
+def _pack_throttle(packed: Any, scenario: Scenario, parameters: Any) -> None:
+    """Set how a throttled guest runs, and whether a sync waits until it is awake.
+
+    With software emulation a sync asks each virtual processor to end what it does (``tcg_log_global_after_sync``,
+    physmem.c), and one that a throttle has put to sleep answers when it wakes. KVM's bitmap is read without asking.
+    """
+    own = scenario.policy.decider is not None
+    sliced = own | (np.asarray(parameters.throttle_rule) == AUTO_CONVERGE)
+    packed.throttle_slice_s = np.where(sliced, THROTTLE_SLICE_S, 0.0)
+    packed.sync_awaits = scenario.host.platform == "qemu-tcg"
 
 
 def _pack_strategy(packed: Any, strategy: Strategy, link: Link) -> None:

@@ -18,11 +18,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from migkit.engine import mixed, ring
+from migkit.engine import mixed, ring, slices
 from migkit.engine.guest import (
     count_writes,
     dirty_rate,
     mark,
+    order,
 )
 from migkit.engine.records import PackedScenario, Result, Run, Work
 from migkit.engine.run_state import (
@@ -121,7 +122,7 @@ def go_on(
     stopping = False
     while True:
         if event == decision.SYNCED or stopping:
-            _sync(scenario, steps, state, run, work, rounds)
+            _sync(scenario, steps, state, run, work, rounds, stopping)
         if stopping:
             break
         state.now_s = run.now_s
@@ -203,6 +204,7 @@ def begin(
     run.window_s = scenario.window_s + scenario.window_extra_s
     run.is_plain = 0.0 if phased or scenario.write_fault_s > 0.0 else 1.0
     if steps is not None:
+        run.slices.throttle = 0.0
         run.mixed = scenario.fills_zero + scenario.xbzrle_pages if count > 0 else 0.0
         if run.mixed > 0.0:
             mixed.begin(scenario, run, work)
@@ -261,9 +263,15 @@ def _sync(
     run: Run,
     work: Work,
     rounds: Any,
+    stopping: bool,
 ) -> None:
-    """Sync the bitmap, and write the readings of a sync."""
-    marked = run.left_pages
+    """Sync the bitmap, and write the readings of a sync; a guest that is stopped does not sleep on."""
+    marked, sync_s = run.left_pages, scenario.sync_s
+    run.synced_s = run.now_s
+    if steps is not None and run.throttle > 0.0 and scenario.sync_awaits > 0.0 and not stopping:
+        slice_s = scenario.throttle_slice_s
+        run.now_s = slices.awake_s(slice_s, run.slices, run.throttle, run.counted_s, run.now_s)
+        sync_s += run.now_s - run.synced_s
     if state.iteration > 0.0:
         if steps is not None and run.mixed > 0.0:
             mixed.end_pass(scenario, steps, run, work)
@@ -271,12 +279,11 @@ def _sync(
         if steps is not None and run.mixed > 0.0:
             mixed.restart(run)
     if rounds is not None:
-        row(state, run, marked, scenario.sync_s, rounds)
+        row(state, run, marked, sync_s, rounds)
     state.iteration += 1.0
     state.dirtied_pages = marked
     run.marked_pages += marked
     run.turns += run.pieces + scenario.class_count
-    run.synced_s = run.now_s
     run.now_s += scenario.sync_s
     run.check_s = run.now_s + scenario.poll_s
 
@@ -307,8 +314,7 @@ def _ask_throttling(
         run.turns += scenario.class_count
     action: int = _ask(parameters, state, run, rule)
     if state.throttle != run.throttle:
-        count_writes(scenario, steps, run, work)
-        run.throttle = state.throttle
+        order(scenario, steps, run, work, state.throttle)
     return action
 
 

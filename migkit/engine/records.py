@@ -76,6 +76,8 @@ class PackedScenario(Record):
     window_s: float
     window_extra_s: float  # what a real window lasts longer
     poll_s: float  # how often the rule is looked at when the cap does not bind
+    throttle_slice_s: float  # for which a throttled guest runs between two sleeps; 0: it is slowed evenly
+    sync_awaits: float  # 1: a sync waits until a throttled guest is awake
     flush_pages: float  # a window ends with the first multiple of it beyond the quota; 0: with the quota
     flush_pages_too: float  # or with the first of this one, with equal odds
     beyond_pages: float  # under way when the quota is used up, which are counted only once they have left
@@ -169,6 +171,13 @@ class TimePoint(Record):
     sent_bytes: float
 
 
+class Slices(Record):
+    """Where a throttled guest stands among its sleeps."""
+
+    began_s: float  # when one of them began under the throttle in force
+    throttle: float  # in force up to which writes are counted
+
+
 class Counts(Record):
     """Counts as of some sync, to compare later rounds with."""
 
@@ -196,7 +205,7 @@ class Run(Record):
     marked_pages: float  # by all syncs so far
     lost_s: float
     degraded_s: float
-    throttle: float  # that counted_s assumes
+    throttle: float  # that is ordered
     stopped_s: float  # when the guest stopped
     rounds: float  # rows written so far
     points: float
@@ -251,6 +260,7 @@ class Run(Record):
     turns: float  # of the engine so far, see run_state.MOST_TURNS
     undecided: float  # 1: it was given up after so many
     spent_turns: float  # counted from the start: the caller sets them to allow for fewer
+    slices: Slices
     read_ahead: float  # prefetched from what is written soon; the value is never read
 
 

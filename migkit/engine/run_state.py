@@ -38,7 +38,7 @@ def row(state: State, run: Run, marked: float, sync_s: float, rounds: Any) -> No
     if run.rounds >= len(rounds):
         return
     at = rounds[int(run.rounds)]
-    at.start_s, at.sync_s = run.now_s, sync_s
+    at.start_s, at.sync_s = run.synced_s, sync_s
     at.marked_pages, at.left_pages = marked, run.left_pages
     at.sent_bytes, at.normal_pages, at.zero_pages = run.sent_bytes, run.normal_pages, run.zero_pages
     at.throttle = state.throttle
@@ -162,6 +162,7 @@ def _jump(since: Counts, iteration: float, until_s: float, state: State, run: Ru
     run.counted_s += later_s
     run.check_s += later_s
     run.synced_s += later_s
+    run.slices.began_s += later_s
 
 
 @lean

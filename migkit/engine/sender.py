@@ -83,7 +83,7 @@ def send(scenario: PackedScenario, steps: np.ndarray | None, state: State, run: 
             number = 1.0 if sent_s >= max(check_s, start_s + scenario.window_s) - SLACK_S else 0.0
         elif ahead > room:
             number = 1.0
-            if window_bytes == 0.0 and _same(run.full_bytes_per_s, bandwidth):
+            if window_bytes == 0.0 and _same(run.full_bytes_per_s, bandwidth) and now_s < start_s + run.window_s:
                 until_s = wake_s if steps is None else min(wake_s, run.change_s)
                 number = _jump(min(ahead, left - wake_pages + room) / room, until_s - now_s, run.window_s)
                 pages = number * room

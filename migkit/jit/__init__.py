@@ -14,7 +14,7 @@ from typing import Any, TypeGuard, TypeVar
 import numpy as np
 
 from migkit.errors import UsageError
-from migkit.jit import numba_types
+from migkit.jit import freshness, numba_types
 from migkit.records import Record
 
 __all__ = [
@@ -352,7 +352,8 @@ def _is_helper(value: object) -> TypeGuard[types.FunctionType]:
 def _compiled(function: Callable[..., Any], *, counted: bool = True, inlined: bool = False) -> Callable[..., Any]:
     """Return numba's dispatcher of ``function``.
 
-    * ``cache``: a second process starts without compiling; of a user's helper there may be no file;
+    * ``cache``: a second process starts without compiling, until the source of a kernel changes; of a user's helper
+      there may be no file;
     * ``nogil``: chunks of one sweep run in a pool of threads;
     * ``error_model="numpy"``: x/0 is inf or nan as in numpy, and divisions vectorise;
     * ``_nrt`` off for kernels that create no arrays: no reference counts;
@@ -369,6 +370,8 @@ def _compiled(function: Callable[..., Any], *, counted: bool = True, inlined: bo
     if inlined:
         lean["forceinline"] = True
     dispatcher: Callable[..., Any] = numba.njit(cache=ours, nogil=True, error_model="numpy", **lean)(function)
+    if ours:
+        freshness.watch(dispatcher)
     return dispatcher
 
 

@@ -155,6 +155,7 @@ def _stand(
     run.window_start_s, run.check_s = standing.now_s, standing.now_s + scenario.poll_s
     run.sent_bytes = standing.sent_bytes
     run.throttle = state.throttle = standing.throttle
+    run.slices.began_s, run.slices.throttle = standing.synced_s, standing.throttle
     state.iteration, state.round_start_s = standing.iteration, standing.synced_s
     state.bandwidth_bytes_per_s = standing.bandwidth_bytes_per_s
     run.marked_pages = run.left_pages

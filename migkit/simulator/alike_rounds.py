@@ -178,6 +178,7 @@ def _jump(scenario: PackedScenario, room: Room, number: float, times: float) -> 
     for k in range(len(room.cache)):
         room.cache[k].sync += number
     guest.until_s += later_s
+    guest.slices.began_s += later_s
     state.now_s = send.now_s
     state.round_start_s += later_s
     state.iteration += number

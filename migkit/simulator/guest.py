@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from migkit.engine import dirty
+from migkit.engine import dirty, slices
 from migkit.engine.records import PackedScenario
 from migkit.jit import assign, clear, lean
 from migkit.simulator import steps as time_steps
@@ -41,8 +41,8 @@ ALL_BUT_DIRTY: Final = 65533
 ALL_BUT_BLANK: Final = 65531
 ALL_BUT_TOUCHED: Final = 65527
 
-SLICE_S: Final = 0.001  # in which writers take turns when time is short
-MOST_SLICES: Final = 100.0  # of a span in which no page is sent
+TURN_S: Final = 0.001  # after which writers take turns when time is short
+MOST_TURNS: Final = 100.0  # of a span in which no page is sent
 PHASED_WORK: Final = 75.0  # to look up the phases at both ends of a span
 WRITE_WORK: Final = 5.0  # to find out how many writes come before one that changes something
 SHORT_S: Final = 1e-12  # of running time: too little for a write
@@ -183,41 +183,60 @@ def write(
 ) -> None:
     """Let the guest run until ``until_s``.
 
-    A throttle of p leaves it ``(1 - p) x capacity``. Tracking costs the first write to a page
-    after a sync ``write_fault_s`` more. What it cannot do in time is lost, not made up for.
+    A throttle of p leaves it ``(1 - p) x capacity`` in the mean of its slices. Tracking costs the first write to a
+    page after a sync ``write_fault_s`` more. What it cannot do in time is lost, not made up for.
     """
+    change_s = slices.change_s(scenario.throttle_slice_s, guest.slices, guest.throttle, guest.until_s)
+    if change_s <= until_s:
+        _write(scenario, steps, pages, counted, guest, change_s, rng)
+        slices.take_over(guest.slices, guest.throttle, change_s)
+    _write(scenario, steps, pages, counted, guest, until_s, rng)
+
+
+@lean
+def _write(
+    scenario: PackedScenario,
+    steps: np.ndarray,
+    pages: np.ndarray,
+    counted: np.ndarray,
+    guest: Guest,
+    until_s: float,
+    rng: np.random.Generator,
+) -> None:
+    """Let the guest run until ``until_s`` under the throttle in force."""
     from_s = guest.until_s
     span_s = until_s - from_s
     if span_s <= 0.0:
         return
+    throttle = guest.slices.throttle
     classes = int(scenario.class_count)
     guest.work += 15.0 * classes
-    if guest.throttle > 0.0:
+    if throttle > 0.0:
         guest.degraded_s += span_s
-    if guest.throttle <= 0.0 and scenario.write_fault_s <= 0.0:
+    if throttle <= 0.0 and scenario.write_fault_s <= 0.0:
         for c in range(classes):
             one = guest.writers[c]
-            due = _due(steps, guest, one, from_s, until_s)
+            due = _due(steps, guest, one, from_s, until_s, 1.0)
             _make(scenario, pages, counted, guest, one, due, 0.0, np.inf, rng)
     else:
-        slices = _slices(scenario, guest, span_s)
-        for i in range(slices):
-            end_s = from_s + span_s * (i + 1) / slices
-            _write_slice(scenario, steps, pages, counted, guest, from_s + span_s * i / slices, end_s, i, rng)
+        number = _turns(scenario, guest, span_s)
+        for i in range(number):
+            end_s = from_s + span_s * (i + 1) / number
+            _take_turns(scenario, steps, pages, counted, guest, from_s + span_s * i / number, end_s, i, rng)
     guest.until_s = until_s
 
 
 @lean
-def _slices(scenario: PackedScenario, guest: Guest, span_s: float) -> int:
-    """Return in how many slices writers take turns; a single one when no write changes anything."""
+def _turns(scenario: PackedScenario, guest: Guest, span_s: float) -> int:
+    """Return how often writers take turns in a span; once when no write changes anything."""
     for c in range(int(scenario.class_count)):
         if guest.writers[c].fresh_pages > 0.0:
-            return math.ceil(min(span_s / SLICE_S, MOST_SLICES))
+            return math.ceil(min(span_s / TURN_S, MOST_TURNS))
     return 1
 
 
 @lean
-def _write_slice(
+def _take_turns(
     scenario: PackedScenario,
     steps: np.ndarray,
     pages: np.ndarray,
@@ -228,10 +247,13 @@ def _write_slice(
     turn: int,
     rng: np.random.Generator,
 ) -> None:
-    """Make the writes of a slice while its running time lasts; classes take turns to be first."""
+    """Make the writes of a short span while its running time lasts; classes take turns to be first."""
     classes = int(scenario.class_count)
     guest.work += 60.0 * classes
-    demand = 0.0
+    demand, evenly = 0.0, 1.0
+    if guest.slices.throttle > 0.0:
+        even_s = slices.even_s(scenario.throttle_slice_s, guest.slices, from_s, to_s)
+        evenly = even_s / (to_s - from_s)
     for c in range(classes):
         demand += _wanted(steps, guest.writers[c], from_s, to_s)
     if demand <= 0.0:
@@ -239,11 +261,11 @@ def _write_slice(
     write_s = (to_s - from_s) / demand
     if scenario.capacity_writes_per_s > 0.0:
         write_s = 1.0 / scenario.capacity_writes_per_s
-    budget_s = (to_s - from_s) * (1.0 - guest.throttle) - guest.overdrawn_s
+    budget_s = (to_s - from_s) * evenly * (1.0 - guest.slices.throttle) - guest.overdrawn_s
     lost = 0.0
     for k in range(classes):
         one = guest.writers[(turn + k) % classes]
-        count = _due(steps, guest, one, from_s, to_s)
+        count = _due(steps, guest, one, from_s, to_s, evenly)
         left, budget_s = _make(scenario, pages, counted, guest, one, count, write_s, budget_s, rng)
         lost += left
     guest.overdrawn_s = max(0.0, -budget_s)
@@ -260,11 +282,11 @@ def _wanted(steps: np.ndarray, one: Writer, from_s: float, to_s: float) -> float
 
 
 @lean
-def _due(steps: np.ndarray, guest: Guest, one: Writer, from_s: float, to_s: float) -> float:
-    """Return the whole writes that are due, and carry the fraction on."""
+def _due(steps: np.ndarray, guest: Guest, one: Writer, from_s: float, to_s: float, evenly: float) -> float:
+    """Return the whole writes that are due, ``evenly`` times those of the span, and carry the fraction on."""
     if one.phase_count > 0.0:
         guest.work += PHASED_WORK
-    wanted = one.carried_writes + _wanted(steps, one, from_s, to_s)
+    wanted = one.carried_writes + evenly * _wanted(steps, one, from_s, to_s)
     count = float(math.floor(wanted))
     one.carried_writes = wanted - count
     return float(min(count, one.most_writes - one.writes))

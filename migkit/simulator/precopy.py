@@ -35,6 +35,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from migkit.engine import slices
 from migkit.engine.records import SETTLED, PackedScenario, Result
 from migkit.jit import clear, jit, lean
 from migkit.policies import decision
@@ -99,7 +100,7 @@ def pages_one(
     while True:
         sender.point(send, line)
         if action == decision.SYNC:
-            _sync(scenario, steps, pages, order, room, shots, rounds, rng)
+            _sync(scenario, steps, pages, order, room, shots, rounds, rng, False)
             event = decision.SYNCED
         elif action == decision.CONTINUE:
             event = sender.send_window(scenario, steps, pages, order, room, shots, rng)
@@ -140,16 +141,21 @@ def _sync(
     shots: Film,
     rounds: Any,
     rng: np.random.Generator,
+    stopping: bool,
 ) -> None:
-    """Read the bitmap, and write the readings that only a sync changes."""
+    """Read the bitmap, and write the readings that only a sync changes; a guest that is stopped does not sleep on."""
     send, guest, state = room.send, room.guest, room.state
+    began_s = send.now_s
+    if scenario.sync_awaits > 0.0 and not stopping:
+        slice_s = scenario.throttle_slice_s
+        send.now_s = slices.awake_s(slice_s, guest.slices, guest.throttle, guest.until_s, began_s)
     guest_pages.write(scenario, steps, pages, room.counted, guest, send.now_s, rng)
     marked = float(pages.size)
     if state.iteration > 0.0:
         marked = float(guest_pages.read_bitmap(scenario, pages, room.counted, guest, rng))
         send.left_pages += marked
     send.marked_pages += marked
-    _row(scenario, send, state, marked, rounds)
+    _row(scenario, send, state, marked, began_s, rounds)
     state.round_sent_bytes = send.sent_bytes - send.synced_bytes
     state.iteration += 1.0
     send.syncs = state.iteration
@@ -201,7 +207,7 @@ def _finish(
     if moves:
         send.now_s += scenario.quiesce_s
         send.stopped_s = send.now_s
-        _sync(scenario, steps, pages, order, room, shots, rounds, rng)
+        _sync(scenario, steps, pages, order, room, shots, rounds, rng, True)
         send.final_pages = send.left_pages
     guest_pages.write(scenario, steps, pages, room.counted, guest, send.stopped_s if moves else send.now_s, rng)
     if action == decision.SWITCHOVER:
@@ -231,12 +237,12 @@ def _finish(
 
 
 @lean
-def _row(scenario: PackedScenario, send: Sending, state: State, marked: float, rounds: Any) -> None:
+def _row(scenario: PackedScenario, send: Sending, state: State, marked: float, began_s: float, rounds: Any) -> None:
     """Write a row of the table of rounds, as the expected-value engine does."""
     if send.rounds >= len(rounds):
         return
     at = rounds[int(send.rounds)]
-    at.start_s, at.sync_s = send.now_s, scenario.sync_s
+    at.start_s, at.sync_s = began_s, send.now_s - began_s + scenario.sync_s
     at.marked_pages, at.left_pages = marked, send.left_pages
     at.sent_bytes, at.normal_pages, at.zero_pages = send.sent_bytes, send.normal_pages, send.zero_pages
     at.throttle = state.throttle

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from migkit.engine.packing import Packed
-from migkit.engine.records import MAX_SEGMENTS, Counts, PackedClass
+from migkit.engine.records import MAX_SEGMENTS, Counts, PackedClass, Slices
 from migkit.jit import rows
 from migkit.policies import decision
 from migkit.policies.record import Parameters, State
@@ -36,9 +36,10 @@ class Guest(Record):
 
     until_s: float  # writes are made up to this time
     lost_s: float  # progress lost to throttling and write faults
-    throttle: float  # since until_s
+    throttle: float  # that is ordered
     recent_pages: float  # distinct ones written since dirty-limit last counted
     degraded_s: float  # time in which the guest was throttled
+    slices: Slices
     overdrawn_s: float  # running time that the last slice used of the next one
     work: float  # that the simulation costs: 1 for a page drawn
     region_pages: float  # of all regions together

@@ -14,7 +14,7 @@ from migkit.policies.record import State
 from migkit.simulator import film, weave
 from migkit.simulator import guest as guest_pages
 from migkit.simulator import steps as time_steps
-from migkit.simulator.guest import BLANK, JUST_SENT, ONE_WRITE, PENDING, SLICE_S
+from migkit.simulator.guest import BLANK, JUST_SENT, ONE_WRITE, PENDING, TURN_S
 from migkit.simulator.records import Film, Room, Sending
 
 __all__ = ["begin", "end_window", "next_page", "point", "send_all", "send_page", "send_window", "step"]
@@ -147,7 +147,7 @@ def send_window(
 ) -> int:
     """Send until the policy is to be asked; return the event.
 
-    The guest's writes are made up to the present once every SLICE_S; their order beside the pages that go in
+    The guest's writes are made up to the present once every TURN_S; their order beside the pages that go in
     between is not resolved finer than that. A window sends a page at least, and so does a poll: however short
     they are, the migration gets on.
     """
@@ -173,7 +173,7 @@ def send_window(
             else:
                 new_check(scenario, send)
             return decision.WINDOW
-        if send.now_s >= guest.until_s + SLICE_S:
+        if send.now_s >= guest.until_s + TURN_S:
             guest_pages.write(scenario, steps, pages, room.counted, guest, send.now_s, rng)
             if send.now_s >= shots.shutter.due_s:
                 film.take(pages, order, shots, send.now_s, state.iteration)

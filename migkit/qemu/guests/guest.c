@@ -1,9 +1,9 @@
 /* A guest whose dirtying is known, and which proves that its memory is what it wrote.
  *
  * It fills its classes of pages once and says READY. When a G comes it writes, every millisecond, as many pages as
- * its rates ask for, paced by the wall clock; a pause longer than 200 ms is not caught up. Each millisecond the timer's
- * interrupt sends one byte, 128 plus the low 7 bits of a counter, and every 32 turns the guest sends "W" with the writes
- * done, in hexadecimal.
+ * its rates ask for, paced by the wall clock. The sleeps of a throttle are caught up; a pause longer than 1.5 s is not.
+ * Each millisecond the timer's interrupt sends one byte, 128 plus the low 7 bits of a counter, and every 32 turns the
+ * guest sends "W" with the writes done, in hexadecimal.
  * When a C comes it stops, compares every page with what it must hold, and says
  * "C PAGES_THAT_DIFFER SUM_IS_RIGHT WRITES".
  *
@@ -28,7 +28,7 @@ enum { ANYWHERE, SWEEP, GROWTH };
 enum { REPORT_TURNS = 32 };
 #define HPET ((volatile u32 *)0xFED00000) /* counts 100 million a second in QEMU */
 #define APIC ((volatile u32 *)0xFEE00000)
-#define PAUSE_S 0.2
+#define PAUSE_S 1.5
 #define TURN_S 0.01
 
 struct phase { double duration_s, intensity; };
