@@ -17,9 +17,7 @@ from migkit.scenario.form.fields import SMALLEST
 from migkit.scenario.guest import Guest
 from migkit.scenario.installation import downtime
 from migkit.scenario.installation.host import Host
-from migkit.scenario.link import Link
 from migkit.scenario.scenario import Scenario
-from migkit.scenario.strategy import Strategy
 from migkit.units import MIB, PAGE_BYTES
 
 __all__ = ["Packed", "pack"]
@@ -109,7 +107,7 @@ def pack(
     packed.load_s = downtime.stopped_s(scenario)
     packed.resume_s = downtime.resume_s(scenario)
     packed.device_bytes = downtime.device_bytes(scenario)
-    _pack_strategy(packed, scenario.strategy, scenario.link)
+    _pack_strategy(packed, scenario)
     if scenario.strategy.compression != "none":
         _pack_compression(packed, scenario)
     if scenario.xbzrle_cache_bytes is not None and scenario.strategy.name in ("precopy", "hybrid"):
@@ -251,10 +249,13 @@ def _pack_throttle(packed: Any, scenario: Scenario, parameters: Any) -> None:
     packed.sync_awaits = scenario.host.platform == "qemu-tcg"
 
 
-def _pack_strategy(packed: Any, strategy: Strategy, link: Link) -> None:
+def _pack_strategy(packed: Any, scenario: Scenario) -> None:
+    strategy = scenario.strategy
     packed.storage_bytes = strategy.storage_bytes
     packed.prefetch_pages = strategy.prefetch_pages
-    packed.queue_bytes = np.where(strategy.preempt, 0.0, link.queue_bytes)
+    packed.queue_bytes = np.where(strategy.preempt, 0.0, scenario.link.queue_bytes)
+    at_once = np.asarray(strategy.preempt) & scenario.policy.preset.demands_at_once
+    packed.demands_wait = ~at_once & (scenario.host.platform != "harness")
 
 
 def _pack_compression(packed: Any, scenario: Scenario) -> None:

@@ -19,12 +19,13 @@ import numpy as np
 
 from migkit.engine import mixed, ring
 from migkit.engine.records import PackedScenario, Result, Run, Work
-from migkit.engine.run_state import LAST_PIECE, point
+from migkit.engine.run_state import LAST_PIECE, NOTHING, point
 from migkit.jit import lean
 
 __all__ = ["device_s", "postcopy_one"]
 
 TURNS: Final = 64  # parts of the push after which the faults are counted anew
+PARTS: Final = 256.0  # of the windows that are left, which are pushed at once
 
 
 @lean
@@ -49,40 +50,133 @@ def postcopy_one(scenario: PackedScenario, run: Run, work: Work, result: Result,
     point(run, line)
     start_s = run.now_s
     _count_zeros(scenario, run, work)
-    busy_s = _push_s(scenario, run, work, np.inf) / TURNS
-    turn_s = _push_s(scenario, run, work, scenario.postcopy_cap_bytes_per_s) / TURNS
-    pushing = busy_s / turn_s if turn_s > 0.0 else 0.0
-    faults = 0.0
-    blocked_s = 0.0
-    turns = 0.0
-    for _ in range(TURNS):
-        rate = _fault_rate(scenario, run, work)
-        wait_s = scenario.rtt_s + scenario.fault_service_s + _page_s(scenario, 0.0)
-        queued_s = wait_s + _queue_s(scenario, run)
-        progress_s = turn_s * (pushing / (1.0 + rate * queued_s) + (1.0 - pushing) / (1.0 + rate * wait_s))
-        new = _fetch(scenario, run, work, rate * progress_s)
-        push_s = busy_s - new * (1.0 + scenario.prefetch_pages) * _page_s(scenario, 0.0) * pushing
-        left_s = _push_s(scenario, run, work, np.inf) if pushing < 1.0 else push_s
-        part = left_s / push_s if left_s < push_s else 1.0
-        _push(scenario, run, work, push_s)
-        faults += new
-        blocked_s += (turn_s - progress_s) * part
-        turns += part
-        run.now_s = start_s + turn_s * turns
-        point(run, line)
-        if part < 1.0:
-            break
+    if scenario.postcopy_cap_bytes_per_s < np.inf and _touched(scenario, work, int(run.head), int(run.pieces)) > 0.0:
+        faults, blocked_s, behind_s = _in_windows(scenario, run, work, line)
+    else:
+        faults, blocked_s, behind_s = _in_parts(scenario, run, work, line)
     result.exposure_s = run.now_s - start_s
     result.degraded_s += run.now_s - start_s
     result.faults = faults
     result.blocktime_s = blocked_s
-    result.lost_s += blocked_s
+    result.lost_s += behind_s
     result.total_s = run.now_s
     result.sent_bytes = run.sent_bytes
     result.normal_pages = run.normal_pages
     result.zero_pages = run.zero_pages
     result.left_pages = run.left_pages
     result.points = run.points
+
+
+@lean
+def _in_parts(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tuple[float, float, float]:
+    """Push what is pending in equal parts of its time.
+
+    Return the faults, for how long they stopped the guest, and how far behind they have left it [s].
+    """
+    start_s = run.now_s
+    busy_s = _push_s(scenario, run, work, np.inf) / TURNS
+    turn_s = _push_s(scenario, run, work, scenario.postcopy_cap_bytes_per_s) / TURNS
+    faults = blocked_s = behind_s = turns = 0.0
+    for _ in range(TURNS):
+        rate = _fault_rate(scenario, run, work)
+        wait_s = _answer_s(scenario) + _queue_s(scenario, run)
+        progress_s = _progress_s(scenario, work, turn_s, rate * wait_s, behind_s)
+        new = _fetch(scenario, run, work, rate * progress_s)
+        _grow(scenario, work, progress_s)
+        push_s = busy_s - new * (1.0 + scenario.prefetch_pages) * _page_s(scenario, 0.0)
+        left_s = _push_s(scenario, run, work, np.inf) if turn_s > busy_s else push_s
+        part = left_s / push_s if left_s < push_s else 1.0
+        _push(scenario, run, work, push_s, np.inf)
+        faults += new
+        blocked_s += min(turn_s, rate * progress_s * wait_s) * part
+        behind_s += (turn_s - progress_s) * part
+        turns += part
+        run.now_s = start_s + turn_s * turns
+        point(run, line)
+        if part < 1.0:
+            break
+    return faults, blocked_s, behind_s
+
+
+@lean
+def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tuple[float, float, float]:
+    """Push what is pending by windows, several at once while there are many; return as :func:`_in_parts` does.
+
+    While the push has its quota, a demanded page goes ahead of it and counts; while it waits for its next window, the
+    page comes on top of the quota. Or a demanded page comes with the next window: the guest faults once a window.
+    """
+    window_s = scenario.window_s + scenario.window_extra_s
+    quota = scenario.postcopy_cap_bytes_per_s * scenario.window_s
+    each = (1.0 + scenario.prefetch_pages) * scenario.page_wire_bytes
+    each_s = (1.0 + scenario.prefetch_pages) * _page_s(scenario, 0.0)
+    pushing = min(1.0, quota / (scenario.postcopy_goodput_bytes_per_s * window_s))
+    alone = scenario.demands_wait > 0.0 and pushing < 1.0
+    faults = blocked_s = behind_s = waiting = 0.0
+    while run.left_pages > NOTHING:
+        windows = max(1.0, np.floor(run.left_pages * scenario.page_wire_bytes / quota / PARTS))
+        span_s = windows * window_s
+        wait_s = _answer_s(scenario)
+        queued_s = wait_s + _queue_s(scenario, run)
+        rate = _fault_rate(scenario, run, work)
+        first_s = 0.0 if alone else _progress_s(scenario, work, pushing * span_s, rate * queued_s, behind_s)
+        ahead = _fetch(scenario, run, work, rate * first_s)
+        counted = (ahead + waiting) * each
+        pushed, used_s = _push(scenario, run, work, span_s - ahead * each_s, max(0.0, windows * quota - counted))
+        pushing = min(1.0, (used_s + ahead * each_s) / span_s)
+        idle_s = span_s if alone else (1.0 - pushing) * span_s
+        blocked = rate * first_s * queued_s
+        if run.left_pages <= NOTHING:  # the last window ends with its last page
+            sent = pushed + counted
+            full = max(0.0, np.ceil(sent / quota) - 1.0)
+            span_s = min(span_s, full * window_s + (1.0 - full * quota / sent) * used_s) if sent > 0.0 else 0.0
+            idle_s = span_s if alone else 0.0
+        rate = _fault_rate(scenario, run, work)
+        then_s = _progress_s(scenario, work, idle_s, 0.0 if alone else rate * wait_s, behind_s)
+        if alone and rate > 0.0:
+            free_s, then_s = then_s, windows * -np.expm1(-rate * then_s / windows) / rate
+            blocked += idle_s * (1.0 - then_s / free_s) if free_s > 0.0 else 0.0
+        else:
+            blocked += rate * then_s * wait_s
+        after = _fetch(scenario, run, work, rate * then_s)
+        waiting = after if alone else 0.0
+        _grow(scenario, work, first_s + then_s)
+        faults += ahead + after
+        behind_s = max(0.0, behind_s + span_s - first_s - then_s)
+        run.now_s += span_s
+        blocked_s += min(span_s, blocked)
+        point(run, line)
+    return faults, blocked_s, behind_s
+
+
+@lean
+def _answer_s(scenario: PackedScenario) -> float:
+    """Return how long a demanded page takes that nothing is ahead of [s]."""
+    return float(scenario.rtt_s + scenario.fault_service_s + _page_s(scenario, 0.0))
+
+
+@lean
+def _progress_s(scenario: PackedScenario, work: Work, span_s: float, waiting: float, behind_s: float) -> float:
+    """Return the guest's progress in a span [s], where it waits for ``waiting`` seconds for each of progress.
+
+    A guest that runs flat out makes ``1 / (1 + waiting)`` a second. One whose capacity is ``C / d`` times what it
+    asks for makes up for the time in which it waited: up to ``1 / (d / C + waiting)``, until it is ``behind_s`` no
+    more.
+    """
+    demand = 0.0
+    for c in range(int(scenario.class_count)):
+        demand += work.segments[c].writes_per_s
+    running = min(1.0, demand / scenario.capacity_writes_per_s) if scenario.capacity_writes_per_s > 0.0 else 1.0
+    most_s = span_s / (running + waiting) if running + waiting > 0.0 else np.inf
+    return min(span_s + behind_s, most_s)
+
+
+@lean
+def _grow(scenario: PackedScenario, work: Work, progress_s: float) -> None:
+    """Let growths go on."""
+    for c in range(int(scenario.class_count)):
+        one = work.segments[c]
+        if one.most_writes < np.inf:
+            one.made_writes = min(one.most_writes, one.made_writes + one.writes_per_s * progress_s)
 
 
 @lean
@@ -214,6 +308,8 @@ def _touch_rate(scenario: PackedScenario, work: Work, segment: int) -> float:
     if segment >= scenario.class_count:
         return 0.0
     one = work.segments[segment]
+    if one.made_writes >= one.most_writes:  # a growth that has ended
+        return 0.0
     return (one.writes_per_s + one.reads_per_s) / one.pages
 
 
@@ -264,22 +360,26 @@ def _touched(scenario: PackedScenario, work: Work, i: int, number: int) -> float
 
 
 @lean
-def _push(scenario: PackedScenario, run: Run, work: Work, time_s: float) -> None:
-    """Send in address order for ``time_s``."""
-    while run.pieces > 0.0 and time_s > 0.0:
+def _push(scenario: PackedScenario, run: Run, work: Work, time_s: float, most_bytes: float) -> tuple[float, float]:
+    """Send in address order for ``time_s``, at most so many bytes; return the bytes, and how long they took [s]."""
+    pushed = used_s = 0.0
+    while run.pieces > 0.0 and used_s < time_s and pushed < most_bytes:
         head = int(run.head)
         number = ring.width(scenario, work, head, int(run.pieces))
         pending, zero = _pending(work, head, number)
-        pages = min(pending, time_s / _page_s(scenario, zero))
+        page_s, wire_bytes = _page_s(scenario, zero), _wire_bytes(scenario, zero)
+        pages = min(pending, (time_s - used_s) / page_s, (most_bytes - pushed) / wire_bytes)
         share = pages / pending if pending > 0.0 else 1.0
         for k in range(head, head + number):
             work.pieces[k & LAST_PIECE].pages *= 1.0 - share
         run.left_pages = max(0.0, run.left_pages - pages)
-        run.sent_bytes += pages * _wire_bytes(scenario, zero)
+        pushed += pages * wire_bytes
+        used_s += pages * page_s
+        run.sent_bytes += pages * wire_bytes
         run.zero_pages += pages * zero
         run.normal_pages += pages * (1.0 - zero)
-        time_s -= pages * _page_s(scenario, zero)
         if not share >= 1.0:
             break
         run.head = (head + number) & LAST_PIECE
         run.pieces -= number
+    return pushed, used_s

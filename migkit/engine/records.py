@@ -94,6 +94,7 @@ class PackedScenario(Record):
     xbzrle_cpu_s: float  # to compare a page with what was sent of it
     discard_run_s: float  # to discard a run of pages at the destination before post-copy
     queue_bytes: float  # on their way ahead of a demanded page; 0: those have a connection of their own
+    demands_wait: float  # 1: while the push waits for its next window, a demanded page waits with it
 
 
 class PackedClass(Record):

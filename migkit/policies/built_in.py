@@ -96,6 +96,7 @@ BUILT_IN: Final = (
         max_bandwidth_bytes_per_s=128.0 * MIB,
         flush_pages=(1.0, 1.0),
         firmware_bytes=_SEABIOS_BYTES,
+        demands_at_once=False,
         settings=_QEMU,
     ),
     _of_system(

@@ -66,6 +66,9 @@ class Preset:
     firmware_bytes
         Non-zero memory beside the guest's RAM [B]: 464 KiB in the reference runs of QEMU's PC with SeaBIOS (the
         blocks pc.bios and pc.rom, and low memory); 0 where the system says nothing of its machine.
+    demands_at_once
+        While the push of post-copy waits for its next window, a demanded page that has a connection of its own is
+        sent. QEMU 10.0 and 11.1 do so; 7.2 sends it with the next window, and so does each over one connection.
     settings
         Further numbers.
     """
@@ -84,4 +87,5 @@ class Preset:
     system: System = OWN_SYSTEM
     flush_pages: tuple[float, float] = (1.0, 32.0)
     firmware_bytes: int = 0
+    demands_at_once: bool = True
     settings: tuple[Setting, ...] = ()

@@ -128,17 +128,19 @@ class Migration:
         if self._scenario.strategy.name == "stopcopy":
             await self.source.monitor.do("stop")
         self.recorder = Recorder(memory_bytes, time.monotonic_ns(), writes)
-        await self.source.monitor.do("migrate", {"uri": f"tcp:127.0.0.1:{port}"})
-        last = await self._follow()
+        orders = [self.source.monitor.do("migrate", {"uri": f"tcp:127.0.0.1:{port}"})]
+        if self._scenario.strategy.name == "postcopy":  # with the first order: later it may wait for a window's end
+            orders.append(self.source.monitor.do("migrate-start-postcopy"))
+        await asyncio.gather(*orders)
+        last = await self._follow(switch=self._scenario.strategy.name == "hybrid")
         if last.answer["status"] == "failed":
             why = last.answer.get("error-desc") or self.destination.last_line()
             raise RunError(f"QEMU: the migration failed ({why}); the guest ran on at the source")
         return last
 
-    async def _follow(self) -> Sample:
-        """Ask the source again and again until it has ended; switch and cancel when that is due."""
+    async def _follow(self, *, switch: bool) -> Sample:
+        """Ask the source again and again until it has ended; with ``switch`` go post-copy, and cancel, when due."""
         policy = self._scenario.policy
-        switch = self._scenario.strategy.name in _POSTCOPIES
         until_s = min(policy.time_limit_s, UNTIL_S)
         while True:
             self._asked.clear()
@@ -175,8 +177,6 @@ class Migration:
     def _is_due(self, sample: Sample, elapsed_s: float) -> bool:
         """Whether post-copy shall begin now."""
         strategy = self._scenario.strategy
-        if strategy.name == "postcopy":
-            return True
         after_s, rounds = strategy.postcopy_after_s, strategy.postcopy_after_rounds
         if after_s is None and rounds is None:
             rounds = 1

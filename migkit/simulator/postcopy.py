@@ -4,7 +4,8 @@ Accesses (reads and writes) come as a Poisson stream in the guest's running time
 finds its page missing stops the guest for ``RTT + service + page time``; the page and the
 next ``prefetch_pages`` missing ones behind it are sent out of order, which the push waits for. No
 page is sent twice. Under a cap the push waits when the quota of its window is used up; demanded pages do not.
-Where they share the connection with the push, ``queue_bytes`` of it are ahead of them.
+Where they share the connection with the push, ``queue_bytes`` of it are ahead of them. With ``demands_wait`` a
+demanded page waits for the next window, too. A guest with capacity to spare makes up for the time in which it waited.
 
 Accesses to pages that are there change nothing and are not made. Random ones at rate ``a`` find one of ``m``
 missing pages of ``W`` at rate ``a m / W``, all with equal odds; a sweep comes to its next missing page, ``d``
@@ -56,7 +57,9 @@ def push(
     send.window_bytes = 0.0
     place = weave.addresses(order)
     _begin(scenario, pages, guest, rng)
-    blocked_s = 0.0
+    blocked_s = behind_s = 0.0  # behind: what the guest has still to make up for
+    fast = _catches_up(scenario, guest)
+    waits = scenario.demands_wait > 0.0 and scenario.postcopy_cap_bytes_per_s < scenario.postcopy_goodput_bytes_per_s
     while send.left_pages > 0.0:
         if send.now_s >= shots.shutter.due_s:
             film.take(pages, order, shots, send.now_s, room.state.iteration)
@@ -70,18 +73,38 @@ def push(
             until_s = send.window_start_s + scenario.window_s + scenario.window_extra_s
         page = -1
         if guest_s < until_s:
-            guest_s, page = _run(scenario, steps, pages, guest, guest_s, until_s, rng)
+            pace, end_s = 1.0, until_s
+            if fast > 1.0 and behind_s > SLACK_S:
+                pace, end_s = fast, min(until_s, guest_s + behind_s / (fast - 1.0))
+            before_s = guest_s
+            guest_s, page = _run(scenario, steps, pages, guest, guest_s, end_s, pace, rng)
+            behind_s -= (pace - 1.0) * (guest_s - before_s)
         send.now_s = max(send.now_s, min(until_s, guest_s))
         if page >= 0:
             wait_s = scenario.rtt_s + scenario.fault_service_s
+            if waits:
+                before_s = send.now_s
+                _await_window(scenario, steps, pages, order, room, page, rng)
+                wait_s += send.now_s - before_s
             wait_s += _fetch(scenario, steps, pages, order, place, room, page, rng)
             result.faults += 1.0
             if shots.demanded.size > 0:
                 shots.demanded[page] = 1
             blocked_s += wait_s
+            behind_s += wait_s
             guest_s += wait_s
     result.exposure_s = send.now_s - start_s
     result.blocktime_s = min(blocked_s, send.now_s - start_s)
+    guest.lost_s += min(behind_s, send.now_s - start_s)
+
+
+@lean
+def _catches_up(scenario: PackedScenario, guest: Guest) -> float:
+    """Return how many times as fast as it asks for a guest writes that has fallen behind."""
+    demand = 0.0
+    for c in range(int(scenario.class_count)):
+        demand += guest.writers[c].writes_per_s
+    return max(1.0, scenario.capacity_writes_per_s / demand) if demand > 0.0 else 1.0
 
 
 @lean
@@ -120,22 +143,23 @@ def _run(
     guest: Guest,
     from_s: float,
     until_s: float,
+    pace: float,
     rng: np.random.Generator,
 ) -> tuple[float, int]:
-    """Let the guest run until it faults; return when and on which page, or ``until_s`` and -1."""
+    """Let the guest run at a pace until it faults; return when and on which page, or ``until_s`` and -1."""
     end_s = until_s
     faulting = -1
     for c in range(int(scenario.class_count)):
         one = guest.writers[c]
         if one.missing_pages > 0.0:
             _look_ahead(pages, one, rng)
-            due_s = _due_s(steps, one, from_s, end_s)
+            due_s = _due_s(steps, one, from_s, end_s, pace)
             if due_s < end_s:
                 end_s, faulting = due_s, c
     for c in range(int(scenario.class_count)):
         one = guest.writers[c]
         if one.missing_pages > 0.0:
-            one.accesses_due -= _accesses(steps, one, from_s, end_s)
+            one.accesses_due -= pace * _accesses(steps, one, from_s, end_s)
     if faulting < 0:
         return until_s, -1
     one = guest.writers[faulting]
@@ -164,6 +188,8 @@ def _look_ahead(pages: np.ndarray, one: Writer, rng: np.random.Generator) -> Non
 def _rate(one: Writer) -> float:
     """Return how many accesses of a class a second count at intensity 1."""
     rate = one.writes_per_s + one.reads_per_s
+    if one.writes >= one.most_writes:  # a growth that has ended
+        return 0.0
     return float(rate if is_sweep(one) else rate * one.missing_pages / one.pages)
 
 
@@ -177,9 +203,9 @@ def _accesses(steps: np.ndarray, one: Writer, from_s: float, to_s: float) -> flo
 
 
 @lean
-def _due_s(steps: np.ndarray, one: Writer, from_s: float, end_s: float) -> float:
-    """Return when a class comes to a missing page; infinite if not before ``end_s``."""
-    due = one.accesses_due
+def _due_s(steps: np.ndarray, one: Writer, from_s: float, end_s: float, pace: float) -> float:
+    """Return when a class comes to a missing page at this pace; infinite if not before ``end_s``."""
+    due = one.accesses_due / pace
     if _accesses(steps, one, from_s, end_s) <= due:
         return np.inf
     active = time_steps.active_s(steps, one, from_s) + due / _rate(one)
@@ -238,6 +264,24 @@ def _push_next(
     page = sender.next_page(pages, order, room.send)
     _send_page(scenario, steps, pages, room, page, rng)
     sender.step(pages, room.send)
+
+
+@lean
+def _await_window(
+    scenario: PackedScenario,
+    steps: np.ndarray,
+    pages: np.ndarray,
+    order: np.ndarray,
+    room: Room,
+    page: int,
+    rng: np.random.Generator,
+) -> None:
+    """Let the push use up its quota, and wait for its next window, unless the demanded page comes before."""
+    send = room.send
+    while pages[page] & PENDING and not _held_back(scenario, send):
+        _push_next(scenario, steps, pages, order, room, rng)
+    if pages[page] & PENDING:
+        send.now_s = send.window_start_s + scenario.window_s + scenario.window_extra_s
 
 
 @lean

@@ -231,7 +231,7 @@ def _finish(
     result.saved_bytes = send.saved_bytes
     result.marked_pages = send.marked_pages
     result.left_pages = send.left_pages
-    result.lost_s = guest.lost_s + result.blocktime_s
+    result.lost_s = guest.lost_s
     result.degraded_s = guest.degraded_s + result.exposure_s
     result.stop_s = send.stopped_s
 

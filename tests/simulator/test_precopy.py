@@ -108,7 +108,7 @@ def test_postcopy_faults_are_accesses_that_find_their_page_missing():
         guest=guest,
         policy=Policy(name="libvirt"),
         link=Link(bandwidth_bytes_per_s=1e8),
-        host=Host(platform="qemu-tcg", firmware_bytes=0),
+        host=Host(platform="qemu-tcg", firmware_bytes=0, fault_service_s=0.0),
         strategy=Strategy(name="postcopy"),
     )
     result = simulate(case, repeats=20)
