@@ -2,7 +2,7 @@
 
 The push goes on at the scan pointer in address order. A vCPU that touches a page which is
 not there waits ``L = RTT + service + queue + page / B`` and the page is sent out of order, with
-``prefetch_pages`` neighbours; the queue is what the push has put on the same connection before, none where
+those of the next ``prefetch_pages`` that are missing; the queue is what the push has put on the same connection before, none where
 demands have one of their own. With ``phi`` faults for each second of guest progress ``x``,
 ``dx/dt = 1 / (1 + phi L)``; ``phi`` is the rate of accesses times the share of pages that
 are missing. Each page is sent once, so that the push ends after ``V / B``; under a cap ``C`` it goes in windows of
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from migkit.engine import mixed, ring
+from migkit.engine import dirty, mixed, ring
 from migkit.engine.records import PackedScenario, Result, Run, Work
 from migkit.engine.run_state import LAST_PIECE, NOTHING, point
 from migkit.jit import lean
@@ -81,9 +81,10 @@ def _in_parts(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tupl
         rate = _fault_rate(scenario, run, work)
         wait_s = _answer_s(scenario) + _queue_s(scenario, run)
         progress_s = _progress_s(scenario, work, turn_s, rate * wait_s, behind_s)
+        left_pages = run.left_pages
         new = _fetch(scenario, run, work, rate * progress_s)
         _grow(scenario, work, progress_s)
-        push_s = busy_s - new * (1.0 + scenario.prefetch_pages) * _page_s(scenario, 0.0)
+        push_s = busy_s - (left_pages - run.left_pages) * _page_s(scenario, 0.0)
         left_s = _push_s(scenario, run, work, np.inf) if turn_s > busy_s else push_s
         part = left_s / push_s if left_s < push_s else 1.0
         _push(scenario, run, work, push_s, np.inf)
@@ -107,8 +108,7 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
     """
     window_s = scenario.window_s + scenario.window_extra_s
     quota = scenario.postcopy_cap_bytes_per_s * scenario.window_s
-    each = (1.0 + scenario.prefetch_pages) * scenario.page_wire_bytes
-    each_s = (1.0 + scenario.prefetch_pages) * _page_s(scenario, 0.0)
+    page_s = _page_s(scenario, 0.0)
     pushing = min(1.0, quota / (scenario.postcopy_goodput_bytes_per_s * window_s))
     alone = scenario.demands_wait > 0.0 and pushing < 1.0
     faults = blocked_s = behind_s = waiting = 0.0
@@ -119,10 +119,12 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
         queued_s = wait_s + _queue_s(scenario, run)
         rate = _fault_rate(scenario, run, work)
         first_s = 0.0 if alone else _progress_s(scenario, work, pushing * span_s, rate * queued_s, behind_s)
+        left_pages = run.left_pages
         ahead = _fetch(scenario, run, work, rate * first_s)
-        counted = (ahead + waiting) * each
-        pushed, used_s = _push(scenario, run, work, span_s - ahead * each_s, max(0.0, windows * quota - counted))
-        pushing = min(1.0, (used_s + ahead * each_s) / span_s)
+        ahead_s = (left_pages - run.left_pages) * page_s
+        counted = (left_pages - run.left_pages + waiting) * scenario.page_wire_bytes
+        pushed, used_s = _push(scenario, run, work, span_s - ahead_s, max(0.0, windows * quota - counted))
+        pushing = min(1.0, (used_s + ahead_s) / span_s)
         idle_s = span_s if alone else (1.0 - pushing) * span_s
         blocked = rate * first_s * queued_s
         if run.left_pages <= NOTHING:  # the last window ends with its last page
@@ -137,8 +139,9 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
             blocked += idle_s * (1.0 - then_s / free_s) if free_s > 0.0 else 0.0
         else:
             blocked += rate * then_s * wait_s
+        left_pages = run.left_pages
         after = _fetch(scenario, run, work, rate * then_s)
-        waiting = after if alone else 0.0
+        waiting = left_pages - run.left_pages if alone else 0.0
         _grow(scenario, work, first_s + then_s)
         faults += ahead + after
         behind_s = max(0.0, behind_s + span_s - first_s - then_s)
@@ -304,40 +307,49 @@ def _fault_rate(scenario: PackedScenario, run: Run, work: Work) -> float:
 
 @lean
 def _touch_rate(scenario: PackedScenario, work: Work, segment: int) -> float:
-    """Return the accesses a second to one page of a segment."""
+    """Return the accesses a second to one page of a segment that may fault: of a sweep, the next are sent along."""
     if segment >= scenario.class_count:
         return 0.0
     one = work.segments[segment]
     if one.made_writes >= one.most_writes:  # a growth that has ended
         return 0.0
-    return (one.writes_per_s + one.reads_per_s) / one.pages
+    rate = (one.writes_per_s + one.reads_per_s) / one.pages
+    return rate / (1.0 + scenario.prefetch_pages) if one.kind == dirty.SWEEP else rate
 
 
 @lean
 def _fetch(scenario: PackedScenario, run: Run, work: Work, faults: float) -> float:
-    """Take the pages that faulted, and the neighbours sent with them, out of the pieces; return the faults."""
+    """Take the pages that faulted, and the neighbours sent with them, out of the pieces; return the faults.
+
+    Of the next ``prefetch_pages`` pages those are sent that are missing: in a random class a share as large as of all
+    its pages, in a sweep all of them.
+    """
     rate = _fault_rate(scenario, run, work)
     if rate <= 0.0 or faults <= 0.0:
         return 0.0
     more = scenario.prefetch_pages
-    wanted = faults * (1.0 + more)
+    faulted = 0.0
     fetched = 0.0
     blank = 0.0
     i = int(run.head)
     end = i + int(run.pieces)
     while i < end:
         number = ring.width(scenario, work, i, end - i)
-        there = ring.pending(work, i, number) if number > 1 else 0.0
         asked = faults * _touched(scenario, work, i, number) / rate if number > 1 else 0.0
+        among = _pages(work, i, number) if number > 1 else 0.0
         for k in range(i, i + number):
             at = work.pieces[k & LAST_PIECE]
             pending = at.pages * at.share
             if pending <= 0.0:
                 continue
-            touch_rate = _touch_rate(scenario, work, int(at.segment))
-            taken = min(pending, wanted * pending * touch_rate / rate)
+            own = min(pending, faults * pending * _touch_rate(scenario, work, int(at.segment)) / rate)
+            near = at.share
+            if at.segment < scenario.class_count and work.segments[int(at.segment)].kind == dirty.SWEEP:
+                near = 1.0
+            taken = min(pending, own * (1.0 + more * near))
             if number > 1:  # the neighbours of a page are of any segment
-                taken = min(pending, faults * pending * touch_rate / rate + more * asked * pending / there)
+                taken = min(pending, own + more * asked * pending / among)
+            faulted += own
             at.share *= 1.0 - taken / pending
             fetched += taken
             blank += taken * work.zero_shares[k & LAST_PIECE]
@@ -346,7 +358,16 @@ def _fetch(scenario: PackedScenario, run: Run, work: Work, faults: float) -> flo
     run.sent_bytes += (fetched - blank) * scenario.page_wire_bytes + blank * scenario.zero_wire_bytes
     run.normal_pages += fetched - blank
     run.zero_pages += blank
-    return fetched / (1.0 + more)
+    return faulted
+
+
+@lean
+def _pages(work: Work, i: int, number: int) -> float:
+    """Return the pages of a number of pieces, sent or not."""
+    pages = 0.0
+    for k in range(i, i + number):
+        pages += work.pieces[k & LAST_PIECE].pages
+    return pages
 
 
 @lean

@@ -197,3 +197,19 @@ def test_scattered_pages_are_discarded_run_by_run_before_post_copy():
     together = dataclasses.replace(region, kind="sweep")
     swept = dataclasses.replace(scenario, guest=Guest(memory_bytes=64 * MIB, dirty=(together,)))
     assert predict(swept).downtime_s < 10 * scenario.host.discard_run_s
+
+
+@pytest.mark.parametrize("prefetch_pages", [0, 8])
+@pytest.mark.parametrize("kind", ["random", "sweep"])
+def test_what_is_demanded_while_the_push_waits_for_its_window_shortens_it_as_predicted(kind, prefetch_pages):
+    region = DirtyClass(region_bytes=24 * MIB, writes_per_s=20_000, kind=kind)
+    scenario = Scenario(
+        guest=Guest(memory_bytes=96 * MIB, zero_bytes=32 * MIB, layout="blocks", dirty=(region,)),
+        host=dataclasses.replace(Host().sends_as_harness(), fault_service_s=1e-4, zero_page_cpu_s=2e-6),
+        policy=Policy(max_postcopy_bandwidth_bytes_per_s=2e7),
+        strategy=Strategy(name="postcopy", prefetch_pages=prefetch_pages),
+    )
+    run, predicted = simulate(scenario).runs[0], predict(scenario)
+    assert run.total_time_s < 0.9 * 64 * MIB / 2e7
+    assert predicted.total_time_s == pytest.approx(run.total_time_s, rel=0.05)
+    assert predicted.transferred_bytes == pytest.approx(run.transferred_bytes, rel=1e-3)
