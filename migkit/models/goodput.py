@@ -137,7 +137,7 @@ def packed(scenario: Scenario, rows: int | None = None) -> tuple[Packed, Any]:
 def in_flight_s(scenario: Scenario) -> Any:
     """Return for how long bytes that count as sent are still on their way when the guest stops [s].
 
-    A sender that is faster than the path fills the buffers of the connection. One that a cap holds back below the
+    A sender that is faster than the path fills the buffers of each connection. One that a cap holds back below the
     path's speed leaves them empty, and so does a guest that has been stopped from the start.
 
     Examples
@@ -151,7 +151,8 @@ def in_flight_s(scenario: Scenario) -> Any:
     """
     guest, behind = scenario.guest, _behind_the_sender(scenario)
     full = (behind < _by_hosts(scenario)) & (behind < scenario.policy.max_bandwidth_bytes_per_s)
-    held = np.minimum(scenario.host.in_flight_bytes, guest.memory_bytes - guest.zero_bytes)
+    buffers = scenario.host.in_flight_bytes * scenario.strategy.streams
+    held = np.minimum(buffers, guest.memory_bytes - guest.zero_bytes)
     return _plain(np.where(full & (scenario.strategy.name != "stopcopy"), held / behind, 0.0))
 
 

@@ -59,6 +59,12 @@ def test_bytes_on_their_way_lengthen_the_downtime_and_not_the_total_time():
     assert sum(part_s for _, part_s in buffered.downtime_parts) == pytest.approx(buffered.downtime_s)
 
 
+def test_each_connection_has_buffers_of_its_own():
+    one, four = (told(in_flight_bytes=4e6, strategy=Strategy(streams=streams)) for streams in (1, 4))
+    assert four.downtime_s - told(strategy=Strategy(streams=4)).downtime_s == pytest.approx(0.16)
+    assert one.downtime_s - told().downtime_s == pytest.approx(0.04)
+
+
 @pytest.mark.parametrize(
     "other",
     [

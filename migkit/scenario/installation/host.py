@@ -121,7 +121,7 @@ class Host(Noun):
     in_flight_bytes: float = dataclasses.field(
         default=USUAL["in_flight_bytes"],
         metadata=rule(
-            "What the buffers of the connection hold when the path is slower than the sender: bytes that count as "
+            "What the buffers of one connection hold when the path is slower than the sender: bytes that count as "
             "sent and have not arrived. A stopped guest waits for them, so that they lengthen the downtime of "
             "pre-copy and not its total time. Linux lets a TCP socket hold up to ``net.ipv4.tcp_wmem``.",
         ),
