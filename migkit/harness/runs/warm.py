@@ -20,11 +20,13 @@ __all__ = ["warm_up"]
 def warm_up() -> None:
     """Run each kernel once on a guest of a few pages, and what else is slow the first time."""
     compile_kernels()
+    from migkit.harness.guests import registers
     from migkit.harness.guests.machine import Machine
 
     machine = Machine(Guest(memory_bytes=65536, dirty=(DirtyClass(region_bytes=8192, writes_per_s=2000.0),)))
     machine.boot(1)
     machine.advance(2, 4, np.zeros(16, np.uint8))
+    registers.wrong(machine.registers, machine.guest)  # a destination asks that while the guest stands still
     bitmap, holes = np.ones(16, np.uint8), np.zeros(16, np.uint8)
     headers, tally, bodies = np.zeros(16, np.int64), np.zeros(2, np.int64), np.zeros(17 * 512, np.int64)
     pages.mark(bitmap, holes, np.zeros(2, np.int64))
