@@ -29,10 +29,8 @@ Words = npt.NDArray[np.int64]
 
 
 def filled_bytes(guest: Guest) -> int:
-    """Return the end of the memory that ever holds something [B]: page classes, and what was filled at boot."""
-    regions_pages = sum(each.region_pages for each in guest.dirty)
-    filled_pages = 0 if guest.fill == "zero" else guest.memory_pages - guest.zero_pages
-    return max(regions_pages, filled_pages) * PAGE_BYTES
+    """Return the end of the memory that ever holds something [B]: page classes, and what is filled at boot."""
+    return guest.memory_bytes - guest.zero_bytes
 
 
 class Machine:
@@ -78,8 +76,8 @@ class Machine:
 
     def boot(self, seed: int) -> None:
         """Fill the RAM and the registers of a guest that begins."""
-        end = (self.guest.memory_pages - self.guest.zero_pages) * writers.PAGE_WORDS
-        first = filled_bytes(self.guest) // 8 if self.guest.fill == "zero" else 0
+        first = sum(each.region_bytes for each in self.guest.dirty) // 8 if self.guest.fill == "zero" else 0
+        end = filled_bytes(self.guest) // 8
         self.registers[writers.SEED] = seed
         writers.fill(self.words, first, end, seed, self.guest.fill == "constant")
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migkit.harness.guests import writers
-from migkit.harness.guests.machine import Machine, class_table
+from migkit.harness.guests.machine import Machine, class_table, filled_bytes
 from migkit.harness.guests.registers import wrong
 from migkit.scenario import DirtyClass, Guest
 
@@ -91,6 +91,12 @@ def test_fill_leaves_the_zero_pages_zero(fill, zero_pages):
     guest = machine(fill=fill)
     pages = guest.words.reshape(-1, 512)
     assert int((~pages.any(axis=1)).sum()) == zero_pages
+
+
+@pytest.mark.parametrize("fill", ["random", "constant", "zero"])
+def test_a_destination_takes_all_the_memory_that_is_filled_in_advance(fill):
+    guest = machine(fill=fill)
+    assert 8 * (1 + np.flatnonzero(guest.words)[-1]) == filled_bytes(guest.guest)
 
 
 @pytest.mark.parametrize(
