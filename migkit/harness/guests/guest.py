@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import mmap
 import os
 import select
@@ -31,7 +32,7 @@ from migkit.harness.linux.channel import Channel, ClosedError, DescriptorsError
 from migkit.scenario import Guest, Scenario
 from migkit.scenario.form import schema
 
-__all__ = ["PACINGS", "main", "pacing_of"]
+__all__ = ["PACINGS", "main", "most_operations_per_s", "pacing_of"]
 
 PACINGS: Final = ("running_time", "wall_clock")
 _TICK_NS: Final = round(writers.TICK_S * 1e9)
@@ -43,6 +44,22 @@ _NO_LIMIT: Final = 1 << 62
 def pacing_of(guest: Guest) -> str:
     """Return the pacing that a scenario means: a guest with spare capacity keeps up with the clock."""
     return "running_time" if guest.capacity_writes_per_s is None else "wall_clock"
+
+
+def most_operations_per_s(guest: Guest) -> float:
+    """Return how many writes and reads a guest does flat out [1/s]: of reads as many beside its writes as it wants.
+
+    Examples
+    --------
+    >>> from migkit.scenario import DirtyClass
+    >>> both = DirtyClass(region_bytes=4096, writes_per_s=100, reads_per_s=50)
+    >>> most_operations_per_s(Guest(memory_bytes=4096, dirty=(both,), capacity_writes_per_s=400.0))
+    600.0
+    """
+    if guest.capacity_writes_per_s is None or not guest.writes_per_s:
+        return math.inf
+    reads_per_s = sum(each.reads_per_s for each in guest.dirty)
+    return guest.capacity_writes_per_s * (1.0 + reads_per_s / guest.writes_per_s)
 
 
 @dataclasses.dataclass
@@ -89,10 +106,10 @@ class _Clock:
         return elapsed_ns
 
     def _capacity_end(self, elapsed_ns: int) -> int:
-        capacity = self.machine.guest.capacity_writes_per_s
-        if capacity is None:
+        per_s = most_operations_per_s(self.machine.guest)
+        if math.isinf(per_s):
             return _NO_LIMIT
-        return self.machine.operations + max(1, round(capacity * min(elapsed_ns, _SLICE_NS) * 1e-9))
+        return self.machine.operations + max(1, round(per_s * min(elapsed_ns, _SLICE_NS) * 1e-9))
 
     def tire(self) -> None:
         """Put a throttled guest to sleep at the end of its slice.
