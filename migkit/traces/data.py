@@ -19,8 +19,10 @@ __all__ = [
     "data_path",
     "field_reports",
     "gigabit_runs",
+    "harness_grid",
     "kvm_database_runs",
     "published_measurements",
+    "qemu_grid",
     "reference_runs",
     "reference_timelines",
     "shipped_runs",
@@ -91,6 +93,74 @@ def reference_timelines() -> dict[str, tuple[Row, ...]]:
     for row in _read(data_path("qemu/reference_timelines.csv.gz")):
         lines.setdefault(row.pop("run"), []).append(_typed(row))
     return {run: tuple(rows) for run, rows in lines.items()}
+
+
+def qemu_grid(file: Path | None = None) -> tuple[Row, ...]:
+    """Return the migrations of ``qemu/grid.parquet`` by three versions of QEMU, one row a run.
+
+    Another ``file`` may hold a table of the same columns. ``scenario`` is the :class:`migkit.scenario.Scenario` that
+    a prediction takes: what was asked, under the rule of that version, with the machine's speed under it.
+
+    Examples
+    --------
+    >>> runs = qemu_grid()
+    >>> len(runs), runs[0]["verdict"], runs[0]["scenario"].policy.name
+    (383, 'converges', 'qemu-7')
+    """
+    import dataclasses
+
+    from migkit.policies import systems
+    from migkit.scenario import Host
+
+    rows, meta = _grid(file or data_path("qemu/grid.parquet"))
+    hosts = [Host(platform="qemu-tcg", **known) for known in json.loads(meta[b"hosts"])]
+    for row in rows:
+        asked = row["scenario"]
+        policy = dataclasses.replace(asked.policy, name=systems.of_qemu(row["qemu_version"]))
+        host = hosts[row["cell"] % len(hosts)]
+        row["scenario"] = dataclasses.replace(asked, policy=policy, host=host)
+    return rows
+
+
+def harness_grid(file: Path | None = None) -> tuple[Row, ...]:
+    """Return the migrations of ``harness/grid.parquet`` by the page-copy harness, one row a run.
+
+    Another ``file`` may hold a table of the same columns. ``scenario`` is the :class:`migkit.scenario.Scenario` that
+    a prediction takes: what was performed, with the constants of that machine.
+
+    Examples
+    --------
+    >>> runs = harness_grid()
+    >>> len(runs), runs[0]["verdict"], runs[0]["scenario"].host.platform
+    (293, 'converges', 'harness')
+    """
+    import dataclasses
+
+    from migkit.scenario import Host
+
+    rows, meta = _grid(file or data_path("harness/grid.parquet"))
+    plain = Host().sends_as_harness()
+    hosts = {name: dataclasses.replace(plain, **known) for name, known in json.loads(meta[b"hosts"]).items()}
+    for row in rows:
+        row["scenario"] = dataclasses.replace(row["scenario"], host=hosts[row["host"]])
+    return rows
+
+
+def _grid(file: Path) -> tuple[tuple[Row, ...], dict[bytes, bytes]]:
+    """Return the rows of a table of runs, each with the scenario that was asked, and what the table says besides."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from migkit.scenario.form import schema
+
+    try:
+        table = pq.read_table(file)
+    except (OSError, pa.ArrowException) as error:
+        raise TraceError(f"data {file}: cannot be read ({error}); name a table of runs") from error
+    rows = table.to_pylist()
+    for row in rows:
+        row["scenario"] = schema.from_record(json.loads(row["scenario"]))
+    return tuple(rows), table.schema.metadata or {}
 
 
 def kvm_database_runs() -> tuple[Row, ...]:

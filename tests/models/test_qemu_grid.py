@@ -4,7 +4,6 @@ from statistics import median
 
 import pytest
 
-from migkit.traces import data
 from tests.verification import qemu_grid
 
 BY_ITS_CAP = ("precopy", "auto_converge", "xbzrle", "streams", "growth", "phases")  # the cap decides, not the machine
@@ -12,7 +11,7 @@ BY_ITS_CAP = ("precopy", "auto_converge", "xbzrle", "streams", "growth", "phases
 
 @pytest.fixture(scope="module")
 def runs():
-    return qemu_grid.checked(data.data_path("qemu/grid.parquet"))
+    return qemu_grid.checked()
 
 
 def test_every_verdict_is_right(runs):

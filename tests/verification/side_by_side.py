@@ -5,16 +5,12 @@ times and the order that its slots give. Run it with ``./run dev python -m tests
 """
 
 import argparse
-import contextlib
 import dataclasses
 import math
 import statistics
-import threading
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-import psutil
 
 from migkit import Guest, Policy, Scenario
 from migkit.calibrate.design import calibration_runs
@@ -29,6 +25,7 @@ from migkit.planning.drain.timetable import Clock
 from migkit.planning.inventory import Inventory
 from migkit.planning.slots import Limit
 from tests.verification.page_fleets import MIB, cases_of
+from tests.verification.waiting import Watch
 
 PLAIN = Options(plaintext=True)
 MBIT = 1e6 / 8
@@ -101,27 +98,6 @@ FLEETS = (
 )
 
 
-class Waited:
-    """Notes how long each child process was ready to run and had no processor, from the first call to the last."""
-
-    def __init__(self):
-        self._turn = threading.Lock()
-        self._children, self._first_ns, self._last_ns = [], {}, {}
-
-    def __call__(self, place, sample):
-        with self._turn:
-            self._children = self._children or [child.pid for child in psutil.Process().children(recursive=True)]
-            for child in self._children:
-                with contextlib.suppress(OSError):  # it has ended
-                    self._last_ns[child] = int(Path(f"/proc/{child}/schedstat").read_text().split()[1])
-            self._first_ns = self._first_ns or dict(self._last_ns)
-
-    @property
-    def most_s(self):
-        """The longest time [s]."""
-        return max(last - self._first_ns[child] for child, last in self._last_ns.items()) / 1e9
-
-
 class Carried(NamedTuple):
     """A plan and what came of it."""
 
@@ -173,9 +149,9 @@ def carried_out(small, host, nursery, seed=1):
     starts = [
         Start(begins, [at for at, ends in enumerate(ends_s) if ends <= begins * (1.0 + 1e-9)]) for begins in starts_s
     ]
-    waited = Waited()
+    watch = Watch()
     moved = together(
-        scenarios, starts, small.link_bytes_per_s, seed=seed, options=PLAIN, progress=waited, nursery=nursery
+        scenarios, starts, small.link_bytes_per_s, seed=seed, options=PLAIN, progress=watch, nursery=nursery
     )
     measured_ends_s = tuple(one.begun_s + one.trace.outcome.total_time_s for one in moved)
     return Carried(
@@ -185,7 +161,7 @@ def carried_out(small, host, nursery, seed=1):
         tuple(starts_s),
         tuple(ends_s),
         measured_ends_s,
-        waited.most_s / max(measured_ends_s),
+        watch.waited_s / max(measured_ends_s),
     )
 
 
