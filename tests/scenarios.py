@@ -16,7 +16,7 @@ from migkit import DirtyClass, Guest, Host, Link, Policy, Scenario, Strategy
 from migkit.policies.built_in import BUILT_IN
 from migkit.scenario.guest import MAX_CLASSES, TRACKING_BYTES
 
-__all__ = ["extreme", "ordinary", "scenario"]
+__all__ = ["extreme", "ordinary", "plain", "scenario"]
 
 MIB = 2**20
 GIB = 2**30
@@ -25,6 +25,7 @@ LATER = ("qemu-11.1", "nova-2026.1", "openshift-2026", "deckhouse", "incus", "cl
 LATER_SETTINGS = ("sync_at_threshold", "secure")
 ALL_NAMES = tuple(preset.name for preset in BUILT_IN)
 NAMES = tuple(name for name in ALL_NAMES if name not in LATER)  # of seed 0, whose findings are known by number
+PLAIN = ("qemu", "qemu-7", "qemu-8.2", "qemu-10", "qemu-11.1", "libvirt")  # which do nothing without being asked
 STRATEGIES = ("precopy", "precopy", "precopy", "precopy", "stopcopy", "postcopy", "hybrid", "hybrid")
 ORDINARY_MOST = 64 * GIB
 EXTREME_MOST = 8 * 2**50
@@ -44,6 +45,23 @@ def scenario(kind: str, seed: int, number: int, **bounds: Any) -> Scenario:
     """
     draw = random.Random(f"{kind} {seed} {number}")
     return {"ordinary": ordinary, "extreme": extreme}[kind](draw, names=ALL_NAMES if seed else NAMES, **bounds)
+
+
+def plain(kind: str, seed: int, number: int) -> Scenario:
+    """Return one scenario of a series without what the engine is told in steps: pre-copy by QEMU's rule."""
+    draw = random.Random(f"plain {kind} {seed} {number}")
+    one = scenario(kind, seed, number)
+    lasting = tuple(dataclasses.replace(c, phases=(), phase_offset_s=0.0) for c in one.guest.dirty)
+    return dataclasses.replace(
+        one,
+        guest=dataclasses.replace(one.guest, fill="random", dirty=lasting),
+        link=dataclasses.replace(one.link, steps=()),
+        host=dataclasses.replace(one.host, write_fault_s=0.0),
+        policy=dataclasses.replace(one.policy, name=draw.choice(PLAIN), settings=()),
+        strategy=dataclasses.replace(
+            one.strategy, name="precopy", auto_converge=False, dirty_limit_bytes_per_s=math.inf, xbzrle=False
+        ),
+    )
 
 
 def ordinary(draw: random.Random, most_bytes: int = ORDINARY_MOST, names: tuple[str, ...] = NAMES) -> Scenario:
