@@ -6,7 +6,7 @@ import numpy as np
 
 from migkit.engine import dirty, phases, ring, slices
 from migkit.engine.records import PackedScenario, Run, Segment, Work
-from migkit.engine.run_state import LAST_PIECE, LAST_SEGMENT, NOTHING
+from migkit.engine.run_state import LAST_PIECE, LAST_SEGMENT, NOTHING, at_least
 from migkit.jit import inlined, lean
 
 __all__ = ["count_writes", "dirty_rate", "mark", "order", "writes_until"]
@@ -17,7 +17,7 @@ def mark(scenario: PackedScenario, steps: np.ndarray | None, run: Run, work: Wor
     """Move what was written since the last sync to the pending pages; return how many it adds."""
     plain_s = 0.0
     if steps is None or (run.is_plain > 0.0 and run.throttle == 0.0):
-        plain_s = max(0.0, run.now_s - run.counted_s)
+        plain_s = at_least(run.now_s - run.counted_s, 0.0)
         run.counted_s = run.now_s
     else:
         count_writes(scenario, steps, run, work)
@@ -53,7 +53,7 @@ def mark(scenario: PackedScenario, steps: np.ndarray | None, run: Run, work: Wor
         run.ahead_pages = left
     marked = left - run.left_pages
     run.left_pages = left
-    return max(0.0, marked)
+    return at_least(marked, 0.0)
 
 
 @inlined

@@ -8,11 +8,11 @@ import numpy as np
 
 from migkit.engine import phases
 from migkit.engine.records import MAX_SEGMENTS, PIECES, SETTLED, Counts, PackedScenario, Run, Work
-from migkit.jit import inlined, lean
+from migkit.jit import inlined, lean, rarely
 from migkit.policies import decision
 from migkit.policies.record import Parameters, State
 
-__all__ = ["give_up", "point", "remember", "row", "skip"]
+__all__ = ["at_least", "at_most", "give_up", "point", "remember", "row", "skip"]
 
 FEW_PIECES: Final = 60.0  # of the ring; beyond so many, neighbours are joined ...
 WOVEN_PARTS: Final = 4.0  # ... and so many times the segments that lie interleaved
@@ -30,6 +30,22 @@ MOST_TURNS: Final = 200_000.0  # pieces, classes and windows that are gone throu
 LAST_S: Final = 1e12  # a migration that runs so long is given up, too
 THROTTLE_SETTLES_S: Final = 20.0  # that does not move for so long, or is at its end, stays where it is
 FEW_ROUNDS: Final = 4.0  # not worth a jump
+
+
+@inlined
+def at_least(value: float, bound: float) -> float:
+    """Return ``max(bound, value)``, which is mostly the value: a processor goes on with it before both are known."""
+    if rarely(not value > bound):
+        return bound
+    return value
+
+
+@inlined
+def at_most(value: float, bound: float) -> float:
+    """Return ``min(value, bound)``, which is mostly the value, see :func:`at_least`."""
+    if rarely(bound < value):
+        return bound
+    return value
 
 
 @lean

@@ -22,6 +22,8 @@ from migkit.engine.run_state import (
     PAGE,
     SAME,
     SLACK_S,
+    at_least,
+    at_most,
 )
 from migkit.jit import inlined, lean, rarely
 from migkit.policies import decision
@@ -58,8 +60,8 @@ def send(scenario: PackedScenario, steps: np.ndarray | None, state: State, run: 
             passed = 0.0
             window_end_s = start_s + run.window_s
             ahead = _next_run(scenario, steps, run, work, now_s, left, window_bytes, window_end_s)
-            room = max(0.0, run.quota_pages - window_bytes / run.wire_bytes)
-        pages = min(ahead, room)
+            room = at_least(run.quota_pages - window_bytes / run.wire_bytes, 0.0)
+        pages = at_most(ahead, room)
         sent_s = now_s + pages * run.page_s
         number = 0.0
         by_time = np.inf
@@ -85,21 +87,23 @@ def send(scenario: PackedScenario, steps: np.ndarray | None, state: State, run: 
             number = 1.0
             if window_bytes == 0.0 and _same(run.full_bytes_per_s, bandwidth) and now_s < start_s + run.window_s:
                 until_s = wake_s if steps is None else min(wake_s, run.change_s)
-                number = _jump(min(ahead, left - wake_pages + room) / room, until_s - now_s, run.window_s)
+                number = _jump(at_most(left - wake_pages + room, ahead) / room, until_s - now_s, run.window_s)
                 pages = number * room
         now_s = sent_s
         ahead -= pages
         room -= pages
         passed += pages
         window_bytes += pages * run.wire_bytes
-        left = left - pages if left - pages > NOTHING else 0.0
+        left -= pages
+        if rarely(not left > NOTHING):
+            left = 0.0
         if number == 0.0 and (ahead <= 0.0 or now_s < check_s - SLACK_S):
             continue
         before = bandwidth
         if number > 0.0:
             now_s = start_s + number * run.window_s
             if number == 1.0:
-                now_s = max(now_s, sent_s)
+                now_s = at_least(now_s, sent_s)
                 bandwidth = state.bandwidth_bytes_per_s = window_bytes / (now_s - start_s)
             start_s = now_s
             room = run.quota_pages
@@ -143,7 +147,7 @@ def _jump(windows: float, time_left_s: float, window_s: float) -> float:
     number = np.floor(windows)
     if rarely(time_left_s < number * window_s):
         number = np.ceil(time_left_s / window_s)
-    return max(1.0, number)
+    return at_least(number, 1.0)
 
 
 @lean
