@@ -133,9 +133,11 @@ def go_on(
         else:
             action = _ask_throttling(scenario, steps, parameters, state, run, work, rule)
         if event == decision.SYNCED:
-            state.round_start_s = run.synced_s
-            run.synced_bytes = run.sent_bytes
-            conditions = run.step + state.throttle
+            conditions = 0.0
+            if steps is not None:  # what QEMU's rule alone does not read
+                state.round_start_s = run.synced_s
+                run.synced_bytes = run.sent_bytes
+                conditions = run.step + state.throttle
             if run.left_pages < best * (1.0 - 1e-3) or conditions != run.conditions:
                 best = run.left_pages
                 run.conditions = conditions
@@ -148,7 +150,7 @@ def go_on(
         if (run.turns > MOST_TURNS or run.now_s > LAST_S) and action in (decision.CONTINUE, decision.SYNC):
             if steps is not None and run.mixed > 0.0:
                 mixed.leave(scenario, run, work, run.ahead_pages)  # a jump would multiply half a run
-            action = give_up(parameters, state, run)
+            action = give_up(steps, parameters, state, run)
         if action == decision.SYNC or (event == decision.EMPTY and action == decision.CONTINUE):
             event = decision.SYNCED
         elif action == decision.CONTINUE:
@@ -281,7 +283,8 @@ def _sync(
     if rounds is not None:
         row(state, run, marked, sync_s, rounds)
     state.iteration += 1.0
-    state.dirtied_pages = marked
+    if steps is not None:
+        state.dirtied_pages = marked
     run.marked_pages += marked
     run.turns += run.pieces + scenario.class_count
     run.now_s += scenario.sync_s
@@ -346,7 +349,7 @@ def _finish(
     if action == decision.TIME_OUT:
         run.now_s = min(run.now_s, parameters.time_limit_s)
     if action == decision.SWITCHOVER:
-        stopped = parameters.strategy == decision.STOPCOPY
+        stopped = steps is not None and parameters.strategy == decision.STOPCOPY
         send_all(scenario, steps, run, work, scenario.cap_bytes_per_s if stopped else np.inf)
         run.now_s += scenario.load_s + scenario.resume_s
         run.stopped_s -= scenario.in_flight_s

@@ -78,10 +78,19 @@ def remember(steps: np.ndarray | None, state: State, run: Run) -> None:
     """Keep the counts as of the sync that left the least so far."""
     run.best_iteration = run.like_iteration = state.iteration
     _keep(run, run.best)
-    _keep(run, run.like)
-    if steps is not None and run.mixed > 0.0:
-        _keep_mixed(run, run.best)
-        _keep_mixed(run, run.like)
+    if steps is not None:
+        _keep(run, run.like)
+        if run.mixed > 0.0:
+            _keep_mixed(run, run.best)
+            _keep_mixed(run, run.like)
+
+
+@inlined
+def _like(steps: np.ndarray | None, run: Run) -> Counts:
+    """Return the counts since which rounds are compared; without steps nothing changes, so those of the best sync."""
+    if steps is None:
+        return run.best
+    return run.like
 
 
 @lean
@@ -139,12 +148,12 @@ def skip(
     ends_s = min(run.change_s, phases.next_change_s(scenario, steps, work, run.now_s))
     rounds = state.iteration - run.like_iteration
     if rounds > ROUNDS_TO_SETTLE:
-        if run.like.now_s >= began_s:
+        if _like(steps, run).now_s >= began_s:
             counted_s = run.counted_s
-            _jump(run.like, run.like_iteration, min(until_s, ends_s), state, run)
+            _jump(_like(steps, run), run.like_iteration, min(until_s, ends_s), state, run)
             if steps is not None and run.mixed > 0.0:
                 phases.grow(scenario, steps, work, counted_s, run.counted_s)
-        elif ends_s - run.now_s > 2.0 * (run.now_s - run.like.now_s):
+        elif steps is not None and ends_s - run.now_s > 2.0 * (run.now_s - run.like.now_s):
             _compare_anew(state, run)
     return action
 
@@ -182,14 +191,15 @@ def _jump(since: Counts, iteration: float, until_s: float, state: State, run: Ru
 
 
 @lean
-def give_up(parameters: Parameters, state: State, run: Run) -> int:
+def give_up(steps: np.ndarray | None, parameters: Parameters, state: State, run: Run) -> int:
     """Return how a migration ends that was not decided in ``MOST_TURNS``: it times out where it can."""
     run.undecided = 1.0
     limit_s = parameters.time_limit_s
     if limit_s == np.inf:
         return SETTLED
     rounds = state.iteration - run.like_iteration
-    if rounds > 0.0 and run.now_s > run.like.now_s:
-        _jump(run.like, run.like_iteration, limit_s, state, run)
+    since = _like(steps, run)
+    if rounds > 0.0 and run.now_s > since.now_s:
+        _jump(since, run.like_iteration, limit_s, state, run)
     run.now_s = max(run.now_s, limit_s)
     return decision.TIME_OUT

@@ -39,7 +39,8 @@ def send(scenario: PackedScenario, steps: np.ndarray | None, state: State, run: 
     Each turn does one of: send the rest of a run, which fits in what is left of the window; end a window
     or a poll within a run; jump over whole windows within a run.
     """
-    if run.left_pages <= NOTHING:  # else rounds would follow each other ever faster, each of still less
+    # Without the wait rounds would follow each other ever faster, each of still less. QEMU's rule alone ends then.
+    if steps is not None and run.left_pages <= NOTHING:
         _end_window(scenario, state, run)
         return decision.EMPTY
     wake_pages = state.wake_remaining_bytes / PAGE
@@ -208,7 +209,8 @@ def price(scenario: PackedScenario, steps: np.ndarray | None, run: Run) -> None:
         wire_bytes, cpu_s, pages = scenario.page_wire_bytes, scenario.page_cpu_s, run.normal_quota_pages
     run.wire_bytes = wire_bytes
     run.quota_pages = pages
-    run.page_s = max(wire_bytes / min(run.most_bytes_per_s, run.path_bytes_per_s), cpu_s)
+    speed = run.path_bytes_per_s if steps is None else min(run.most_bytes_per_s, run.path_bytes_per_s)
+    run.page_s = max(wire_bytes / speed, cpu_s)
     run.full_bytes_per_s = pages * wire_bytes / run.window_s
 
 
@@ -281,6 +283,7 @@ def send_all(scenario: PackedScenario, steps: np.ndarray | None, run: Run, work:
         run.left_pages -= pages
         if run.left_pages <= NOTHING:
             run.left_pages = 0.0
-    run.now_s -= spared_s(scenario, cap, run.path_bytes_per_s, run.sent_bytes - first_byte, early_s)
+    if steps is not None:  # else the strategy is pre-copy, whose rest no cap holds back
+        run.now_s -= spared_s(scenario, cap, run.path_bytes_per_s, run.sent_bytes - first_byte, early_s)
     run.now_s += scenario.device_bytes / run.path_bytes_per_s
     run.sent_bytes += scenario.device_bytes
