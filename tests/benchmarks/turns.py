@@ -2,6 +2,7 @@
 
 import gc
 import resource
+import statistics
 import time
 from collections.abc import Callable
 
@@ -21,6 +22,16 @@ def quickest_s(ours: Call, theirs: Call, turns: int, clock: Clock = time.process
         ours_s.append(_seconds(ours, clock))
         theirs_s.append(_seconds(theirs, clock))
     return min(ours_s), min(theirs_s)
+
+
+def middle_ratio(ours: Call, theirs: Call, turns: int, clock: Clock = time.process_time) -> tuple[float, float]:
+    """Return how many times as long ours takes, in the middle of many pairs of turns, and its quickest turn [s].
+
+    A processor may run faster for some turns. Those of a pair follow each other, so mostly it does so for both.
+    """
+    gc.collect()
+    pairs = [(_seconds(ours, clock), _seconds(theirs, clock)) for _ in range(turns)]
+    return statistics.median(one / other for one, other in pairs), min(one for one, _ in pairs)
 
 
 def judge(record_property: Callable[[str, object], None], what: str, figure: float, **aim: float) -> None:
