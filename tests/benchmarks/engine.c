@@ -500,7 +500,7 @@ static inline int send_pages(const PackedScenario *scenario, const Parameters *p
             windows = sent_s >= most(check_s, start_s + scenario->window_s) - SLACK_S;
         } else if (ahead > room) {
             windows = 1.0;
-            if (window_bytes == 0.0 && same(run->full_bytes_per_s, bandwidth)) {
+            if (window_bytes == 0.0 && same(run->full_bytes_per_s, bandwidth) && now_s < start_s + run->window_s) {
                 windows = floor(least(ahead, left - wake_pages + room) / room);
                 if (wake_s - now_s < windows * run->window_s) windows = ceil((wake_s - now_s) / run->window_s);
                 windows = most(1.0, windows);

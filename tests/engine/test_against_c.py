@@ -20,7 +20,7 @@ ORDINARY, EXTREME = 300, 40
 
 
 def crowded():
-    """Yield guests whose ring of pieces runs full, and some that the engine gives up."""
+    """Yield guests whose ring of pieces runs full, some that the engine gives up, and some whose syncs take long."""
     full = Policy(name="qemu-7", max_bandwidth_bytes_per_s=3e7, downtime_limit_s=1.0, time_limit_s=60.0)
     short = dataclasses.replace(full, downtime_limit_s=0.05, time_limit_s=20.0)
     for kind, rule, mib in (("random", full, 3), ("sweep", short, 1)):
@@ -34,6 +34,9 @@ def crowded():
     busy = Guest(memory_bytes=64 * MIB, dirty=(DirtyClass(region_bytes=32 * MIB, writes_per_s=1e6),))
     uncapped = Policy(max_bandwidth_bytes_per_s=np.inf, downtime_limit_s=0.0)
     yield Scenario(guest=busy, host=Host(poll_s=0.001), policy=uncapped)
+    slow = dataclasses.replace(uncapped, max_bandwidth_bytes_per_s=3e7, downtime_limit_s=0.05, time_limit_s=60.0)
+    for sync_s in (0.15, 0.35):  # longer than a window
+        yield Scenario(guest=busy, host=Host(sync_base_s=sync_s), policy=slow)
     yield Scenario(guest=Guest(memory_bytes=2**42), link=Link(bandwidth_bytes_per_s=1.0), policy=uncapped)
 
 
