@@ -1,0 +1,180 @@
+"""Missing pages in post-copy: what they cost on the path, who takes them, and in which order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from migkit.engine import dirty, ring
+from migkit.engine.records import PackedScenario, Run, Work
+from migkit.engine.run_state import LAST_PIECE
+from migkit.jit import lean
+
+__all__ = ["fault_rate", "fetch", "page_s", "pending_pages", "push", "push_s", "wire_bytes"]
+
+
+@lean
+def page_s(scenario: PackedScenario, zero: float) -> float:
+    """Return how long the path takes for one page [s], in the mean over pages of which a share is zero."""
+    zero_s = max(scenario.zero_wire_bytes / scenario.postcopy_goodput_bytes_per_s, scenario.postcopy_zero_cpu_s)
+    full_s = max(scenario.page_wire_bytes / scenario.postcopy_goodput_bytes_per_s, scenario.page_cpu_s)
+    return float(zero * zero_s + (1.0 - zero) * full_s)
+
+
+@lean
+def wire_bytes(scenario: PackedScenario, zero: float) -> float:
+    """Return what one page costs, in the mean over pages of which a share is zero [B]."""
+    return float(zero * scenario.zero_wire_bytes + (1.0 - zero) * scenario.page_wire_bytes)
+
+
+@lean
+def push_s(scenario: PackedScenario, run: Run, work: Work, cap: float) -> float:
+    """Return how long all that is pending takes on the path under a cap [s], the waits for windows included."""
+    window_s = scenario.window_s + scenario.window_extra_s
+    quota = cap * scenario.window_s
+    at_s = 0.0
+    start_s = 0.0  # of the window
+    used = 0.0  # of its quota [B]
+    i = int(run.head)
+    end = i + int(run.pieces)
+    while i < end:
+        number = ring.width(scenario, work, i, end - i)
+        pages, zero = pending_pages(work, i, number)
+        i += number
+        left = pages * wire_bytes(scenario, zero)
+        if left <= 0.0:
+            continue
+        pace_s = page_s(scenario, zero) / wire_bytes(scenario, zero)
+        if quota * pace_s < window_s and left > quota - used:
+            left -= quota - used
+            start_s = max(start_s + window_s, at_s + (quota - used) * pace_s)
+            windows = np.ceil(left / quota) - 1.0
+            start_s += windows * window_s
+            left -= windows * quota
+            at_s = start_s
+            used = 0.0
+        at_s += left * pace_s
+        used += left
+        if at_s > start_s + window_s:
+            start_s += np.floor((at_s - start_s) / window_s) * window_s
+            used = (at_s - start_s) / pace_s
+    return at_s
+
+
+@lean
+def pending_pages(work: Work, i: int, number: int) -> tuple[float, float]:
+    """Return the pending pages of a number of pieces, and which share of these is zero."""
+    pages = zero = 0.0
+    for k in range(i, i + number):
+        piece = work.pieces[k & LAST_PIECE]
+        own = piece.pages * piece.share
+        pages += own
+        if own > 0.0:
+            zero += (work.zero_shares[k & LAST_PIECE] - zero) * (own / pages)
+    return pages, zero
+
+
+@lean
+def fault_rate(scenario: PackedScenario, run: Run, work: Work) -> float:
+    """Return the faults for each second of guest progress: accesses that find their page missing."""
+    return _touched(scenario, work, int(run.head), int(run.pieces))
+
+
+@lean
+def _touch_rate(scenario: PackedScenario, work: Work, segment: int) -> float:
+    """Return the accesses a second to one page of a segment that may fault: of a sweep, the next are sent along."""
+    if segment >= scenario.class_count:
+        return 0.0
+    one = work.segments[segment]
+    if one.made_writes >= one.most_writes:  # a growth that has ended
+        return 0.0
+    rate = (one.writes_per_s + one.reads_per_s) / one.pages
+    return rate / (1.0 + scenario.prefetch_pages) if one.kind == dirty.SWEEP else rate
+
+
+@lean
+def fetch(scenario: PackedScenario, run: Run, work: Work, faults: float) -> float:
+    """Take the pages that faulted, and the neighbours sent with them, out of the pieces; return the faults.
+
+    Of the next ``prefetch_pages`` pages those are sent that are missing: in a random class a share as large as of all
+    its pages, in a sweep all of them.
+    """
+    rate = fault_rate(scenario, run, work)
+    if rate <= 0.0 or faults <= 0.0:
+        return 0.0
+    more = scenario.prefetch_pages
+    faulted = 0.0
+    fetched = 0.0
+    blank = 0.0
+    i = int(run.head)
+    end = i + int(run.pieces)
+    while i < end:
+        number = ring.width(scenario, work, i, end - i)
+        asked = faults * _touched(scenario, work, i, number) / rate if number > 1 else 0.0
+        among = _pages(work, i, number) if number > 1 else 0.0
+        for k in range(i, i + number):
+            at = work.pieces[k & LAST_PIECE]
+            pending = at.pages * at.share
+            if pending <= 0.0:
+                continue
+            own = min(pending, faults * pending * _touch_rate(scenario, work, int(at.segment)) / rate)
+            near = at.share
+            if at.segment < scenario.class_count and work.segments[int(at.segment)].kind == dirty.SWEEP:
+                near = 1.0
+            taken = min(pending, own * (1.0 + more * near))
+            if number > 1:  # the neighbours of a page are of any segment
+                taken = min(pending, own + more * asked * pending / among)
+            faulted += own
+            at.share *= 1.0 - taken / pending
+            fetched += taken
+            blank += taken * work.zero_shares[k & LAST_PIECE]
+        i += number
+    run.left_pages = max(0.0, run.left_pages - fetched)
+    run.sent_bytes += (fetched - blank) * scenario.page_wire_bytes + blank * scenario.zero_wire_bytes
+    run.normal_pages += fetched - blank
+    run.zero_pages += blank
+    return faulted
+
+
+@lean
+def _pages(work: Work, i: int, number: int) -> float:
+    """Return the pages of a number of pieces, sent or not."""
+    pages = 0.0
+    for k in range(i, i + number):
+        pages += work.pieces[k & LAST_PIECE].pages
+    return pages
+
+
+@lean
+def _touched(scenario: PackedScenario, work: Work, i: int, number: int) -> float:
+    """Return the accesses a second to pending pages of a number of pieces."""
+    rate = 0.0
+    for k in range(i, i + number):
+        at = work.pieces[k & LAST_PIECE]
+        rate += at.pages * at.share * _touch_rate(scenario, work, int(at.segment))
+    return rate
+
+
+@lean
+def push(scenario: PackedScenario, run: Run, work: Work, time_s: float, most_bytes: float) -> tuple[float, float]:
+    """Send in address order for ``time_s``, at most so many bytes; return the bytes, and how long they took [s]."""
+    pushed = used_s = 0.0
+    while run.pieces > 0.0 and used_s < time_s and pushed < most_bytes:
+        head = int(run.head)
+        number = ring.width(scenario, work, head, int(run.pieces))
+        pending, zero = pending_pages(work, head, number)
+        each_s, each_bytes = page_s(scenario, zero), wire_bytes(scenario, zero)
+        pages = min(pending, (time_s - used_s) / each_s, (most_bytes - pushed) / each_bytes)
+        share = pages / pending if pending > 0.0 else 1.0
+        for k in range(head, head + number):
+            work.pieces[k & LAST_PIECE].pages *= 1.0 - share
+        run.left_pages = max(0.0, run.left_pages - pages)
+        pushed += pages * each_bytes
+        used_s += pages * each_s
+        run.sent_bytes += pages * each_bytes
+        run.zero_pages += pages * zero
+        run.normal_pages += pages * (1.0 - zero)
+        if not share >= 1.0:
+            break
+        run.head = (head + number) & LAST_PIECE
+        run.pieces -= number
+    return pushed, used_s
