@@ -1,13 +1,13 @@
 """Post-copy in expectation: background push against demand faults.
 
-The push goes on at the scan pointer in address order. A vCPU that touches a page which is not there waits
-``L = RTT + service + queue + page / B`` and the page is sent out of order, with those of the next ``prefetch_pages``
-that are missing; the queue is what the push has put on the same connection before, none where demands have one of
-their own. With ``phi`` faults for each second of guest progress ``x``, ``dx/dt = 1 / (1 + phi L)``; ``phi`` is the rate
-of accesses times the share of pages that are missing. Each page is sent once, so that the push ends after ``V / B``;
-under a cap ``C`` it goes in windows of ``W`` = 100 ms, each as fast as the path until its quota ``C W`` is used up, and
-ends after ``W`` for each window but the last, and what is left in that takes at ``B``. What is demanded while the push
-waits for its next window comes on top of the quota, so that it ends sooner, or waits with it.
+The push goes on at the scan pointer in address order. A vCPU that touches a page which is not there waits ``L = RTT
++ service + queue + page / B`` and the page is sent out of order, with those of the next ``prefetch_pages`` that are
+missing; the queue is what the push has put on the same connection before, none where demands have one of their own.
+With ``phi`` faults for each second of guest progress ``x``, ``dx/dt = 1 / (1 + phi L)``; ``phi`` is the rate of
+accesses times the share of pages that are missing. Each page is sent once, so that the push ends after ``V / B``;
+under a cap ``C`` it goes in windows of ``W`` = 100 ms, each as fast as the path until its quota ``C W`` is used up,
+and ends after ``W`` for each window but the last, and what is left in that takes at ``B``. What is demanded while
+the push waits for its next window comes on top of the quota, so that it ends sooner, or waits with it.
 """
 
 from __future__ import annotations
