@@ -44,6 +44,7 @@ def drawn(seed: int) -> Scenario:
         dirty.append(DirtyClass(region_bytes=pages * PAGE_BYTES, writes_per_s=rate, kind=kind))
     strategies = [Strategy()] * 7 + [Strategy(auto_converge=True)]
     strategies += [Strategy(name="hybrid", postcopy_after_s=round(draw.uniform(0.3, 4.0), 2))] * 2
+    strategies += [Strategy(name="postcopy")]
     return Scenario(
         guest=Guest(
             memory_bytes=memory_bytes,
@@ -57,6 +58,7 @@ def drawn(seed: int) -> Scenario:
             max_bandwidth_bytes_per_s=float(int(10 ** draw.uniform(7.3, 8.2))),
             downtime_limit_s=round(10 ** draw.uniform(-1.7, 0.0), 3),
             time_limit_s=TIME_LIMIT_S,
+            max_postcopy_bandwidth_bytes_per_s=float(int(10 ** draw.uniform(7.6, 8.4))),
         ),
         strategy=draw.choice(strategies),
     )
@@ -154,10 +156,10 @@ def summary(runs: list[Run]) -> str:
     times = [abs(run.total_time_error) for run in done]
     sizes = [abs(run.bytes_error) for run in done]
     downtimes = [abs(run.downtime_error_s) for run in done]
-    pushed = [abs(run.total_time_error) for run in done if run.strategy == "hybrid"]
-    hybrid = f"; hybrids worst {max(pushed):.1%}" if pushed else ""
+    pushed = [abs(run.total_time_error) for run in done if run.strategy in ("hybrid", "postcopy")]
+    push = f"; with a push median {median(pushed):.2%}, worst {max(pushed):.1%}" if pushed else ""
     return (
-        f"total time: median {median(times):.2%}, worst {max(times):.1%}{hybrid}; bytes: median {median(sizes):.2%}; "
+        f"total time: median {median(times):.2%}, worst {max(times):.1%}{push}; bytes: median {median(sizes):.2%}; "
         f"downtime: median {1e3 * median(downtimes):.1f} ms; {right}"
     )
 
