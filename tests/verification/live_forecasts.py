@@ -2,8 +2,8 @@
 
     python -m tests.verification.live_forecasts [NUMBER] [SEED]
 
-Guests are those of :mod:`tests.verification.profiled`, without a warm-up. Their source is asked through a second
-monitor four times a second, as `migkit watch` asks it; looks from 30 % of the time on count.
+Guests are those of :mod:`tests.verification.profiled`, whose kinds take turns, without a warm-up. Their source is
+asked through a second monitor four times a second, as `migkit watch` asks it; looks from 30 % of the time on count.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from migkit.qemu.capture import Options, capture
 from migkit.qemu.follow import Followed
 from migkit.scenario import Scenario
 from tests.verification.forecasts import FROM_SHARE, Look, groups, line
-from tests.verification.profiled import described, scenario
+from tests.verification.profiled import KINDS, described, scenario
 
 EVERY_S = 0.25
 PATIENCE_S = 30.0
@@ -72,13 +72,14 @@ def main() -> None:
     draw = random.Random(seed)
     looks: dict[str, list[Look]] = {}
     for at in range(number):
-        case = scenario(draw)
+        kind = KINDS[at % len(KINDS)]
+        case = scenario(draw, kind)
         case = dataclasses.replace(case, policy=dataclasses.replace(case.policy, time_limit_s=20.0))
         found, verdict, end_s = run(case)
         for name, outlooks in found.items():
             told = [Look(str(at), one.t_s / end_s, one, verdict, end_s) for one in outlooks if one.phase != "done"]
             looks.setdefault(name, []).extend(one for one in told if one.at >= FROM_SHARE)
-        print(f"{at}: {verdict} {end_s:.2f} s, {[described(one) for one in case.guest.dirty]}", flush=True)
+        print(f"{at}: {kind}: {verdict} {end_s:.2f} s, {[described(one) for one in case.guest.dirty]}", flush=True)
     for name, some in looks.items():
         for title, part in groups(some).items():
             print(line(f"{name}, {title}", part))

@@ -345,6 +345,9 @@ class _Readings:
         marked = self._left[i] - self._left[i - 1] + moved
         early, late = self._t[i - 1], self._t[i]
         end_s, error_s = 0.5 * (early + late), (late - early) / math.sqrt(12.0)
+        if self._iteration[i - 1] == 1.0 and self._rate[i] > 0 and not math.isfinite(self._zero[i]):
+            # Zero pages that went uncounted at the end of the first pass hide what was marked; the rate tells it.
+            marked = self._rate[i] * (end_s - start_s)
         period_s = marked / self._rate[i] if self._rate[i] > 0 else 0.0
         if early - _WINDOW_S <= start_s + period_s <= late:  # QEMU's own period, of a sync after more than a second
             end_s, error_s = start_s + period_s, 0.01
