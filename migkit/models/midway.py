@@ -8,6 +8,7 @@ engine's ring of memory is set up so, and its clock, its counters and the policy
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 from migkit import jit
 from migkit.engine import postcopy, precopy, ring, run_state
@@ -20,7 +21,31 @@ from migkit.models.result import Point
 from migkit.policies import decision
 from migkit.scenario import DirtyClass, Scenario
 
-__all__ = ["Standing", "course", "rest"]
+__all__ = ["Judged", "Standing", "course", "rest"]
+
+
+class Judged(NamedTuple):
+    """What the rule that throttles remembers: see :mod:`migkit.policies.throttling`.
+
+    Attributes
+    ----------
+    at_s, sent_bytes
+        When it last compared what was marked with what was sent, and what was sent by then, since the request.
+    marked_pages
+        By the syncs since then.
+    high_periods
+        Periods that count against the guest since the last step.
+
+    Examples
+    --------
+    >>> Judged(at_s=2.0, sent_bytes=1e8, marked_pages=0.0, high_periods=1.0).high_periods
+    1.0
+    """
+
+    at_s: float = 0.0
+    sent_bytes: float = 0.0
+    marked_pages: float = 0.0
+    high_periods: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +70,8 @@ class Standing:
         So far [B].
     throttle
         Share of its time that the guest must sleep now.
+    judged
+        What the rule that throttles remembers.
 
     Examples
     --------
@@ -62,6 +89,7 @@ class Standing:
     bandwidth_bytes_per_s: float = 0.0
     sent_bytes: float = 0.0
     throttle: float = 0.0
+    judged: Judged = Judged()
 
 
 def rest(case: Scenario, standing: Standing) -> Result:
@@ -158,6 +186,9 @@ def _stand(
     run.slices.began_s, run.slices.throttle = standing.synced_s, standing.throttle
     state.iteration, state.round_start_s = standing.iteration, standing.synced_s
     state.bandwidth_bytes_per_s = standing.bandwidth_bytes_per_s
+    memory, judged = state.throttling, standing.judged
+    memory.evaluated_s, memory.sent_bytes = judged.at_s, judged.sent_bytes
+    memory.dirtied_pages, memory.high_periods = judged.marked_pages, judged.high_periods
     run.marked_pages = run.left_pages
     if run.zero_pages < scenario.zero_pages - run_state.NOTHING:
         ring.first_run(scenario, run, work)

@@ -155,7 +155,7 @@ def _synced(run: Mapping[str, Any], scenario: Scenario, verdict: str) -> Synced:
     frame = pd.DataFrame(rows).assign(
         phase="precopy", status="active", total_bytes=float(scenario.guest.memory_bytes), throttle=0.0
     )
-    frame["bandwidth_bytes_per_s"] = frame["bandwidth_bytes_per_s"].ffill()
+    frame["bandwidth_bytes_per_s"] = frame["bandwidth_bytes_per_s"].ffill().cummax()
     frame["dirtied_pages_per_s"] = frame["postcopy_faults"] = math.nan
     settings = {name: getattr(scenario.policy, name) for name in ("max_bandwidth_bytes_per_s", "downtime_limit_s")}
     meta = {

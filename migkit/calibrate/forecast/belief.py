@@ -17,6 +17,7 @@ import numpy as np
 
 from migkit.calibrate import conditions
 from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates
+from migkit.calibrate.forecast.judged import judged_so_far
 from migkit.calibrate.forecast.speeds import speed_of, zero_page_s
 from migkit.calibrate.guest import rounds
 from migkit.calibrate.guest.rounds import Observed
@@ -80,14 +81,16 @@ def beliefs(log: Log, base: Scenario | None = None) -> list[Belief]:
         return []
     case = _case(log, now, base)
     memory_bytes = int(now.memory_pages) * PAGE_BYTES
-    found = candidates(observed, memory_bytes, base.guest if base is not None else None)
+    profiled = base.guest if base is not None else None
+    found = candidates(observed, memory_bytes, profiled, case.strategy.auto_converge or now.throttle > 0.0)
     known = bool(found)
     found = found or [Candidate(Guest(memory_bytes=memory_bytes), ())]
     spread = normals(DRAWS, 2, 1)[:, 1].tolist()
+    judged = judged_so_far(log, observed, case)
     return [
         Belief(
             _with(case, one.guest, math.exp(_SPEED_SPREAD * spread[at % DRAWS]) if at else 1.0),
-            _standing(one, observed, now),
+            dataclasses.replace(_standing(one, observed, now), judged=judged),
             known,
         )
         for at, one in enumerate(found)

@@ -1,39 +1,37 @@
 """The guests that the rounds of a migration allow.
 
-Rounds of unlike length give the page classes (:mod:`migkit.calibrate.guest.curve`). Rounds that are all alike give
-one window, through which a family of guests goes (:mod:`migkit.calibrate.guest.readings`). How busy the guest is now
-follows from what its last rounds marked over what the classes say. How much that varies follows from the spread of
-these ratios. A throttle either slows a guest in full, if it runs flat out, or not at all, if it has time to spare:
-whichever tells the rounds better.
+The rounds so far rarely tell just one guest. So guests are drawn from a grid of those that may be
+(:mod:`migkit.calibrate.forecast.shapes`), each as often as it is probable by the rounds. How busy a guest is now
+follows from what its last rounds marked over what its classes say. How much that varies follows from the spread of
+these ratios. A throttle either slows a guest in full, if it runs flat out, or not at all, if it has time to spare.
+Before the first throttle both are as probable.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from migkit.calibrate.guest import readings
-from migkit.calibrate.guest.curve import fit_curve
-from migkit.calibrate.guest.readings import Reading
+from migkit.calibrate.forecast.shapes import Shapes, grid
 from migkit.calibrate.guest.rounds import Observed, Round
-from migkit.models.dirty import unique_dirty_pages
 from migkit.models.spread.lattice import normals
 from migkit.scenario import DirtyClass, Guest
 from migkit.units import PAGE_BYTES
 
-__all__ = ["DRAWS", "Candidate", "candidates"]
+__all__ = ["DRAWS", "SAMPLES", "Candidate", "candidates"]
 
 DRAWS: Final = 17
-_APART: Final = 2.0  # windows must differ by this factor to say how the curve bends
-_LATEST: Final = 5  # rounds that say how busy the guest is now
+SAMPLES: Final = 61
+_LATEST: Final = 10  # rounds that say how busy the guest is now
 _LEAST_SPREAD: Final = 0.03  # of what a guest writes from one round to the next
-_POINTS: Final = 5  # at which a curve is taken over where it is known
-_SHORTER: Final = 0.25  # of the shortest window that was seen
-_SATURATED: Final = 0.98  # of its pages that a set is written in a window so short, if it is written over and over
+_TELLS: Final = 0.06  # to which page classes tell what a round marks
+_TAIL: Final = 4.0  # degrees of freedom of Student's t: a round may be of a burst
+_TURNS: Final = 4
+_NEGLIGIBLE: Final = 1e-3  # of the weight of the likeliest guest
 _OF_PROFILE: Final = 0.1  # of what a guest writes from the time of its profile to that of its migration
 _REMEMBERED: Final = 20  # rounds that say which guest tells them best
 _SPARE: Final = 100.0  # times its demand: what a guest could write that no throttle slows
@@ -47,7 +45,9 @@ class Candidate(NamedTuple):
     shares: tuple[float, ...]
 
 
-def candidates(observed: Observed | None, memory_bytes: int, profiled: Guest | None = None) -> list[Candidate]:
+def candidates(
+    observed: Observed | None, memory_bytes: int, profiled: Guest | None = None, throttles: bool = False
+) -> list[Candidate]:
     """Return the guests that may be this one, the central one first; none where nothing is known.
 
     Parameters
@@ -58,6 +58,8 @@ def candidates(observed: Observed | None, memory_bytes: int, profiled: Guest | N
         What the source sends in the first pass [B].
     profiled
         The guest as it was measured before the move; its page classes are taken instead of fitted ones.
+    throttles
+        Whether the rule may throttle the guest.
 
     Examples
     --------
@@ -74,37 +76,8 @@ def candidates(observed: Observed | None, memory_bytes: int, profiled: Guest | N
     if observed is None or not seen:
         return []
     zero = 0 if math.isnan(observed.zero_pages) else int(observed.zero_pages) * PAGE_BYTES
-    zero = min(zero, memory_bytes - PAGE_BYTES)
-    windows = sorted(one.window_s for one in seen)
-    if windows[-1] < _APART * windows[0]:
-        return _of_one_window(seen, memory_bytes, zero)
-    limit = (memory_bytes - zero) / PAGE_BYTES
-    fitted = [
-        (Guest(memory_bytes=memory_bytes, dirty=fit_curve(seen, limit, _speeds(seen, slowed)).classes()), slowed)
-        for slowed in _hypotheses(seen)
-    ]
-    central = _better(fitted, seen)
-    return [
-        one for guest in (central, *_below(central, windows, limit)) for one in _around(guest, seen, _LEAST_SPREAD)
-    ]
-
-
-def _below(guest: Guest, windows: Sequence[float], limit_pages: float) -> Iterator[Guest]:
-    """Yield guests with the same curve at the windows that were seen, and its extremes at shorter ones.
-
-    Of a window that is shorter than all of them nothing is known but that the curve is concave: between a set that is
-    written over and over, and one that is never written twice.
-    """
-    shortest = windows[0]
-    seen = np.geomspace(shortest, windows[-1], _POINTS).tolist()
-    points = [Reading(window_s, min(unique_dirty_pages(guest, window_s), limit_pages)) for window_s in seen]
-    for share in (_SATURATED, _SHORTER):
-        short = Reading(shortest * _SHORTER, points[0].pages * share)
-        classes = readings.through([short, *points], limit_pages)
-        spare = guest.capacity_writes_per_s is not None
-        demand = sum(one.writes_per_s for one in classes)
-        capacity = _SPARE * demand if spare and demand > 0.0 else None
-        yield dataclasses.replace(guest, dirty=classes, capacity_writes_per_s=capacity)
+    limit = (memory_bytes - min(zero, memory_bytes - PAGE_BYTES)) / PAGE_BYTES
+    return _drawn(seen, memory_bytes, limit, throttles)
 
 
 def _in_full(observed: Observed | None) -> list[Round]:
@@ -113,11 +86,6 @@ def _in_full(observed: Observed | None) -> list[Round]:
         return []
     kept = 1.0 - observed.zero_again
     return [dataclasses.replace(one, marked_pages=one.marked_pages * kept) for one in observed.rounds]
-
-
-def _hypotheses(seen: Sequence[Round]) -> tuple[bool, ...]:
-    """Return whether a throttle may slow the guest: where there was none, nothing tells."""
-    return (True, False) if any(one.throttle for one in seen) else (True,)
 
 
 def _speeds(seen: Sequence[Round], slowed: bool) -> list[float]:
@@ -158,19 +126,66 @@ def _told(guest: Guest, seen: Sequence[Round], slowed: bool) -> tuple[list[float
     return ratios, tuple(dirty.tolist())
 
 
-def _of_one_window(seen: Sequence[Round], memory_bytes: int, zero_bytes: int) -> list[Candidate]:
-    """Return the guests that fit rounds which were all alike, those between the extremes first."""
-    latest = seen[-_LATEST:]
-    pages = float(np.median([one.marked_pages + min(one.pending_pages, one.marked_pages) for one in latest]))
-    window_s = float(np.median([one.window_s for one in latest]))
-    most = (memory_bytes - zero_bytes) / PAGE_BYTES
-    family = [one.guest for one in readings.family(Reading(window_s, min(pages, most)), memory_bytes, zero_bytes)]
-    middle = family.pop(len(family) // 2)
-    found = []
-    for member in (middle, *family):
-        whole = dataclasses.replace(member, zero_bytes=0)
-        found += _around(_better([(whole, slowed) for slowed in _hypotheses(seen)], seen), seen, _LEAST_SPREAD)
-    return found
+def _drawn(seen: Sequence[Round], memory_bytes: int, limit_pages: float, throttles: bool) -> list[Candidate]:
+    """Return guests drawn from those that tell the rounds, each as often as it is probable; the likeliest first."""
+    found: list[_Weighed] = []
+    shapes = grid(seen)
+    for slowed in (True, False) if throttles else (True,):
+        found += _weighed(shapes, seen, slowed, limit_pages)
+    total = sum(one.weight for one in found)
+    found.sort(key=lambda one: -one.weight)
+    until = np.cumsum([one.weight / total for one in found])
+    amounts = normals(SAMPLES, 2, 1)[:, 0].tolist()
+    drawn = []
+    for at in range(SAMPLES):
+        one = found[min(int(np.searchsorted(until, (at + 0.5) / SAMPLES)), len(found) - 1)]
+        amount = one.spread * amounts[at] if at else 0.0
+        drawn.append(Candidate(_busier(one.guest(memory_bytes), amount), one.shares))
+    return drawn
+
+
+class _Weighed(NamedTuple):
+    """A guest that may be, and how probable it is."""
+
+    weight: float
+    classes: tuple[DirtyClass, ...]
+    shares: tuple[float, ...]
+    spread: float
+    slowed: bool
+
+    def guest(self, memory_bytes: int) -> Guest:
+        demand = sum(one.writes_per_s for one in self.classes)
+        capacity = None if self.slowed or demand <= 0.0 else _SPARE * demand
+        return Guest(memory_bytes=memory_bytes, dirty=self.classes, capacity_writes_per_s=capacity)
+
+
+def _weighed(shapes: Shapes, seen: Sequence[Round], slowed: bool, limit_pages: float) -> list[_Weighed]:
+    """Return those guests of a grid that are probable, each as busy as its last rounds were."""
+    ratios, dirty = dataclasses.astuple(shapes.told(seen, _speeds(seen, slowed)))
+    timing = np.array([min(1.0, one.window_error_s / one.window_s) for one in seen])
+    scatter = np.hypot(_TELLS, timing)
+    weights = np.ones_like(ratios)
+    for _ in range(_TURNS):  # the mean of a Student distribution
+        weighted = weights / scatter**2
+        mean = (weighted * ratios).sum(axis=1) / weighted.sum(axis=1)
+        off = (ratios - mean[:, None]) / scatter
+        weights = (_TAIL + 1.0) / (_TAIL + off**2)
+    likely = -0.5 * (_TAIL + 1.0) * np.log1p(off**2 / _TAIL).sum(axis=1)
+    likely *= min(1.0, _REMEMBERED / len(seen))
+    latest = ratios[:, -_LATEST:]
+    busy = np.median(latest, axis=1)
+    spread = np.maximum(_LEAST_SPREAD, 1.4826 * np.median(np.abs(latest - busy[:, None]), axis=1))
+    sized = shapes.larger(np.exp(busy)).within(limit_pages)
+    weight = np.exp(np.minimum(0.0, likely - likely[sized.prior > 0].max())) * sized.prior
+    kept = np.flatnonzero(weight > _NEGLIGIBLE * weight.max())
+    return [
+        _Weighed(float(weight[at]), sized.classes(at), _of(dirty[at], sized.pages[at]), float(spread[at]), slowed)
+        for at in kept.tolist()
+    ]
+
+
+def _of(dirty: Any, pages: Any) -> tuple[float, ...]:
+    return tuple(dirty[pages >= 1.0].tolist())
 
 
 def _around(guest: Guest, seen: Sequence[Round], least: float) -> list[Candidate]:

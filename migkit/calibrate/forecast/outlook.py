@@ -27,6 +27,10 @@ _LEVEL: Final = 0.9
 _BACKWARDS: Final = 0.02  # of the expected time: what is shown never falls behind its best by more
 _RUN_TO_RUN: Final = 0.03  # of what is to come, from one run to the next
 _WINDOW_S: Final = 0.06
+_NEAR: Final = 0.07  # an end that is off by no more is as good as right, as logarithm ...
+_FAR: Final = 0.12  # ... and one that is off by so much as bad as any
+_ASKED: Final = 201
+_AS_GOOD: Final = 0.99
 _FINISHED: Final = {"completed": "converges", "cancelled": "aborted", "failed": "aborted"}
 
 
@@ -203,7 +207,7 @@ def _expected(found: list[Belief], last: dict[str, Any]) -> Outlook:
     some = [end for end, ending in zip(ends, converging, strict=True) if ending]
     end_s = math.inf
     if verdict == "converges":
-        end_s = ends[0] if converging[0] else float(np.median(some))
+        end_s = _likeliest(some)
     stands = sorted(float(result.downtime_s) for result in results if _ends(result)) or [math.nan]
     low_s, high_s = _bounds(sorted(end + _noise_s(end, last["t_s"], at) for at, end in enumerate(ends)))
     return Outlook(
@@ -218,6 +222,15 @@ def _expected(found: list[Belief], last: dict[str, Any]) -> Outlook:
         downtime_low_s=_bounds(stands)[0],
         downtime_high_s=_bounds(stands)[1],
     )
+
+
+def _likeliest(ends: list[float]) -> float:
+    """Return the end that most ends are near."""
+    values = np.array(ends)
+    asked = np.geomspace(values.min(), values.max(), _ASKED)
+    apart = np.abs(np.log(values[:, None] / asked[None, :]))
+    near = np.clip((_FAR - apart) / (_FAR - _NEAR), 0.0, 1.0).sum(axis=0)
+    return float(np.median(asked[near >= _AS_GOOD * near.max()]))
 
 
 def _ends(result: Result) -> bool:
