@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     from migkit.harness.tracking.program import TrackedProcess
     from migkit.harness.tracking.writing import Beat
     from migkit.qemu.resting import Resting
-    from migkit.scenario import Guest
 
-__all__ = ["MEANS", "guest_that_moves", "opened", "planned", "tell"]
+__all__ = ["MEANS", "opened", "outside", "planned", "tell"]
 
 MEANS: Final = ("process", "monitor")
-_WINDOWS_S: Final = (0.03, 0.1, 0.3, 1.0, 4.0)  # of a guest that moves already
 _LEAST_BLOCK_BYTES: Final = 16 * MIB  # of guest memory in one mapping of QEMU
 
 
@@ -145,22 +143,20 @@ def opened(socket: Path, means: str | None) -> Iterator[tuple[Any, Resting]]:
         yield source or _ByMonitor(runner, resting, runner.run(resting.mode())), resting
 
 
-def guest_that_moves(pid: int, memory_bytes: int) -> Guest:
-    """Return the guest of a QEMU that migrates, by one pass from outside of about 4 s.
+@contextlib.contextmanager
+def outside(pid: int, memory_bytes: int) -> Iterator[_FromOutside]:
+    """Yield what counts the pages of a QEMU from outside.
 
     Raises
     ------
     UsageError, CapabilityError, RunError
         The process is not QEMU, may not be tracked, or has ended.
     """
-    from migkit.calibrate.profiling import guest_of
     from migkit.harness.tracking.program import track
 
     _check_is_qemu(pid)
     with track(pid) as process:
-        source = _FromOutside(process, memory_bytes)
-        zero = source.zero_bytes()
-        return guest_of(source.once(_WINDOWS_S), memory_bytes, zero)
+        yield _FromOutside(process, memory_bytes)
 
 
 def _check_is_qemu(pid: int) -> None:

@@ -15,11 +15,12 @@ from migkit.calibrate.forecast.looks import NO_MORE, SHORTEST_S, Asked, Source, 
 from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.cli._outlook import as_line, as_record, as_screen
-from migkit.errors import InfeasibleError, RunError, UsageError
+from migkit.errors import CapabilityError, InfeasibleError, MigkitError, RunError, UsageError
 from migkit.units import duration
 
 if TYPE_CHECKING:
     from migkit.calibrate.forecast.changes import Change
+    from migkit.calibrate.forecast.measuring import Measuring
     from migkit.calibrate.forecast.outlook import Outlook
     from migkit.qemu.follow import Followed
     from migkit.scenario import Scenario
@@ -39,7 +40,7 @@ Show = Callable[["Outlook", tuple["Change", ...]], None]
     "--guest", type=click.Path(path_type=Path), help="Scenario file of the guest, as profile or fit wrote it."
 )
 @click.option(
-    "--measure", is_flag=True, help="Measure the guest from outside first, for about 5 s; as root or QEMU's user."
+    "--measure", is_flag=True, help="Measure the guest meanwhile: from outside, as root or QEMU's user, else by QEMU."
 )
 @click.option("--vm", metavar="NAME", help="The machine, where metrics tell of several.")
 @click.option("--once", is_flag=True, help="Look once; exit code 3: it does not converge as things stand.")
@@ -73,7 +74,7 @@ def command(
 
     Nothing is changed unless --apply names a change. It asks first, and again if that was not enough. Until the
     first pass has ended nothing is known of what the guest writes, unless --guest names a profile of it, or --measure
-    takes one now.
+    takes one meanwhile: the forecast begins after a second of it, and is renewed as it goes on.
 
     Exit codes: 0 the migration completed, 1 it failed or was cancelled or QEMU ended, 2 SOURCE is no such thing,
     3 --once and it does not converge, 4 no permission or a version without the counters, 130 Ctrl-C; the migration
@@ -89,15 +90,17 @@ def command(
         raise UsageError("--measure: a guest is given as well; leave out one of the two")
     if vm is not None and not is_address(source):
         raise UsageError("--vm: only metrics tell of several machines; leave it out")
-    with opened(source, vm) as looked_at, _shown(as_json, prometheus) as show:
-        if measure:
-            base = _measured(Path(source), looked_at)
-        _watch(looked_at, base, show, every_s, once, wanted)
+    with contextlib.ExitStack() as stack:
+        looked_at = stack.enter_context(opened(source, vm))
+        show = stack.enter_context(_shown(as_json, prometheus))
+        measuring = _measured(Path(source), looked_at, once, stack) if measure else None
+        _watch(looked_at, base, measuring, show, every_s, once, wanted)
 
 
 def _watch(
     looked_at: Source,
     base: Scenario | None,
+    measuring: Measuring | None,
     show: Show,
     every_s: float,
     once: bool,
@@ -106,6 +109,7 @@ def _watch(
     """Look, show and wait until the migration is over."""
     from migkit.calibrate.forecast.changes import changes
     from migkit.calibrate.forecast.outlook import Forecaster
+    from migkit.scenario import Scenario
 
     if wanted is not None and not isinstance(looked_at, Asked):
         raise UsageError("--apply: a log cannot be told anything; watch the socket of a QEMU monitor")
@@ -118,7 +122,12 @@ def _watch(
             raise RunError(NO_MORE)
         if log is None:
             return _output.narrate(_HAS_LEFT, False) if outlook is None else show(outlook.completed(), ())
+        guest = measuring.guest() if measuring is not None else None
+        if guest is not None:
+            forecaster.learn(Scenario(guest=guest))
         outlook = forecaster.outlook(log)
+        if measuring is not None and outlook.iteration > 1:
+            measuring.first_pass_is_over()
         offered = changes(forecaster.beliefs, outlook.verdict)
         show(outlook, offered)
         if outlook.phase == "done":
@@ -148,15 +157,29 @@ def _base(guest: Path | None) -> Scenario | None:
     return None if guest is None else schema.load(guest)
 
 
-def _measured(source: Path, looked_at: Source) -> Scenario:
-    """Return the guest that moves, measured from outside."""
-    from migkit.cli._profiling import guest_that_moves
-    from migkit.qemu.monitor import listener_of
-    from migkit.scenario import Scenario
+def _measured(source: Path, looked_at: Source, once: bool, stack: contextlib.ExitStack) -> Measuring:
+    """Return what measures the guest that moves, once that has told something: from outside, else by QEMU."""
+    from migkit.calibrate.forecast.measuring import ByQemu, FromOutside
+    from migkit.cli import _profiling
+    from migkit.qemu.monitor import QemuError, listener_of
+    from migkit.scenario.form import schema
 
     if not isinstance(looked_at, Asked):
         raise UsageError("--measure: a log has no guest to measure; watch the socket of a QEMU monitor")
-    return Scenario(guest=guest_that_moves(listener_of(source), looked_at.memory_bytes()))
+    pid, memory_bytes = listener_of(source), looked_at.memory_bytes()
+    parameters = looked_at.run(looked_at.followed.monitor.do("query-migrate-parameters"))
+    case = schema.from_mapping({"policy": _profiling.planned(parameters), "guest": {"memory": f"{memory_bytes} B"}})
+    measuring = stack.enter_context(FromOutside(lambda: _profiling.outside(pid, memory_bytes), case))
+    measuring.wait(whole=once)
+    problem = measuring.problem
+    if measuring.guest() is not None or problem is None or isinstance(problem, RunError):
+        return measuring
+    try:
+        by_qemu = ByQemu(looked_at, memory_bytes)
+    except QemuError:
+        raise problem if isinstance(problem, MigkitError) else CapabilityError(f"process {pid}: {problem}") from None
+    _output.narrate(f"not from outside: {problem}; QEMU samples pages instead", quiet=False)
+    return by_qemu
 
 
 def _applied(asked: Asked, change: Change) -> bool:

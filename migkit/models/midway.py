@@ -61,7 +61,8 @@ class Standing:
     ahead
         Share of what that sync found that is still to be sent, 0 to 1.
     shares
-        Share of each page class that the sync found dirty, in the guest's order.
+        Share of each page class that the sync found dirty, in the guest's order; of a growth, in the first pass, 0:
+        what it has written is among ``once_pages``, and the rest among ``zero_pages``.
     once_pages, zero_pages
         Pages still to be sent beside those of the classes: such that nothing writes to again, and zero pages.
     bandwidth_bytes_per_s
@@ -172,6 +173,8 @@ def _stand(
 ) -> None:
     """Write where the migration stands into the engine's records."""
     scenario, classes, steps, _ = packed.of_one()
+    if case.guest.fill != "zero":
+        scenario.fills_zero = 0.0  # a growth then writes its pages once, in order; what of it is zero is said apart
     scenario.zero_pages = standing.zero_pages
     scenario.zero_first_pages = scenario.zero_last_pages = scenario.lead_pages = 0.0
     scenario.normal_pages = standing.once_pages
@@ -222,4 +225,4 @@ def _lay_out(scenario: PackedScenario, case: Scenario, standing: Standing, run: 
 
 
 def _is_random(pair: tuple[DirtyClass, float]) -> bool:
-    return pair[0].kind != "sweep"
+    return pair[0].kind == "random"

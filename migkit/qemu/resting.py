@@ -17,10 +17,10 @@ from migkit.errors import RunError
 from migkit.qemu.monitor import LackingError, Monitor, RefusedError, peer_of, unconnected
 from migkit.units import MIB, PAGE_BYTES
 
-__all__ = ["Resting", "Window"]
+__all__ = ["SAMPLED_FROM_BYTES", "SAMPLES_PER_GIB", "Resting", "Window"]
 
-_SAMPLES_PER_GIB: Final = 4096
-_SAMPLED_FROM_BYTES: Final = 128 * MIB  # smaller blocks of memory are not sampled (QEMU migration/dirtyrate.h)
+SAMPLES_PER_GIB: Final = 4096
+SAMPLED_FROM_BYTES: Final = 128 * MIB  # smaller blocks of memory are not sampled (QEMU migration/dirtyrate.h)
 _ASKED_EVERY_S: Final = 0.05
 _MOVING: Final = ("setup", "active", "postcopy-active", "postcopy-paused", "pre-switchover", "device", "cancelling")
 
@@ -111,7 +111,7 @@ class Resting:
         """
         if (await self.monitor.do("query-kvm"))["enabled"]:
             return "dirty-bitmap"
-        if self.memory_bytes < _SAMPLED_FROM_BYTES:
+        if self.memory_bytes < SAMPLED_FROM_BYTES:
             raise LackingError(
                 f"QEMU {self.monitor.version}: does not sample memory below 128 MiB; measure it from outside, as root"
             )
@@ -131,7 +131,7 @@ class Resting:
             "mode": mode,
         }
         if mode == "page-sampling":
-            arguments["sample-pages"] = _SAMPLES_PER_GIB
+            arguments["sample-pages"] = SAMPLES_PER_GIB
         try:
             await self.monitor.do("calc-dirty-rate", arguments)
         except RefusedError as error:

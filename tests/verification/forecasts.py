@@ -266,13 +266,13 @@ def verdicts(found: list[Look]) -> float:
 def line(title: str, found: list[Look]) -> str:
     """Return one row of the table."""
     if not found:
-        return f"{title:42} none"
+        return f"{title:54} none"
     ending = [one for one in found if one.verdict == "converges"]
     ends = [abs(one.outlook.end_s / one.end_s - 1) for one in ending if one.outlook.end_s < math.inf]
     near = np.mean(np.array(ends) <= WITHIN) if ends else math.nan
     holds = [one.outlook.low_s <= one.end_s <= one.outlook.high_s for one in ending]
     return (
-        f"{title:42} {len(found):5}  right {right(found):6.1%}  verdict {verdicts(found):6.1%}  "
+        f"{title:54} {len(found):5}  right {right(found):6.1%}  verdict {verdicts(found):6.1%}  "
         f"end within 10 % {near:6.1%}  interval holds {np.mean(holds) if holds else math.nan:6.1%}"
     )
 

@@ -1,15 +1,19 @@
-"""Real migrations forecast while they run, from counters alone and with the guest known, against what came.
+"""Real migrations forecast while they run, against what came: from counters, measured meanwhile, the guest known.
 
     python -m tests.verification.live_forecasts [NUMBER] [SEED]
 
 Guests are those of :mod:`tests.verification.profiled`, whose kinds take turns, without a warm-up. Their source is
 asked through a second monitor four times a second, as `migkit watch` asks it; looks from 30 % of the time on count.
+Each guest is measured from outside while it moves, as with `--measure`. The looks before that has told something
+count as not known. Those that follow are shown apart, with the true guest beside them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import functools
 import random
 import sys
 import tempfile
@@ -17,12 +21,15 @@ import threading
 import time
 from pathlib import Path
 
+from migkit.calibrate.forecast.measuring import FromOutside
 from migkit.calibrate.forecast.outlook import Forecaster, Outlook
+from migkit.cli._profiling import outside
 from migkit.errors import MigkitError
 from migkit.importers import read
 from migkit.qemu.capture import Options, capture
 from migkit.qemu.follow import Followed
-from migkit.scenario import Scenario
+from migkit.qemu.monitor import listener_of
+from migkit.scenario import Guest, Scenario
 from tests.verification.forecasts import FROM_SHARE, Look, groups, line
 from tests.verification.profiled import KINDS, described, scenario
 
@@ -30,13 +37,18 @@ EVERY_S = 0.25
 PATIENCE_S = 30.0
 
 
-def followed(socket: Path, forecasters: dict[str, Forecaster], found: dict[str, list[Outlook]]) -> None:
-    """Ask until QEMU is gone or the migration is over, and keep what each forecaster says."""
-    with asyncio.Runner() as runner:
+MEASURED = "measured meanwhile"
+Told = tuple[Outlook, bool]
+
+
+def followed(socket: Path, case: Scenario, forecasters: dict[str, Forecaster], found: dict[str, list[Told]]) -> None:
+    """Ask until QEMU is gone or the migration is over; keep what each says, and whether the guest was measured."""
+    with asyncio.Runner() as runner, contextlib.ExitStack() as stack:
         until_s = time.monotonic() + PATIENCE_S
         while not socket.exists() and time.monotonic() < until_s:
             time.sleep(0.02)
         source = runner.run(Followed.connect(socket))
+        memory_bytes, measuring = runner.run(source.memory_bytes()), None
         while True:
             try:
                 runner.run(source.look())
@@ -45,20 +57,31 @@ def followed(socket: Path, forecasters: dict[str, Forecaster], found: dict[str, 
                     break
                 time.sleep(0.05)
                 continue
+            if measuring is None:
+                opened = functools.partial(outside, listener_of(socket), memory_bytes)
+                measured_case = dataclasses.replace(case, guest=Guest(memory_bytes=memory_bytes))
+                measuring = stack.enter_context(FromOutside(opened, measured_case))
+            measured = measuring.guest()
+            if measured is not None:
+                forecasters[MEASURED].learn(Scenario(guest=measured))
             log = read(source.text())[-1]
             for name, forecaster in forecasters.items():
-                found[name].append(forecaster.outlook(log))
+                outlook = forecaster.outlook(log)
+                found[name].append((outlook, measured is not None))
+                if outlook.iteration > 1:
+                    measuring.first_pass_is_over()
             time.sleep(EVERY_S)
         runner.run(source.close())
 
 
-def run(case: Scenario) -> tuple[dict[str, list[Outlook]], str, float]:
+def run(case: Scenario) -> tuple[dict[str, list[Told]], str, float]:
     """Return the outlooks of one real migration by what was known, its verdict and its total time."""
-    forecasters = {"counters": Forecaster(), "guest known": Forecaster(dataclasses.replace(case))}
-    found: dict[str, list[Outlook]] = {name: [] for name in forecasters}
+    known = Forecaster(dataclasses.replace(case))
+    forecasters = {"counters": Forecaster(), MEASURED: Forecaster(), "guest known": known}
+    found: dict[str, list[Told]] = {name: [] for name in forecasters}
     with tempfile.TemporaryDirectory() as folder:
         socket = Path(folder) / "vm.qmp"
-        thread = threading.Thread(target=followed, args=(socket, forecasters, found))
+        thread = threading.Thread(target=followed, args=(socket, case, forecasters, found))
         thread.start()
         trace = capture(case, Options(warm_up_s=0.5, monitor=socket))
         thread.join()
@@ -76,13 +99,18 @@ def main() -> None:
         case = scenario(draw, kind)
         case = dataclasses.replace(case, policy=dataclasses.replace(case.policy, time_limit_s=20.0))
         found, verdict, end_s = run(case)
-        for name, outlooks in found.items():
-            told = [Look(str(at), one.t_s / end_s, one, verdict, end_s) for one in outlooks if one.phase != "done"]
-            looks.setdefault(name, []).extend(one for one in told if one.at >= FROM_SHARE)
+        for name, told in found.items():
+            for outlook, measured in told:
+                look = Look(str(at), outlook.t_s / end_s, outlook, verdict, end_s)
+                if outlook.phase != "done" and look.at >= FROM_SHARE:
+                    looks.setdefault(name, []).append(look)
+                    if measured and name != "counters":
+                        when = "first pass" if outlook.iteration <= 1 else "later rounds"
+                        looks.setdefault(f"{name}, {when}, since measured", []).append(look)
         print(f"{at}: {kind}: {verdict} {end_s:.2f} s, {[described(one) for one in case.guest.dirty]}", flush=True)
-    for name, some in looks.items():
-        for title, part in groups(some).items():
-            print(line(f"{name}, {title}", part))
+    for name, some in sorted(looks.items()):
+        for title, part in groups(some).items() if "since" not in name else [("", some)]:
+            print(line(f"{name}, {title}".strip(", "), part))
 
 
 if __name__ == "__main__":

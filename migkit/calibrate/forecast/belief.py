@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from migkit.calibrate import conditions
-from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates
+from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates, written_pages
 from migkit.calibrate.forecast.judged import judged_so_far
 from migkit.calibrate.forecast.speeds import speed_of, zero_page_s
 from migkit.calibrate.guest import rounds
+from migkit.calibrate.guest.followed import later
 from migkit.calibrate.guest.rounds import Observed
 from migkit.models.midway import Standing, course
 from migkit.models.result import Point
@@ -56,7 +57,7 @@ class Belief(NamedTuple):
     known: bool
 
 
-def beliefs(log: Log, base: Scenario | None = None) -> list[Belief]:
+def beliefs(log: Log, base: Scenario | None = None, told_now: bool = False) -> list[Belief]:
     """Return what the counters of a migration in pre-copy allow one to believe, the central belief first.
 
     Parameters
@@ -65,6 +66,8 @@ def beliefs(log: Log, base: Scenario | None = None) -> list[Belief]:
         The migration so far. Cap, limit and capabilities are its settings, where it says them.
     base
         What is known beside them: its policy and strategy, and its guest where that has page classes.
+    told_now
+        Whether that guest is as it is now; else it is as it was at the request, and its growths have gone on since.
 
     Examples
     --------
@@ -82,6 +85,8 @@ def beliefs(log: Log, base: Scenario | None = None) -> list[Belief]:
     case = _case(log, now, base)
     memory_bytes = int(now.memory_pages) * PAGE_BYTES
     profiled = base.guest if base is not None else None
+    if profiled is not None and not told_now:
+        profiled = later(profiled, now.t_s)
     found = candidates(observed, memory_bytes, profiled, case.strategy.auto_converge or now.throttle > 0.0)
     known = bool(found)
     found = found or [Candidate(Guest(memory_bytes=memory_bytes), ())]
@@ -231,15 +236,16 @@ def _in_first_pass(guest: Guest, now: _Now, common: Mapping[str, Any]) -> Standi
     """Return where the first pass stands: zero pages as the guest has them, else as many as there were so far."""
     sent = now.sent_bytes / _WIRE_BYTES
     passed = now.memory_pages - now.left_pages
-    full = now.memory_pages - guest.zero_bytes / PAGE_BYTES
+    unwritten = sum(one.region_pages - written_pages(one) for one in guest.dirty if one.kind == "growth")
+    full = now.memory_pages - guest.zero_bytes / PAGE_BYTES - unwritten
     if not guest.zero_bytes:
         full = now.memory_pages * min(1.0, sent / passed) if passed > 0 else now.memory_pages
     ahead = min(max(0.0, 1.0 - sent / full), now.left_pages / full) if full > 0 else 0.0
-    classes = sum(one.region_pages for one in guest.dirty)
+    classes = sum(one.region_pages for one in guest.dirty if one.kind != "growth")
     return Standing(
         synced_s=0.0,
         ahead=ahead,
-        shares=(1.0,) * len(guest.dirty),
+        shares=tuple(float(one.kind != "growth") for one in guest.dirty),
         once_pages=max(0.0, full - classes) * ahead,
         zero_pages=max(0.0, now.left_pages - full * ahead),
         **common,

@@ -22,7 +22,7 @@ from migkit.models.spread.lattice import normals
 from migkit.scenario import DirtyClass, Guest
 from migkit.units import PAGE_BYTES
 
-__all__ = ["DRAWS", "SAMPLES", "Candidate", "candidates"]
+__all__ = ["DRAWS", "SAMPLES", "Candidate", "candidates", "written_pages"]
 
 DRAWS: Final = 17
 SAMPLES: Final = 61
@@ -33,6 +33,7 @@ _TAIL: Final = 4.0  # degrees of freedom of Student's t: a round may be of a bur
 _TURNS: Final = 4
 _NEGLIGIBLE: Final = 1e-3  # of the weight of the likeliest guest
 _OF_PROFILE: Final = 0.1  # of what a guest writes from the time of its profile to that of its migration
+_CONTRADICTED: Final = 0.5  # of what a profile says, as logarithm: then the rounds are believed
 _REMEMBERED: Final = 20  # rounds that say which guest tells them best
 _SPARE: Final = 100.0  # times its demand: what a guest could write that no throttle slows
 _RATIOS: Final = (0.05, 20.0)
@@ -72,7 +73,9 @@ def candidates(
     """
     seen = _in_full(observed)
     if profiled is not None and profiled.dirty:
-        return _around(_better([(profiled, True), (profiled, False)], seen), seen, _OF_PROFILE)
+        guest = _better([(profiled, True), (profiled, False)], seen)
+        if _stands(guest, seen):
+            return _around(guest, seen, _OF_PROFILE)
     if observed is None or not seen:
         return []
     zero = 0 if math.isnan(observed.zero_pages) else int(observed.zero_pages) * PAGE_BYTES
@@ -106,6 +109,13 @@ def _misfit(guest: Guest, slowed: bool, seen: Sequence[Round]) -> float:
     return float(np.mean(np.abs(ratios[-_REMEMBERED:]))) if len(ratios) else 0.0
 
 
+def _stands(guest: Guest, seen: Sequence[Round]) -> bool:
+    """Return whether a profile tells the rounds, unless they are of a guest that has become another."""
+    ratios, _ = _told(guest, seen, guest.capacity_writes_per_s is None)
+    off = np.abs(ratios[-_LATEST:])
+    return not off.size or float(np.median(off)) < _CONTRADICTED
+
+
 def _told(guest: Guest, seen: Sequence[Round], slowed: bool) -> tuple[list[float], tuple[float, ...]]:
     """Return what each round marked over what the guest says, as logarithms, and what is dirty after the last sync.
 
@@ -113,17 +123,35 @@ def _told(guest: Guest, seen: Sequence[Round], slowed: bool) -> tuple[list[float
     times a second each, of which the share ``q`` was still pending.
     """
     pages = np.array([one.region_pages for one in guest.dirty], float)
-    rates = np.array([one.writes_per_s for one in guest.dirty]) / np.maximum(pages, 1.0)
-    sweeps = np.array([one.kind == "sweep" for one in guest.dirty], bool)
-    dirty, ratios = np.ones(pages.size), []
+    rates = np.array([one.writes_per_s * _level(one) for one in guest.dirty]) / np.maximum(pages, 1.0)
+    sweeps = np.array([one.kind != "random" for one in guest.dirty], bool)
+    grows = np.array([one.kind == "growth" for one in guest.dirty], bool)
+    dirty, ratios = np.where(grows, 0.0, 1.0), []
     for one, speed in zip(seen, _speeds(seen, slowed), strict=True):
         pending = dirty * min(1.0, one.pending_pages / max(1.0, one.to_send_pages))
         written = rates * one.window_s * speed
-        newly = (1.0 - pending) * np.where(sweeps, np.minimum(1.0, written), -np.expm1(-written))
+        newly = np.where(grows, 1.0, 1.0 - pending) * np.where(sweeps, np.minimum(1.0, written), -np.expm1(-written))
         ratio = max(one.marked_pages, 1.0) / max(float((newly * pages).sum()), 1.0)
         ratios.append(math.log(min(max(ratio, _RATIOS[0]), _RATIOS[1])))
         dirty = pending + newly
     return ratios, tuple(dirty.tolist())
+
+
+def written_pages(one: DirtyClass) -> int:
+    """Return how much of a growth is written.
+
+    Examples
+    --------
+    >>> written_pages(DirtyClass(region_bytes=2**20, writes_per_s=10.0, kind="growth", sweep_offset_bytes=2**13))
+    2
+    """
+    return (one.sweep_offset_bytes or 0) // PAGE_BYTES
+
+
+def _level(one: DirtyClass) -> float:
+    """Return how busy a class is in the mean over its phases."""
+    cycle_s = sum(duration_s for duration_s, _ in one.phases)
+    return sum(duration_s * level for duration_s, level in one.phases) / cycle_s if cycle_s > 0.0 else 1.0
 
 
 def _drawn(seen: Sequence[Round], memory_bytes: int, limit_pages: float, throttles: bool) -> list[Candidate]:
