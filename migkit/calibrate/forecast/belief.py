@@ -18,7 +18,7 @@ import numpy as np
 from migkit.calibrate import conditions
 from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates, written_pages
 from migkit.calibrate.forecast.judged import judged_so_far
-from migkit.calibrate.forecast.speeds import speed_of, zero_page_s
+from migkit.calibrate.forecast.speeds import fastest_of, speed_of, zero_page_s
 from migkit.calibrate.guest import rounds
 from migkit.calibrate.guest.followed import later
 from migkit.calibrate.guest.rounds import Observed
@@ -134,7 +134,7 @@ def allowed_bytes(found: Sequence[Belief]) -> float:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Now:
-    """The last reading, and the speed of the last seconds."""
+    """The last reading, and the speed of the last second, and of the best of the last seconds."""
 
     t_s: float
     iteration: int
@@ -142,6 +142,7 @@ class _Now:
     memory_pages: float
     sent_bytes: float
     speed_bytes_per_s: float
+    fastest_bytes_per_s: float
     window_bytes_per_s: float
     throttle: float
 
@@ -165,6 +166,7 @@ class _Now:
             memory_pages=float(memory) / PAGE_BYTES,
             sent_bytes=float(np.nan_to_num(last["sent_bytes"])),
             speed_bytes_per_s=speed,
+            fastest_bytes_per_s=fastest_of(log),
             window_bytes_per_s=float(windows.iloc[-1]) if len(windows) else speed,
             throttle=float(np.nan_to_num(last["throttle"])),
         )
@@ -194,7 +196,7 @@ def _case(log: Log, now: _Now, base: Scenario | None) -> Scenario:
 
 def _held_back(case: Scenario, now: _Now, cap_bytes_per_s: float) -> Scenario:
     """Return the scenario with what holds the speed back: a cap that is reached, else the path."""
-    if not now.speed_bytes_per_s < _BINDS * cap_bytes_per_s:
+    if not now.fastest_bytes_per_s < _BINDS * cap_bytes_per_s:
         return case
     return dataclasses.replace(case, link=Link(bandwidth_bytes_per_s=now.speed_bytes_per_s))
 

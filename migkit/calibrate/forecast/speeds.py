@@ -13,11 +13,12 @@ from migkit.units import PAGE_BYTES
 if TYPE_CHECKING:
     from migkit.importers import Log
 
-__all__ = ["falling", "speed_of", "zero_page_s"]
+__all__ = ["falling", "fastest_of", "speed_of", "zero_page_s"]
 
 _WIRE_BYTES: Final = PAGE_BYTES + 8.0
 _ZERO_BYTES: Final = 9.0
 _LAST_S: Final = 1.0  # the time over which a speed is measured
+_BLOCKS: Final = 4  # of that length, of which one at least shows what holds the speed: others may have been held up
 _MOSTLY_ZERO: Final = 0.5  # of the bytes of a stretch that are marks of zero pages
 _ENOUGH_ZERO: Final = 4096  # pages of a stretch that tells what one takes
 
@@ -73,6 +74,29 @@ def speed_of(log: Log) -> float:
     said = log.frame["bandwidth_bytes_per_s"].dropna()
     said = said[said > 0]
     return float(said.iloc[-1]) if len(said) else math.nan
+
+
+def fastest_of(log: Log) -> float:
+    """Return what was sent a second in the best of the last seconds [B/s]; not-a-number: the log does not tell.
+
+    A machine that is busy, or a link that was for a moment, holds a migration up for less than a few seconds.
+
+    Examples
+    --------
+    >>> from migkit.importers import read_reference
+    >>> round(fastest_of(read_reference("a1-q7-0")) / 1e6)
+    40
+    """
+    stretches = _Stretches.of(log, "precopy")
+    kept = ~stretches.mostly_zero
+    ended_s = np.cumsum(stretches.lasting_s[kept])
+    sent = np.cumsum(stretches.sent_bytes[kept])
+    if ended_s.size < 2:
+        return speed_of(log)
+    edges_s = ended_s[-1] - _LAST_S * np.arange(_BLOCKS + 1)
+    at = np.unique(np.searchsorted(ended_s, edges_s[edges_s >= ended_s[0]]))
+    speeds = np.diff(sent[at]) / np.diff(ended_s[at])
+    return max(float(speeds.max(initial=0.0)), speed_of(log))
 
 
 def zero_page_s(log: Log) -> float:
