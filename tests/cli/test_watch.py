@@ -9,10 +9,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import psutil
 import pytest
 
+from migkit.calibrate.forecast.looks import Asked
+from migkit.calibrate.forecast.measuring import ByQemu
+from migkit.models.dirty import unique_dirty_pages
 from migkit.qemu.machine import QEMU
 from migkit.traces import data
 from tests.conftest import TOP, require
@@ -185,6 +189,21 @@ def test_a_guest_measured_while_it_moves_is_known_in_the_first_pass(moving):
     first, last = outlooks[0], outlooks[-1]
     assert (first["iteration"], first["verdict"]) == (1, "converges")
     assert first["end_s"] == pytest.approx(last["end_s"], rel=0.25)
+    assert "intact" in process.communicate(timeout=60)[0]
+
+
+@pytest.mark.live
+def test_qemu_samples_the_pages_of_a_guest_that_moves(moving):
+    flags = [{"48 MiB": "160 MiB", "28 MiB": "112 MiB", "10 MB/s": "6 MB/s"}.get(flag, flag) for flag in SLOW]
+    path, process = moving(flags)
+    with Asked.opened(path) as asked:
+        measuring = ByQemu(asked, asked.memory_bytes())
+        assert measuring.guest() is None
+        limit_s = time.monotonic() + 30.0
+        while (guest := measuring.guest()) is None and time.monotonic() < limit_s:
+            asked.log()
+        assert guest is not None
+        assert unique_dirty_pages(guest, 1.0) == pytest.approx(720, rel=0.6)  # of 2048, 900 writes a second
     assert "intact" in process.communicate(timeout=60)[0]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from migkit.calibrate import conditions
 from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates, written_pages
 from migkit.calibrate.forecast.judged import judged_so_far
-from migkit.calibrate.forecast.speeds import fastest_of, speed_of, zero_page_s
+from migkit.calibrate.forecast.speeds import BINDS, fastest_of, speed_of, zero_page_s
 from migkit.calibrate.guest import rounds
 from migkit.calibrate.guest.followed import later
 from migkit.calibrate.guest.rounds import Observed
@@ -36,7 +36,6 @@ __all__ = ["Belief", "allowed_bytes", "beliefs", "course_of"]
 
 _WIRE_BYTES: Final = PAGE_BYTES + 8.0
 _SPEED_SPREAD: Final = 0.01
-_BINDS: Final = 0.9  # of a cap: what is sent at less is held back by something else
 
 
 class Belief(NamedTuple):
@@ -196,7 +195,7 @@ def _case(log: Log, now: _Now, base: Scenario | None) -> Scenario:
 
 def _held_back(case: Scenario, now: _Now, cap_bytes_per_s: float) -> Scenario:
     """Return the scenario with what holds the speed back: a cap that is reached, else the path."""
-    if not now.fastest_bytes_per_s < _BINDS * cap_bytes_per_s:
+    if not now.fastest_bytes_per_s < BINDS * cap_bytes_per_s:
         return case
     return dataclasses.replace(case, link=Link(bandwidth_bytes_per_s=now.speed_bytes_per_s))
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from migkit.calibrate.forecast.belief import Belief, beliefs
 from migkit.calibrate.forecast.candidates import DRAWS
-from migkit.calibrate.forecast.speeds import falling, speed_of
+from migkit.calibrate.forecast.speeds import BINDS, falling, fastest_of, speed_of
 from migkit.engine.records import Result
 from migkit.models.midway import rest
 from migkit.models.spread.lattice import normals
 from migkit.policies import decision
-from migkit.scenario import Scenario
+from migkit.scenario import Host, Scenario
 
 if TYPE_CHECKING:
     from migkit.importers import Log
@@ -185,7 +185,7 @@ def _over(log: Log, last: dict[str, Any]) -> Outlook:
 
 def _pushing(log: Log, last: dict[str, Any]) -> Outlook:
     """Return the outlook where nothing is dirtied any more: what remains goes at the speed of the last seconds."""
-    speed = falling(log) if last["phase"] == "postcopy" else math.nan
+    speed = _push_bytes_per_s(log) if last["phase"] == "postcopy" else math.nan
     left_s = last["remaining_bytes"] / speed if speed > 0 else 0.0
     end_s = last["t_s"] + (left_s if math.isfinite(left_s) else 0.0)
     return Outlook(
@@ -197,6 +197,16 @@ def _pushing(log: Log, last: dict[str, Any]) -> Outlook:
         share=0.0,
         converges=1.0,
     )
+
+
+def _push_bytes_per_s(log: Log) -> float:
+    """Return how fast the push goes: at its first reading as fast as a host can, if a cap held the pre-copy back."""
+    said = log.meta["settings"]
+    cap = float(said.get("max_bandwidth_bytes_per_s") or math.inf)
+    first = int((log.frame["phase"] == "postcopy").sum()) < 2
+    if first and fastest_of(log) >= BINDS * cap:
+        return min(Host().goodput_bytes_per_s, float(said.get("max_postcopy_bandwidth_bytes_per_s") or math.inf))
+    return falling(log)
 
 
 def _expected(found: list[Belief], last: dict[str, Any]) -> Outlook:

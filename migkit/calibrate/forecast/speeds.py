@@ -13,8 +13,9 @@ from migkit.units import PAGE_BYTES
 if TYPE_CHECKING:
     from migkit.importers import Log
 
-__all__ = ["falling", "fastest_of", "speed_of", "zero_page_s"]
+__all__ = ["BINDS", "falling", "fastest_of", "speed_of", "zero_page_s"]
 
+BINDS: Final = 0.9  # of a cap: what is sent at less is held back by something else
 _WIRE_BYTES: Final = PAGE_BYTES + 8.0
 _ZERO_BYTES: Final = 9.0
 _LAST_S: Final = 1.0  # the time over which a speed is measured
