@@ -16,6 +16,7 @@ from migkit.models.midway import rest
 from migkit.models.spread.lattice import normals
 from migkit.policies import decision
 from migkit.scenario import Host, Scenario
+from migkit.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     from migkit.importers import Log
@@ -187,12 +188,14 @@ def _pushing(log: Log, last: dict[str, Any]) -> Outlook:
     """Return the outlook where nothing is dirtied any more: what remains goes at the speed of the last seconds."""
     speed = _push_bytes_per_s(log) if last["phase"] == "postcopy" else math.nan
     left_s = last["remaining_bytes"] / speed if speed > 0 else 0.0
-    end_s = last["t_s"] + (left_s if math.isfinite(left_s) else 0.0)
+    left_s = left_s if math.isfinite(left_s) else 0.0
+    end_s = last["t_s"] + left_s
+    zero_s = last["remaining_bytes"] / PAGE_BYTES * Host().postcopy_zero_page_cpu_s  # if no page holds anything
     return Outlook(
         **last,
         verdict="converges",
         end_s=end_s,
-        low_s=end_s - 0.2 * left_s,
+        low_s=last["t_s"] + min(0.8 * left_s, zero_s) if zero_s > 0.0 else end_s,
         high_s=end_s + 0.5 * left_s,
         share=0.0,
         converges=1.0,
