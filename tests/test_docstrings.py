@@ -69,6 +69,10 @@ WITHOUT = {
         "migkit.calibrate.validate.rows",
         "migkit.calibrate.validate.to_frame",
     },
+    "a migration under way": {
+        "migkit.calibrate.forecast.measuring.ByQemu",
+        "migkit.calibrate.forecast.measuring.Measuring",
+    },
     "what counts, as in the example of profile": {
         "migkit.calibrate.profiling.Following",
         "migkit.calibrate.profiling.Source",

@@ -42,6 +42,7 @@ MOST_ROOMS = {
     "cli": 38,  # one module a command, and what commands share
     "calibrate": 17,  # constants of hosts, curves of guests, their files and their checks
     "viz": 16,  # one kind of picture each, and how all of them look
+    "engine": 16,  # what a guest does, a sender, the path, and the records that all of them share
     "planning": 16,  # one question each, and what the answers share
     "drain": 16,  # the two questions, the planner, and what plans are made of
 }
