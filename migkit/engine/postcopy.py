@@ -112,7 +112,8 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
     alone = scenario.demands_wait > 0.0 and pushing < 1.0
     faults = blocked_s = behind_s = waiting = 0.0
     while run.left_pages > NOTHING:
-        windows = max(1.0, np.floor(run.left_pages * scenario.page_wire_bytes / quota / PARTS))
+        left_windows = run.left_pages * max(scenario.page_wire_bytes / quota, page_s / window_s)
+        windows = max(1.0, np.floor(left_windows / PARTS))
         span_s = windows * window_s
         wait_s = _answer_s(scenario)
         queued_s = wait_s + _queue_s(scenario, run)
