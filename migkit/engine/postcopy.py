@@ -24,6 +24,8 @@ from migkit.jit import lean
 __all__ = ["device_s", "postcopy_one"]
 
 TURNS: Final = 64  # parts of the push after which the faults are counted anew
+STEP: Final = 0.02  # of the missing pages, that may be demanded before the faults are counted anew ...
+MOST_STEPS: Final = 32.0  # ... up to so often while the push waits for a window
 PARTS: Final = 256.0  # of the windows that are left, which are pushed at once
 
 
@@ -115,8 +117,7 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
         left_windows = run.left_pages * max(scenario.page_wire_bytes / quota, page_s / window_s)
         windows = max(1.0, np.floor(left_windows / PARTS))
         span_s = windows * window_s
-        wait_s = _answer_s(scenario)
-        queued_s = wait_s + _queue_s(scenario, run)
+        queued_s = _answer_s(scenario) + _queue_s(scenario, run)
         rate = missing.fault_rate(scenario, run, work)
         first_s = 0.0 if alone else _progress_s(scenario, work, pushing * span_s, rate * queued_s, behind_s)
         left_pages = run.left_pages
@@ -132,16 +133,13 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
             full = max(0.0, np.ceil(sent / quota) - 1.0)
             span_s = min(span_s, full * window_s + (1.0 - full * quota / sent) * used_s) if sent > 0.0 else 0.0
             idle_s = span_s if alone else 0.0
-        rate = missing.fault_rate(scenario, run, work)
-        then_s = _progress_s(scenario, work, idle_s, 0.0 if alone else rate * wait_s, behind_s)
-        if alone and rate > 0.0:
-            free_s, then_s = then_s, windows * -np.expm1(-rate * then_s / windows) / rate
-            blocked += idle_s * (1.0 - then_s / free_s) if free_s > 0.0 else 0.0
-        else:
-            blocked += rate * then_s * wait_s
         left_pages = run.left_pages
-        after = missing.fetch(scenario, run, work, rate * then_s)
-        waiting = left_pages - run.left_pages if alone else 0.0
+        if alone:
+            after, then_s, waited_s = _one_a_window(scenario, run, work, windows, idle_s, behind_s)
+            waiting = left_pages - run.left_pages
+        else:
+            after, then_s, waited_s = _meanwhile(scenario, run, work, idle_s, behind_s)
+        blocked += waited_s
         _grow(scenario, work, first_s + then_s)
         faults += ahead + after
         behind_s = max(0.0, behind_s + span_s - first_s - then_s)
@@ -149,6 +147,42 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
         blocked_s += min(span_s, blocked)
         point(run, line)
     return faults, blocked_s, behind_s
+
+
+@lean
+def _meanwhile(
+    scenario: PackedScenario, run: Run, work: Work, idle_s: float, behind_s: float
+) -> tuple[float, float, float]:
+    """Let the guest run while the push waits; return its faults, its progress and for how long it waited [s].
+
+    The more pages that takes out of those that are missing, the more often the faults are counted anew.
+    """
+    faults = progress_s = waited_s = 0.0
+    wait_s = _answer_s(scenario)
+    pages = missing.fault_rate(scenario, run, work) * idle_s * (1.0 + scenario.prefetch_pages)
+    number = int(min(MOST_STEPS, np.ceil(pages / (run.left_pages * STEP)))) if run.left_pages > 0.0 else 1
+    step_s = idle_s / max(1, number)
+    for _ in range(max(1, number)):
+        rate = missing.fault_rate(scenario, run, work)
+        went_s = _progress_s(scenario, work, step_s, rate * wait_s, behind_s)
+        faults += missing.fetch(scenario, run, work, rate * went_s)
+        behind_s = max(0.0, behind_s + step_s - went_s)
+        progress_s += went_s
+        waited_s += rate * went_s * wait_s
+    return faults, progress_s, waited_s
+
+
+@lean
+def _one_a_window(
+    scenario: PackedScenario, run: Run, work: Work, windows: float, span_s: float, behind_s: float
+) -> tuple[float, float, float]:
+    """Let the guest run up to its next fault in each of so many windows; return as :func:`_meanwhile` does."""
+    rate = missing.fault_rate(scenario, run, work)
+    free_s = _progress_s(scenario, work, span_s, 0.0, behind_s)
+    if rate <= 0.0 or free_s <= 0.0:
+        return 0.0, free_s, 0.0
+    progress_s = windows * -np.expm1(-rate * free_s / windows) / rate
+    return missing.fetch(scenario, run, work, rate * progress_s), progress_s, span_s * (1.0 - progress_s / free_s)
 
 
 @lean
