@@ -14,7 +14,7 @@ from typing import Any, TypeGuard, TypeVar
 import numpy as np
 
 from migkit.errors import UsageError
-from migkit.jit import freshness, numba_types
+from migkit.jit import numba_types
 from migkit.records import Record
 
 __all__ = [
@@ -364,6 +364,8 @@ def _compiled(function: Callable[..., Any], *, counted: bool = True, inlined: bo
     ``NUMBA_DISABLE_JIT=1`` gives the plain function.
     """
     import numba
+
+    from migkit.jit import freshness
 
     ours = function.__module__.startswith("migkit.")
     lean: dict[str, Any] = {} if counted else {"_nrt": False}
