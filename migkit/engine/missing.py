@@ -7,9 +7,9 @@ import numpy as np
 from migkit.engine import dirty, ring
 from migkit.engine.records import PackedScenario, Run, Work
 from migkit.engine.run_state import LAST_PIECE
-from migkit.jit import lean
+from migkit.jit import assign, lean
 
-__all__ = ["fault_rate", "fetch", "page_s", "pending_pages", "push", "push_s", "wire_bytes"]
+__all__ = ["fault_rate", "fetch", "follow", "page_s", "pending_pages", "push", "push_s", "wire_bytes"]
 
 
 @lean
@@ -80,15 +80,91 @@ def fault_rate(scenario: PackedScenario, run: Run, work: Work) -> float:
 
 
 @lean
+def follow(scenario: PackedScenario, run: Run, work: Work) -> None:
+    """Let the push go on in the midst of what is missing of the place of which most is demanded.
+
+    A place is a segment, or all that lies interleaved. In its midst a demanded page lies in the mean.
+    """
+    most = half = 0.0
+    found = -1.0
+    for i in range(int(run.pieces)):
+        place = _place(scenario, work, i + int(run.head))
+        rate, pages = _of_place(scenario, run, work, place)
+        if rate > most:
+            most, half, found = rate, pages / 2.0, place
+    passed = 0
+    end = int(run.pieces)
+    while passed < end and half > 0.0:
+        head = int(run.head)
+        number = ring.width(scenario, work, head, end - passed)
+        pages, _ = pending_pages(work, head, number)
+        part = 1.0
+        if _place(scenario, work, head) == found:
+            part = min(1.0, half / pages) if pages > 0.0 else 1.0
+            half -= pages
+        if part == 1.0 or run.pieces + number <= run.most_pieces:
+            _to_the_end(run, work, number, part)
+        passed += number
+
+
+@lean
+def _place(scenario: PackedScenario, work: Work, i: int) -> float:
+    """Return what tells the place of a piece: its segment, or the first of those that lie interleaved."""
+    segment = work.pieces[i & LAST_PIECE].segment
+    woven = scenario.first_woven <= segment <= scenario.class_count + 1.0
+    return float(scenario.first_woven if woven else segment)
+
+
+@lean
+def _of_place(scenario: PackedScenario, run: Run, work: Work, place: float) -> tuple[float, float]:
+    """Return how many pages of a place are demanded a second, and how many are pending."""
+    rate = pages = 0.0
+    for i in range(int(run.head), int(run.head) + int(run.pieces)):
+        if _place(scenario, work, i) == place:
+            at = work.pieces[i & LAST_PIECE]
+            pages += at.pages * at.share
+            rate += at.pages * at.share * _touch_rate(scenario, work, int(at.segment))
+    return rate, pages
+
+
+@lean
+def _to_the_end(run: Run, work: Work, number: int, part: float) -> None:
+    """Put this part of so many pieces at the scan pointer behind all others."""
+    head, count = int(run.head), int(run.pieces)
+    for i in range(head, head + number):
+        at, behind = work.pieces[i & LAST_PIECE], work.pieces[(i + count) & LAST_PIECE]
+        assign(behind, at)
+        work.zero_shares[(i + count) & LAST_PIECE] = work.zero_shares[i & LAST_PIECE]
+        if part < 1.0:
+            behind.pages = part * at.pages
+            at.pages -= behind.pages
+            at.first_page += behind.pages
+    if part < 1.0:
+        run.pieces += number
+    else:
+        run.head = (head + number) & LAST_PIECE
+
+
+@lean
 def _touch_rate(scenario: PackedScenario, work: Work, segment: int) -> float:
-    """Return the accesses a second to one page of a segment that may fault: of a sweep, the next are sent along."""
+    """Return the accesses a second to one page of a segment that may fault: of a sweep, the next are sent along.
+
+    A push that follows a sweep goes ahead of it by its quota ``q``. Until then it faults on ``f`` pages in the mean,
+    those of half a window, or on one where it waits. So it faults on ``f / (f + q)`` of its pages.
+    """
     if segment >= scenario.class_count:
         return 0.0
     one = work.segments[segment]
     if one.made_writes >= one.most_writes:  # a growth that has ended
         return 0.0
     rate = (one.writes_per_s + one.reads_per_s) / one.pages
-    return rate / (1.0 + scenario.prefetch_pages) if one.kind == dirty.SWEEP else rate
+    if one.kind != dirty.SWEEP:
+        return rate
+    if scenario.push_follows > 0.0 and scenario.postcopy_cap_bytes_per_s < np.inf:
+        ahead = scenario.postcopy_cap_bytes_per_s * scenario.window_s / scenario.page_wire_bytes
+        faults = 1.0 if scenario.demands_wait > 1.0 else max(1.0, rate * one.pages * scenario.window_s / 2.0)
+        rate *= faults / (faults + ahead)
+    return rate / (1.0 + scenario.prefetch_pages)
 
 
 @lean

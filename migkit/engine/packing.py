@@ -129,6 +129,7 @@ def pack(
     steps.extend(_summed(link_steps))
     parameters = rules.pack(scenario.policy, scenario.strategy, rows)
     _pack_throttle(packed, scenario, parameters)
+    _pack_rest(packed, scenario, parameters)
     if scenario.strategy.postcopy_after_s is not None:
         parameters.postcopy_after_s += scenario.host.command_s
     times = np.array(steps, dtype=np.float64).reshape(-1)
@@ -254,8 +255,21 @@ def _pack_strategy(packed: Any, scenario: Scenario) -> None:
     packed.storage_bytes = strategy.storage_bytes
     packed.prefetch_pages = strategy.prefetch_pages
     packed.queue_bytes = np.where(strategy.preempt, 0.0, scenario.link.queue_bytes)
-    at_once = np.asarray(strategy.preempt) & scenario.policy.preset.demands_at_once
-    packed.demands_wait = ~at_once & (scenario.host.platform != "harness")
+    if scenario.host.platform == "harness":
+        return
+    preset, own = scenario.policy.preset, np.asarray(strategy.preempt)
+    packed.demands_wait = np.where(own & preset.demands_at_once, float(preset.is_qemu), 2.0)
+    packed.push_follows = preset.push_follows | ~own
+
+
+def _pack_rest(packed: Any, scenario: Scenario, parameters: Any) -> None:
+    """Set what post-copy sends without its cap: all that is pending, as soon as pre-copy would switch over for it."""
+    preset = scenario.policy.preset
+    if not preset.is_qemu or preset.keeps_cap or scenario.host.platform == "harness":
+        return
+    known = np.asarray(parameters.switchover_bandwidth_bytes_per_s)
+    packed.rest_bytes = known * parameters.downtime_limit_s
+    packed.rest_s = np.where(known > 0.0, 0.0, parameters.downtime_limit_s)
 
 
 def _pack_compression(packed: Any, scenario: Scenario) -> None:

@@ -7,7 +7,9 @@ With ``phi`` faults for each second of guest progress ``x``, ``dx/dt = 1 / (1 + 
 accesses times the share of pages that are missing. Each page is sent once, so that the push ends after ``V / B``;
 under a cap ``C`` it goes in windows of ``W`` = 100 ms, each as fast as the path until its quota ``C W`` is used up,
 and ends after ``W`` for each window but the last, and what is left in that takes at ``B``. What is demanded while
-the push waits for its next window comes on top of the quota, so that it ends sooner, or waits with it.
+the push waits for its next window comes on top of the quota, so that it ends sooner, or waits with it. A push that
+follows the guest goes on where most is demanded. Where the cap
+is not kept to the end, what is left goes without it once it is less than ``rest_s`` times what was sent a second.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 
 from migkit.engine import missing, mixed, ring
 from migkit.engine.records import PackedScenario, Result, Run, Work
-from migkit.engine.run_state import LAST_PIECE, NOTHING, point
+from migkit.engine.run_state import LAST_PIECE, NOTHING, PAGE, point
 from migkit.jit import lean
 
 __all__ = ["device_s", "postcopy_one"]
@@ -51,10 +53,16 @@ def postcopy_one(scenario: PackedScenario, run: Run, work: Work, result: Result,
     point(run, line)
     start_s = run.now_s
     _count_zeros(scenario, run, work)
-    if scenario.postcopy_cap_bytes_per_s < np.inf and missing.fault_rate(scenario, run, work) > 0.0:
+    faults = blocked_s = behind_s = 0.0
+    cap = scenario.postcopy_cap_bytes_per_s
+    rest = scenario.rest_s + scenario.rest_bytes
+    if cap < np.inf and rest + missing.fault_rate(scenario, run, work) > 0.0:
         faults, blocked_s, behind_s = _in_windows(scenario, run, work, line)
-    else:
-        faults, blocked_s, behind_s = _in_parts(scenario, run, work, line)
+        cap = np.inf
+    if run.left_pages > NOTHING:
+        more, waited_s, behind_s = _in_parts(scenario, run, work, line, cap, behind_s)
+        faults += more
+        blocked_s += waited_s
     result.exposure_s = run.now_s - start_s
     result.degraded_s += run.now_s - start_s
     result.faults = faults
@@ -69,15 +77,17 @@ def postcopy_one(scenario: PackedScenario, run: Run, work: Work, result: Result,
 
 
 @lean
-def _in_parts(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tuple[float, float, float]:
-    """Push what is pending in equal parts of its time.
+def _in_parts(
+    scenario: PackedScenario, run: Run, work: Work, line: Any, cap: float, behind_s: float
+) -> tuple[float, float, float]:
+    """Push what is pending under a cap in equal parts of its time.
 
-    Return the faults, for how long they stopped the guest, and how far behind they have left it [s].
+    Return the faults, for how long they stopped the guest, and how far behind the guest is then [s].
     """
     start_s = run.now_s
     busy_s = missing.push_s(scenario, run, work, np.inf) / TURNS
-    turn_s = missing.push_s(scenario, run, work, scenario.postcopy_cap_bytes_per_s) / TURNS
-    faults = blocked_s = behind_s = turns = 0.0
+    turn_s = missing.push_s(scenario, run, work, cap) / TURNS
+    faults = blocked_s = turns = 0.0
     for _ in range(TURNS):
         rate = missing.fault_rate(scenario, run, work)
         wait_s = _answer_s(scenario) + _queue_s(scenario, run)
@@ -104,22 +114,32 @@ def _in_parts(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tupl
 def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tuple[float, float, float]:
     """Push what is pending by windows, several at once while there are many; return as :func:`_in_parts` does.
 
-    While the push has its quota, a demanded page goes ahead of it and counts; while it waits for its next window, the
-    page comes on top of the quota. Or a demanded page comes with the next window: the guest faults once a window.
+    While the push has its quota, a demanded page goes ahead of it and counts, or it comes behind the quota; while the
+    push waits for its next window, the page comes on top of the quota. Or a demanded page comes with the next window:
+    the guest faults once a window.
+    What goes without the cap is left pending. A sender that a demand wakes looks whether it is that much.
     """
     window_s = scenario.window_s + scenario.window_extra_s
     quota = scenario.postcopy_cap_bytes_per_s * scenario.window_s
     page_s = missing.page_s(scenario, 0.0)
     pushing = min(1.0, quota / (scenario.postcopy_goodput_bytes_per_s * window_s))
-    alone = scenario.demands_wait > 0.0 and pushing < 1.0
+    alone = scenario.demands_wait > 1.0 and pushing < 1.0
+    behind_quota = scenario.demands_wait == 1.0 and pushing < 1.0
     faults = blocked_s = behind_s = waiting = 0.0
-    while run.left_pages > NOTHING:
-        left_windows = run.left_pages * max(scenario.page_wire_bytes / quota, page_s / window_s)
+    rest_pages = scenario.rest_bytes / PAGE
+    while run.left_pages > max(NOTHING, rest_pages):
+        spared_pages = max(rest_pages, scenario.rest_s * scenario.postcopy_cap_bytes_per_s / PAGE)
+        left_windows = (run.left_pages - spared_pages) * max(scenario.page_wire_bytes / quota, page_s / window_s)
         windows = max(1.0, np.floor(left_windows / PARTS))
         span_s = windows * window_s
+        sent_bytes = run.sent_bytes
         queued_s = _answer_s(scenario) + _queue_s(scenario, run)
+        if scenario.push_follows > 0.0:
+            missing.follow(scenario, run, work)
         rate = missing.fault_rate(scenario, run, work)
-        first_s = 0.0 if alone else _progress_s(scenario, work, pushing * span_s, rate * queued_s, behind_s)
+        first_s = 0.0
+        if not (alone or behind_quota):
+            first_s = _progress_s(scenario, work, pushing * span_s, rate * queued_s, behind_s)
         left_pages = run.left_pages
         ahead = missing.fetch(scenario, run, work, rate * first_s)
         ahead_s = (left_pages - run.left_pages) * page_s
@@ -128,6 +148,8 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
         pushing = min(1.0, (used_s + ahead_s) / span_s)
         idle_s = span_s if alone else (1.0 - pushing) * span_s
         blocked = rate * first_s * queued_s
+        if behind_quota:
+            ahead, first_s, blocked = _one_a_window(scenario, run, work, windows, pushing * span_s, behind_s)
         if run.left_pages <= NOTHING:  # the last window ends with its last page
             sent = pushed + counted
             full = max(0.0, np.ceil(sent / quota) - 1.0)
@@ -137,6 +159,9 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
         if alone:
             after, then_s, waited_s = _one_a_window(scenario, run, work, windows, idle_s, behind_s)
             waiting = left_pages - run.left_pages
+            if run.left_pages < rest_pages:
+                span_s -= waited_s
+                waited_s = 0.0
         else:
             after, then_s, waited_s = _meanwhile(scenario, run, work, idle_s, behind_s)
         blocked += waited_s
@@ -146,6 +171,8 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
         run.now_s += span_s
         blocked_s += min(span_s, blocked)
         point(run, line)
+        if scenario.rest_s > 0.0:
+            rest_pages = scenario.rest_s * (run.sent_bytes - sent_bytes) / (windows * window_s) / PAGE
     return faults, blocked_s, behind_s
 
 

@@ -69,6 +69,13 @@ class Preset:
     demands_at_once
         While the push of post-copy waits for its next window, a demanded page that has a connection of its own is
         sent. QEMU 10.0 and 11.1 do so; 7.2 sends it with the next window, and so does each over one connection.
+    push_follows
+        The push goes on behind the first page that was demanded since it paused. Over one connection each QEMU does
+        so; where demands have their own, QEMU up to 8.1 does, and from 10.1 on (ram.c, ram_page_hint_update).
+    keeps_cap
+        Post-copy keeps its cap up to the last page. QEMU does from 10.1 on. Before, it completes post-copy as it does
+        pre-copy: once less is pending than the downtime limit takes at the measured bandwidth, the rest goes without
+        a cap (migration.c, ram_save_complete).
     settings
         Further numbers.
     """
@@ -88,4 +95,11 @@ class Preset:
     flush_pages: tuple[float, float] = (1.0, 32.0)
     firmware_bytes: int = 0
     demands_at_once: bool = True
+    push_follows: bool = False
+    keeps_cap: bool = False
     settings: tuple[Setting, ...] = ()
+
+    @property
+    def is_qemu(self) -> bool:
+        """Whether QEMU sends the pages, whoever manages it."""
+        return any(setting.common for setting in self.settings)

@@ -179,7 +179,8 @@ SYSTEMS: Final = {
     "qemu": _qemu("QEMU, version not said"),
     "qemu-7": _qemu("QEMU 5.0 to 8.1", postcopy_streams=NO),
     "qemu-8.2": _qemu("QEMU 8.2 to 9.1", postcopy_streams=NO),
-    "qemu-10": _qemu("QEMU 9.2 to 11.0"),
+    "qemu-10": _qemu("QEMU 9.2 to 10.0", postcopy_streams=NO),
+    "qemu-10.1": _qemu("QEMU 10.1 to 11.0"),
     "qemu-11.1": _qemu("QEMU 11.1"),
     "libvirt": System(
         name="libvirt",
@@ -290,7 +291,7 @@ SYSTEMS: Final = {
     ),
 }
 
-_QEMU_BEFORE: Final = (((8, 2), "qemu-7"), ((9, 2), "qemu-8.2"), ((11, 1), "qemu-10"))
+_QEMU_BEFORE: Final = (((8, 2), "qemu-7"), ((9, 2), "qemu-8.2"), ((10, 1), "qemu-10"), ((11, 1), "qemu-10.1"))
 
 
 def of_qemu(version: object) -> str:
@@ -298,8 +299,8 @@ def of_qemu(version: object) -> str:
 
     Examples
     --------
-    >>> of_qemu("7.2.22"), of_qemu("10.0.2"), of_qemu("11.1.3"), of_qemu(None)
-    ('qemu-7', 'qemu-10', 'qemu-11.1', 'qemu')
+    >>> of_qemu("7.2.22"), of_qemu("10.0.2"), of_qemu("10.2.1"), of_qemu("11.1.3"), of_qemu(None)
+    ('qemu-7', 'qemu-10', 'qemu-10.1', 'qemu-11.1', 'qemu')
     """
     numbers = str(version or "").split(".")
     if len(numbers) < 2 or not all(part.isdigit() for part in numbers[:2]):

@@ -5,7 +5,10 @@ finds its page missing stops the guest for ``RTT + service + page time``; the pa
 next ``prefetch_pages`` missing ones behind it are sent out of order, which the push waits for. No
 page is sent twice. Under a cap the push waits when the quota of its window is used up; demanded pages do not.
 Where they share the connection with the push, ``queue_bytes`` of it are ahead of them. With ``demands_wait`` a
-demanded page waits for the next window, too. A guest with capacity to spare makes up for the time in which it waited.
+demanded page comes behind the quota of the present window, or with the next one. With ``push_follows`` the push goes
+on behind the first page that was demanded since it paused. Where the cap is not kept to the end, what is pending goes
+without it once it is less than ``rest_s`` times what was sent a second in the last window. A guest with capacity to
+spare makes up for the time in which it waited.
 
 Accesses to pages that are there change nothing and are not made. Random ones at rate ``a`` find one of ``m``
 missing pages of ``W`` at rate ``a m / W``, all with equal odds; a sweep comes to its next missing page, ``d``
@@ -22,6 +25,7 @@ import numpy as np
 
 from migkit.engine.postcopy import device_s
 from migkit.engine.records import PackedScenario, Result
+from migkit.engine.run_state import PAGE
 from migkit.jit import jit, lean
 from migkit.simulator import film, sender, weave
 from migkit.simulator import guest as guest_pages
@@ -55,6 +59,7 @@ def push(
     sender.point(send, line)
     start_s = guest_s = send.window_start_s = send.now_s
     send.window_bytes = 0.0
+    send.rest_pages, send.began_bytes, send.behind_demand = scenario.rest_bytes / PAGE, send.sent_bytes, -1.0
     place = weave.addresses(order)
     _begin(scenario, pages, guest, rng)
     blocked_s = behind_s = 0.0  # behind: what the guest has still to make up for
@@ -82,7 +87,7 @@ def push(
         send.now_s = max(send.now_s, min(until_s, guest_s))
         if page >= 0:
             wait_s = scenario.rtt_s + scenario.fault_service_s
-            if waits:
+            if waits and send.rest_pages < np.inf:
                 before_s = send.now_s
                 _await_window(scenario, steps, pages, order, room, page, rng)
                 wait_s += send.now_s - before_s
@@ -227,12 +232,22 @@ def _runs(pages: np.ndarray, order: np.ndarray) -> int:
 
 @lean
 def _held_back(scenario: PackedScenario, send: Sending) -> bool:
-    """Begin a new window when its time has come; say whether the quota of the present one is used up."""
+    """Begin a new window when its time has come; say whether the quota of the present one is used up.
+
+    At its end a window says how fast the push is, and so whether what is pending goes without the cap.
+    """
     window_s = scenario.window_s + scenario.window_extra_s
     windows = np.floor((send.now_s - send.window_start_s + SLACK_S) / window_s)
     if windows > 0.0:
         send.window_start_s += windows * window_s
         send.window_bytes = 0.0
+        if scenario.rest_s > 0.0 and send.rest_pages < np.inf:
+            send.rest_pages = scenario.rest_s * (send.sent_bytes - send.began_bytes) / (windows * window_s) / PAGE
+        send.began_bytes = send.sent_bytes
+        if send.left_pages < send.rest_pages:
+            send.rest_pages = np.inf
+    if send.rest_pages == np.inf:
+        return False
     used = send.window_bytes > 0.0 and send.window_bytes >= scenario.postcopy_cap_bytes_per_s * scenario.window_s
     return bool(used and send.window_start_s + window_s > send.now_s)
 
@@ -261,6 +276,8 @@ def _push_next(
     room: Room,
     rng: np.random.Generator,
 ) -> None:
+    if room.send.behind_demand >= 0.0:
+        room.send.pointer, room.send.behind_demand = room.send.behind_demand, -1.0
     page = sender.next_page(pages, order, room.send)
     _send_page(scenario, steps, pages, room, page, rng)
     sender.step(pages, room.send)
@@ -276,11 +293,18 @@ def _await_window(
     page: int,
     rng: np.random.Generator,
 ) -> None:
-    """Let the push use up its quota, and wait for its next window, unless the demanded page comes before."""
+    """Let the push use up its quota, perhaps wait for its next window, unless the demanded page comes before.
+
+    A sender that a demand wakes looks whether what is pending goes without the cap.
+    """
     send = room.send
     while pages[page] & PENDING and not _held_back(scenario, send):
         _push_next(scenario, steps, pages, order, room, rng)
-    if pages[page] & PENDING:
+    if scenario.demands_wait < 2.0:
+        return
+    if send.left_pages < send.rest_pages:
+        send.rest_pages = np.inf
+    elif pages[page] & PENDING:
         send.now_s = send.window_start_s + scenario.window_s + scenario.window_extra_s
 
 
@@ -306,6 +330,8 @@ def _fetch(
     took_s = send.now_s - before_s
     more = int(min(scenario.prefetch_pages, pages.size))
     address = weave.page_at(place, page)
+    if scenario.push_follows > 0.0 and send.behind_demand < 0.0:
+        send.behind_demand = (address + 1.0) % pages.size
     for i in range(address + 1, min(address + 1 + more, pages.size)):
         near = weave.page_at(order, i)
         if pages[near] & PENDING:

@@ -69,6 +69,9 @@ class Sending(Record):
     syncs: float  # so far; differences are sent from the second one on, 0: not any more
     difference_pages: float  # sent so far
     saved_bytes: float  # what they were shorter than full pages
+    rest_pages: float  # post-copy: once less is pending, the cap holds no longer; infinite: it does not
+    began_bytes: float  # on the wire when the window began
+    behind_demand: float  # the address at which the push goes on next, behind a demanded page; -1: at the pointer
 
 
 class CachedPage(Record):

@@ -1,5 +1,7 @@
 """Post-copy whose push has a cap: windows, demands that wait, guests that make up for what they waited."""
 
+import dataclasses
+
 import pytest
 
 from migkit import DirtyClass, Guest, Host, Policy, Scenario, Strategy, predict, simulate
@@ -9,17 +11,17 @@ CAP = 6e7
 LARGE = DirtyClass(region_bytes=128 * MIB, writes_per_s=20_000)
 
 
-def case(policy="qemu-10", dirty=(LARGE,), capacity=5e6, cap=CAP, **strategy):
+def case(policy="qemu-10", dirty=(LARGE,), capacity=5e6, cap=CAP, limit_s=0.3, **strategy):
     guest = Guest(memory_bytes=256 * MIB, zero_bytes=96 * MIB, dirty=dirty, capacity_writes_per_s=capacity)
     return Scenario(
         guest=guest,
         host=Host(platform="qemu-tcg"),
-        policy=Policy(name=policy, max_postcopy_bandwidth_bytes_per_s=cap),
+        policy=Policy(name=policy, max_postcopy_bandwidth_bytes_per_s=cap, downtime_limit_s=limit_s),
         strategy=Strategy(name="postcopy", **strategy),
     )
 
 
-@pytest.mark.parametrize("policy", ["qemu-7", "qemu-10"])
+@pytest.mark.parametrize("policy", ["qemu-7", "qemu-10", "qemu-11.1"])
 @pytest.mark.parametrize("preempt", [False, True])
 @pytest.mark.parametrize("capacity", [None, 5e6])
 def test_both_engines_say_the_same_of_windows(policy, preempt, capacity):
@@ -34,14 +36,42 @@ def test_demanded_pages_come_on_top_of_the_quota():
     guest = case().guest
     evenly_s = (guest.memory_bytes - guest.zero_bytes) / CAP
     assert predict(case("qemu-10")).total_time_s < 0.7 * evenly_s
-    assert predict(case("qemu-7")).total_time_s == pytest.approx(evenly_s, rel=0.03)
+    assert predict(case("qemu-7", limit_s=1e-3)).total_time_s == pytest.approx(evenly_s, rel=0.03)
 
 
 def test_over_one_connection_or_by_old_versions_a_guest_faults_once_a_window():
-    for scenario in (case("qemu-7"), case("qemu-10", preempt=False)):
+    for scenario in (case("qemu-7", limit_s=1e-3), case("qemu-10", limit_s=1e-3, preempt=False)):
         result = predict(scenario)
         assert result.postcopy_faults == pytest.approx(result.total_time_s / 0.1, rel=0.2)
         assert result.blocktime_s > 0.9 * result.total_time_s
+
+
+def full(policy="qemu-10", limit_s=1e-3):
+    """A guest whose pages all hold something, and that writes none of them."""
+    scenario = case(policy, dirty=(DirtyClass(region_bytes=128 * MIB, writes_per_s=0.001),), limit_s=limit_s)
+    return dataclasses.replace(scenario, guest=dataclasses.replace(scenario.guest, zero_bytes=0))
+
+
+def test_up_to_10_0_the_rest_goes_without_the_cap_as_soon_as_the_limit_is_enough_for_it():
+    whole, rest = predict(full()).total_time_s, predict(full(limit_s=0.8)).total_time_s
+    assert whole - rest == pytest.approx(0.8, abs=0.15)
+    assert simulate(full(limit_s=0.8)).runs[0].total_time_s == pytest.approx(rest, rel=0.01)
+    for limit_s in (1e-3, 0.8):
+        assert predict(full("qemu-10.1", limit_s)).total_time_s == pytest.approx(whole, rel=0.01)
+
+
+def test_a_stated_bandwidth_tells_how_much_the_rest_is():
+    known = full(limit_s=0.1)
+    settings = (("switchover_bandwidth_bytes_per_s", 8 * CAP),)
+    known = dataclasses.replace(known, policy=dataclasses.replace(known.policy, settings=settings))
+    assert predict(known).total_time_s == pytest.approx(predict(full(limit_s=0.8)).total_time_s, abs=0.15)
+
+
+@pytest.mark.parametrize("engine", [predict, lambda scenario: simulate(scenario, seed=1).runs[0]])
+def test_a_push_that_follows_goes_ahead_of_a_sweep(engine):
+    sweep = (DirtyClass(region_bytes=128 * MIB, writes_per_s=5000, kind="sweep", sweep_offset_bytes=0),)
+    stays, follows = (engine(case(name, dirty=sweep)) for name in ("qemu-10", "qemu-11.1"))
+    assert follows.postcopy_faults < 0.6 * stays.postcopy_faults
 
 
 def test_a_guest_with_capacity_to_spare_makes_up_for_what_it_waited():
@@ -60,3 +90,11 @@ def test_a_growth_that_has_ended_faults_no_more():
 def test_presets_say_which_versions_answer_at_once():
     assert not Policy(name="qemu-7").preset.demands_at_once
     assert Policy(name="qemu-11.1").preset.demands_at_once
+
+
+def test_presets_say_which_versions_keep_the_cap_and_whose_push_follows():
+    of = {name: Policy(name=name).preset for name in ("qemu-7", "qemu-8.2", "qemu-10", "qemu-10.1", "qemu-11.1")}
+    assert [name for name, preset in of.items() if preset.keeps_cap] == ["qemu-10.1", "qemu-11.1"]
+    assert [name for name, preset in of.items() if preset.push_follows] == ["qemu-7", "qemu-10.1", "qemu-11.1"]
+    assert of["qemu-7"].is_qemu
+    assert not Policy(name="xen").preset.is_qemu
