@@ -105,7 +105,7 @@ def _said(documents: Sequence[Document]) -> dict[str, Value]:
 def _settle(values: Values, case: Scenario) -> Scenario:
     """Return the scenario under QEMU's own rule, with what the monitor was told."""
     policy = Policy.named(
-        "qemu-10",
+        "qemu-10.1",
         max_bandwidth_bytes_per_s=values["max-bandwidth"],
         max_postcopy_bandwidth_bytes_per_s=values["max-postcopy-bandwidth"],
         downtime_limit_s=values["downtime-limit"],
@@ -290,7 +290,7 @@ RULES: Final = (
 
 QEMU: Final = Product(
     name="qemu",
-    title="QEMU 9.2 to 11, through QMP",
+    title="QEMU 10.1 to 11, through QMP",
     options=OPTIONS,
     rules=RULES,
     settle=_settle,
