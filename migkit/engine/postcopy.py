@@ -101,7 +101,7 @@ def _in_parts(
         missing.push(scenario, run, work, push_s, np.inf)
         faults += new
         blocked_s += min(turn_s, rate * progress_s * wait_s) * part
-        behind_s += (turn_s - progress_s) * part
+        behind_s = max(0.0, behind_s + (turn_s - progress_s) * part)
         turns += part
         run.now_s = start_s + turn_s * turns
         point(run, line)
