@@ -50,6 +50,8 @@ _WITHHELD = 0.02  # of a migration's time: a hypervisor withheld a processor for
 @click.option(
     "--operations", type=float, metavar="NUMBER", help="Operations of the application a second [all it can]."
 )
+@click.option("--scale", type=int, metavar="NUMBER", help="Of PostgreSQL's tables: 100,000 accounts, 16 MB, each.")
+@click.option("--clients", type=int, metavar="NUMBER", help="Of PostgreSQL [4].")
 @click.option(
     "--image", type=click.Path(path_type=Path), metavar="FOLDER", help="Where migkit qemu image has put the Linux."
 )
@@ -72,6 +74,8 @@ def command(
     processors: int,
     boots: str,
     operations: float | None,
+    scale: int | None,
+    clients: int | None,
     image: Path | None,
     seed: int,
     warm_up: str,
@@ -99,9 +103,9 @@ def command(
     --time-limit is over (10 min if none is given) is cancelled and recorded as "timed_out".
     The link and the host are what they are.
 
-    With --guest redis or stress-ng a Debian Linux is moved instead, on whose memory that application works, with a
-    disk and a network of virtio. Make it once: migkit qemu image. The scenario has no page classes then. The
-    application compares its data at the end.
+    With --guest redis, stress-ng or postgresql a Debian Linux is moved instead, on whose memory that application
+    works, with disk and network of virtio. Make it once: migkit qemu image. The scenario has no page classes then.
+    The application compares its data at the end.
 
     The downtime is measured by the guest itself: it ticks every millisecond at the source and then at the
     destination. What QEMU says of the downtime stands beside it.
@@ -116,6 +120,7 @@ def command(
         guest=boots,
         image=image,
         operations_per_s=operations,
+        loads={name: one for name, one in (("scale", scale), ("clients", clients)) if one is not None},
         seed=seed,
         warm_up_s=duration(warm_up, "warm-up"),
         return_path=return_path,

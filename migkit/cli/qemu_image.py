@@ -1,4 +1,4 @@
-"""``migkit qemu image``: the Linux guest with real applications, made of packages of Debian."""
+"""``migkit qemu image``: Linux guests with real applications, made of packages of Debian."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ __all__ = ["command"]
 def command(folder: Path | None, quiet: bool) -> None:
     """Make the Linux guests of `migkit qemu capture --guest` in FOLDER, or where that command looks for them.
 
-    apt fetches packages of the Debian that this machine runs into FOLDER/packages, about 40 MB: its kernel for
-    clouds, busybox, Redis, stress-ng and the libraries that they need. Nothing is installed, and no script of a
-    package runs. What a guest needs of them is packed into FOLDER/initramfs, beside migkit's own workers, compiled
-    with gcc. The same packages make the same bytes. A second run fetches only what has changed. For example:
+    apt fetches packages of the Debian that this machine runs into FOLDER/packages, about 110 MB: its kernel for
+    clouds, busybox, Redis, stress-ng, PostgreSQL and the libraries that they need. Nothing is installed, and no
+    script of a package runs. What a guest needs of them is packed into FOLDER/initramfs-GUEST, beside migkit's own
+    workers, compiled with gcc. The same packages make the same bytes. A second run fetches only what has changed. For
+    example:
 
     \b
       migkit qemu image
@@ -36,7 +37,7 @@ def command(folder: Path | None, quiet: bool) -> None:
     place = folder or applications.usual_folder()
     _output.narrate(f"fetching packages into {place / 'packages'}", quiet)
     image = applications.build(place)
-    size = format_size(image.kernel.stat().st_size + image.archive.stat().st_size)
+    size = format_size(sum(file.stat().st_size for file in (image.kernel, *image.archives.values())))
     rows = [
         ("image", f"{place}, {size}"),
         ("guests", ", ".join(applications.APPLICATIONS)),

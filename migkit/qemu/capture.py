@@ -49,6 +49,8 @@ class Options:
         Folder of the Linux guest, as ``migkit qemu image`` makes it; None: the usual one.
     operations_per_s
         Pace of the application [1/s]; None: as fast as it can.
+    loads
+        What says how large its load is, see :attr:`migkit.qemu.guests.applications.Application.loads`.
     seed
         Of what the scenario leaves open: where sweeps stand.
     warm_up_s
@@ -68,6 +70,7 @@ class Options:
     guest: str = BARE_METAL
     image: Path | None = None
     operations_per_s: float | None = None
+    loads: Mapping[str, int] = dataclasses.field(default_factory=dict)
     seed: int = 1
     warm_up_s: float = 0.5
     sample_s: float = 0.02
@@ -285,11 +288,13 @@ def _booted(scenario: Scenario, options: Options) -> Booted:
     if options.guest == BARE_METAL:
         if options.operations_per_s is not None:
             raise UsageError("operations: the guest bare-metal writes as its page classes say; leave it out")
+        for name in options.loads:
+            raise UsageError(f"{name}: the guest bare-metal writes as its page classes say; leave it out")
         return Bare(scenario.guest, options.seed, options.processors, options.warm_up_s)
     if options.guest not in GUESTS:
         raise UsageError(f"guest: there is no {options.guest}; use one of {', '.join(GUESTS)}")
     image = options.image or applications.usual_folder()
-    return Linux(scenario.guest, options.guest, image, options.operations_per_s)
+    return Linux(scenario.guest, options.guest, image, options.operations_per_s, options.loads)
 
 
 def _told(migration: Migration, side: str, event: Event) -> dict[str, Any]:

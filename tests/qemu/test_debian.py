@@ -1,5 +1,6 @@
 """Packages come from apt, by itself, or it is said why not."""
 
+import re
 import shutil
 
 import pytest
@@ -61,6 +62,13 @@ def test_libraries_are_followed_and_nothing_else(apt):
     found = closure(["redis-tools"])
     assert {"libc6", "libssl3", "redis-tools"} <= found.keys() or {"libc6", "redis-tools"} <= found.keys()
     assert {one.section.split("/")[-1] for name, one in found.items() if name != "redis-tools"} == {"libs"}
+
+
+def test_a_package_that_names_the_version_of_a_database_leads_to_it(apt):
+    apt()
+    found = closure(["postgresql"])
+    assert any(re.fullmatch(r"postgresql-\d+", name) for name in found)
+    assert "perl" not in found
 
 
 def test_a_file_that_is_no_package_is_one_line(tmp_path):

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from migkit.errors import RunError
-from migkit.qemu.guests.initramfs import Archive, modules, resolved
+from migkit.qemu.guests.initramfs import Archive, matching, modules, resolved
 
 FIELDS = 13
 
@@ -72,6 +72,19 @@ def test_links_mean_what_they_mean_inside_of_the_packages(tmp_path):
     assert resolved(tmp_path, "lib/libm.so.6").read_text() == "maths"  # as newer releases lay it out
     with pytest.raises(RunError, match="hold no usr/lib/libc"):
         resolved(tmp_path, "usr/lib/libc")
+
+
+def test_patterns_name_files_of_either_layout_and_must_name_some(tmp_path):
+    (tmp_path / "sbin").mkdir()
+    (tmp_path / "sbin/mke2fs").write_text("")
+    (tmp_path / "usr/lib/server/15/bin").mkdir(parents=True)
+    (tmp_path / "usr/lib/server/15/bin/postgres").write_text("")
+    (tmp_path / "usr/lib/server/15/bin/initdb").symlink_to("postgres")
+    patterns = ["sbin/mke2fs", "usr/lib/server/*/bin/init*", "lib/server/*/bin/initdb"]
+    found = matching(tmp_path, patterns)
+    assert found == ["sbin/mke2fs", *["usr/lib/server/15/bin/initdb"] * 2]
+    with pytest.raises(RunError, match=r"hold no usr/lib/server/\*\.sql; this Debian lays it out"):
+        matching(tmp_path, ["usr/lib/server/*.sql"])
 
 
 def test_modules_come_after_what_they_need_packed_or_not(tmp_path):

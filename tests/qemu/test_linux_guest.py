@@ -16,18 +16,33 @@ pytestmark = [pytest.mark.live, pytest.mark.verification, pytest.mark.timeout(18
 CAP_BYTES_PER_S = 60e6
 
 
-@pytest.mark.parametrize(("name", "per_s"), [("redis", 300.0), ("stress-ng", 8.0)])
-def test_an_application_has_its_data_at_the_destination(linux_image, tmp_path, name, per_s):
+@pytest.mark.parametrize(
+    ("name", "per_s", "loads", "memory_bytes", "looked_at"),
+    [
+        ("redis", 300.0, {}, 256 * MIB, ("keys of Redis",)),
+        ("stress-ng", 8.0, {}, 256 * MIB, ("runs of stress-ng",)),
+        (
+            *("postgresql", 20.0, {"scale": 2, "clients": 3}, 384 * MIB),
+            ("200000 accounts of PostgreSQL and their balances", "each block of PostgreSQL on its disk"),
+        ),
+    ],
+)
+def test_an_application_has_its_data_at_the_destination(
+    linux_image, tmp_path, name, per_s, loads, memory_bytes, looked_at
+):
     require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
     policy = Policy(max_bandwidth_bytes_per_s=CAP_BYTES_PER_S, downtime_limit_s=0.5, time_limit_s=300.0)
-    what = Scenario(guest=Guest(memory_bytes=256 * MIB), policy=policy)
-    trace = capture(what, Options(guest=name, image=linux_image, operations_per_s=per_s, warm_up_s=2.0))
+    scenario = Scenario(guest=Guest(memory_bytes=memory_bytes), policy=policy)
+    options = Options(guest=name, image=linux_image, operations_per_s=per_s, loads=loads, warm_up_s=2.0)
+    trace = capture(scenario, options)
     check, boots = trace.machine["guest"], trace.machine["boots"]
     assert (trace.outcome.verdict, trace.outcome.verified, check["intact"]) == ("converges", True, True)
     assert check["side"] == "destination"
     assert any("of the disk" in told for told in check["looked_at"])
-    assert any(name.split("-")[0] in told.lower() for told in check["looked_at"])
+    for what in looked_at:
+        assert any(what in told for told in check["looked_at"])
     assert (boots["name"], boots["operations_per_s"]) == (name, per_s)
+    assert loads.items() <= boots.items()
     assert check["writes"] > 0  # operations of the application
     assert trace.machine["pause"]["lost_ticks"] == 0
     assert 0.0 < trace.outcome.downtime_s < trace.outcome.total_time_s

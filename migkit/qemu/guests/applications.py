@@ -1,4 +1,4 @@
-"""A Linux guest with an application: its kernel and its first file system, made of packages of Debian."""
+"""Linux guests with an application each: a kernel and their first file systems, made of packages of Debian."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from migkit.errors import CapabilityError, RunError, UsageError
 from migkit.qemu.guests import debian, initramfs
+from migkit.units import GIB, MIB
 
 __all__ = ["APPLICATIONS", "Image", "build", "named", "opened", "usual_folder"]
 
@@ -22,48 +23,81 @@ _INSIDE: Final = Path(__file__).resolve().parent / "inside"
 _COMPILE: Final = ("gcc", "-O2", "-static", "-s", "-Wl,--build-id=none")
 _PACKAGES: Final = ("busybox-static", "linux-image-cloud-amd64")
 _MODULES: Final = ("virtio_pci", "virtio_blk", "virtio_net")
-_APPLETS: Final = ("sh", "mount", "mkdir", "cat", "sed", "insmod", "ifconfig", "rm")
+_APPLETS: Final = ("sh", "mount", "mkdir", "cat", "sed", "insmod", "ifconfig", "rm", "chown")
 _EMPTY: Final = ("proc", "sys", "dev", "tmp", "run")
-_KERNEL, _ARCHIVE, _FACTS = "kernel", "initramfs", "image.json"
+_KERNEL, _FACTS = "kernel", "image.json"
+_EVERYWHERE: Final = ("agent", "devices")  # workers of each guest
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """What one application brings into the guest, beside its worker in ``inside``.
+    """What one application brings into its guest, beside its own worker in ``inside``.
 
     Attributes
     ----------
     packages
         Of Debian.
     programs
-        Their files that it runs.
+        Patterns of their files that it runs or loads.
+    files
+        Patterns of those that it reads.
+    workers
+        Programs in ``inside`` that its own worker, a script, goes on with.
+    loads
+        What says how large its load is, and the largest number that each takes.
+    disk_bytes
+        Size of a second disk, for its data; 0: it has none.
+    least_bytes
+        The least memory of its guest.
     """
 
     packages: tuple[str, ...]
     programs: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
+    loads: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    disk_bytes: int = 0
+    least_bytes: int = 256 * MIB
 
+
+_POSTGRESQL: Final = (
+    *("bin/initdb", "bin/postgres", "bin/pgbench", "bin/psql", "bin/pg_checksums"),
+    *("lib/plpgsql.so", "lib/dict_snowball.so"),
+)
+_SHARED: Final = ("*.*", "timezonesets/*", "tsearch_data/*", "extension/plpgsql*")
 
 APPLICATIONS: Final[Mapping[str, Application]] = {
     "redis": Application(packages=("redis-server", "redis-tools"), programs=("usr/bin/redis-server",)),
-    "stress-ng": Application(packages=("stress-ng",), programs=("usr/bin/stress-ng",)),
+    "stress-ng": Application(packages=("stress-ng",), programs=("usr/bin/stress-ng",), workers=("rounds",)),
+    "postgresql": Application(
+        packages=("postgresql", "e2fsprogs"),
+        programs=("sbin/mke2fs", *(f"usr/lib/postgresql/*/{name}" for name in _POSTGRESQL)),
+        files=tuple(f"usr/share/postgresql/*/{name}" for name in _SHARED),
+        workers=("pgbench",),
+        loads={"scale": 40, "clients": 64},
+        disk_bytes=2 * GIB,
+        least_bytes=384 * MIB,
+    ),
 }
 """By the name that ``migkit qemu capture --guest`` takes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """A kernel and its first file system.
+    """A kernel and the first file system of each guest.
 
     Attributes
     ----------
-    kernel, archive
-        Files that QEMU boots.
+    kernel
+        File that QEMU boots.
+    archives
+        Files that it boots with, by application.
     packages
         Versions of Debian's packages that they are made of, by name.
     """
 
     kernel: Path
-    archive: Path
+    archives: Mapping[str, Path]
     packages: Mapping[str, str]
 
 
@@ -78,7 +112,7 @@ def named() -> list[str]:
 
 
 def build(folder: Path) -> Image:
-    """Fetch packages into ``folder`` and make the image there; the same packages make the same bytes.
+    """Fetch packages into ``folder`` and make the guests there; the same packages make the same bytes.
 
     Raises
     ------
@@ -98,11 +132,12 @@ def build(folder: Path) -> Image:
             made.mkdir()
             debian.unpack(files, root)
             shutil.copyfile(next(iter(sorted(root.glob("boot/vmlinuz-*")))), made / _KERNEL)
-            (made / _ARCHIVE).write_bytes(_archive(root, made).packed())
+            for name in APPLICATIONS:
+                (made / _archive_name(name)).write_bytes(_archive(name, root, Path(place)).packed())
             facts = {"sources": _sources(), "packages": {name: one.version for name, one in packages.items()}}
             (made / _FACTS).write_text(json.dumps(facts, indent=1) + "\n")
-            for name in (_KERNEL, _ARCHIVE, _FACTS):
-                (made / name).replace(folder / name)
+            for file in made.iterdir():
+                file.replace(folder / file.name)
     except OSError as error:
         raise RunError(f"image: {folder} cannot be written ({error.strerror}); name another folder") from error
     return opened(folder)
@@ -125,32 +160,39 @@ def opened(folder: Path) -> Image:
         raise UsageError(
             f"image: that in {folder} was made by another version of migkit; make it anew: migkit qemu image {folder}"
         )
-    return Image(kernel=folder / _KERNEL, archive=folder / _ARCHIVE, packages=packages)
+    archives = {name: folder / _archive_name(name) for name in APPLICATIONS}
+    return Image(kernel=folder / _KERNEL, archives=archives, packages=packages)
 
 
-def _archive(root: Path, place: Path) -> initramfs.Archive:
+def _archive_name(name: str) -> str:
+    return f"initramfs-{name}"
+
+
+def _archive(name: str, root: Path, place: Path) -> initramfs.Archive:
+    one = APPLICATIONS[name]
     archive = initramfs.Archive()
     archive.device("dev/console", 5, 1)
     archive.device("dev/null", 1, 3)
-    for name in _EMPTY:
-        archive.folder(name)
+    for folder in _EMPTY:
+        archive.folder(folder)
     archive.add("init", (_INSIDE / "init.sh").read_bytes())
     archive.add("bin/busybox", initramfs.resolved(root, "bin/busybox").read_bytes())
     for applet in _APPLETS:
         archive.link(f"bin/{applet}", "busybox")
-    for at, (name, content) in enumerate(initramfs.modules(_MODULES, root)):
-        archive.add(f"modules/{at:02}-{name}.ko", content, 0o644)
-    for source in sorted(_INSIDE.glob("*.c")):
-        archive.add(f"workers/{source.stem}", _compiled(source, place))
-    for name in APPLICATIONS:
-        if (script := _INSIDE / f"{name}.sh").exists():
-            archive.add(f"workers/{name}", script.read_bytes())
-    programs = {path: initramfs.resolved(root, path) for one in APPLICATIONS.values() for path in one.programs}
+    for at, (module, content) in enumerate(initramfs.modules(_MODULES, root)):
+        archive.add(f"modules/{at:02}-{module}.ko", content, 0o644)
+    for worker in (*_EVERYWHERE, name, *one.workers):
+        script = _INSIDE / f"{worker}.sh"
+        made = script.read_bytes() if script.exists() else _compiled(_INSIDE / f"{worker}.c", place)
+        archive.add(f"workers/{worker}", made)
+    for path in initramfs.matching(root, one.files):
+        archive.add(path, initramfs.resolved(root, path).read_bytes(), 0o644)
+    programs = {path: initramfs.resolved(root, path) for path in initramfs.matching(root, one.programs)}
     for path, file in programs.items():
         archive.add(path, file.read_bytes())
-    for name, file in initramfs.libraries(programs.values(), root).items():
-        where = "lib64" if name.startswith("ld-linux") else "lib/x86_64-linux-gnu"
-        archive.add(f"{where}/{name}", file.read_bytes())
+    for library, file in initramfs.libraries(programs.values(), root).items():
+        where = "lib64" if library.startswith("ld-linux") else "lib/x86_64-linux-gnu"
+        archive.add(f"{where}/{library}", file.read_bytes())
     return archive
 
 

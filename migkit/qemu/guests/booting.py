@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,7 +21,6 @@ __all__ = ["BARE_METAL", "GUESTS", "Bare", "Booted", "Linux"]
 BARE_METAL: Final = "bare-metal"
 GUESTS: Final = (BARE_METAL, *applications.APPLICATIONS)
 _FILLS_BYTES_PER_S: Final = 2e7  # far less than any machine does
-_LEAST_BYTES: Final = 256 * MIB
 _MOST_BYTES: Final = 3 * GIB
 _DISK_BYTES: Final = 4 * MIB  # all of which the worker of the devices writes
 _SILENCE_S: Final = 120.0  # of a Linux that boots, on a machine that leaves it a tenth of a processor
@@ -102,18 +101,29 @@ class Linux:
         Folder of the image.
     operations_per_s
         Pace of the application [1/s]; None: as fast as it can.
+    loads
+        What says how large its load is, by name, as the application knows it; what is left out is as usual.
 
     Raises
     ------
     UsageError
-        The guest has page classes or a size that it cannot have, or there is no image.
+        The guest has page classes, a size or a load that it cannot have, or there is no image.
     """
 
     proves = "the application compared all of its data, and disk and network worked,"
     silence_s = _SILENCE_S
 
-    def __init__(self, guest: Guest, name: str, image: Path, operations_per_s: float | None = None) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        name: str,
+        image: Path,
+        operations_per_s: float | None = None,
+        loads: Mapping[str, int] | None = None,
+    ) -> None:
+        self._application, self._loads = applications.APPLICATIONS[name], dict(loads or {})
         _check(guest, name)
+        _check_loads(name, self._loads)
         if operations_per_s is not None and not 0.0 < operations_per_s <= 1e6:
             raise UsageError(
                 f"operations: {operations_per_s:g} a second is out of range; it must be above 0, at most 1e6"
@@ -123,12 +133,12 @@ class Linux:
 
     @contextlib.contextmanager
     def options(self, accelerator: str) -> Iterator[tuple[str, ...]]:
-        """Lend its options, with a disk that both sides share and that no folder shows."""
-        with tempfile.TemporaryFile() as disk:
-            disk.truncate(_DISK_BYTES)
-            place = f"/proc/{os.getpid()}/fd/{disk.fileno()}"
+        """Lend its options, with disks that both sides share and that no folder shows."""
+        sizes = [_DISK_BYTES, *filter(None, [self._application.disk_bytes])]
+        with contextlib.ExitStack() as disks:
+            drives = [option for at, size in enumerate(sizes) for option in _drive(disks, at, size)]
             yield (
-                *("-kernel", str(self._image.kernel), "-initrd", str(self._image.archive)),
+                *("-kernel", str(self._image.kernel), "-initrd", str(self._image.archives[self._name])),
                 *("-append", self._command_line(accelerator), "-no-reboot"),
                 *(
                     "-chardev",
@@ -136,20 +146,30 @@ class Linux:
                     "-device",
                     "isa-serial,index=1,chardev=kernel",
                 ),
-                *("-drive", f"file={place},format=raw,if=none,id=disk"),
-                *("-device", "virtio-blk-pci,drive=disk,share-rw=on"),
+                *drives,
                 *("-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile="),
             )
 
     def _command_line(self, accelerator: str) -> str:
         pace = f"pace={self._pace:g}" if self._pace is not None else ""
-        words = (_KERNEL, _FORGETS if accelerator == "tcg" else "", f"application={self._name}", pace)
+        loads = [f"{name}={number}" for name, number in self._loads.items()]
+        words = (_KERNEL, _FORGETS if accelerator == "tcg" else "", f"application={self._name}", pace, *loads)
         return " ".join(filter(None, words))
 
     def facts(self) -> dict[str, object]:
         """Return what a trace keeps of it."""
         packages = dict(self._image.packages)
-        return {"name": self._name, "operations_per_s": self._pace, "packages": packages}
+        return {"name": self._name, "operations_per_s": self._pace, **self._loads, "packages": packages}
+
+
+def _drive(disks: contextlib.ExitStack, number: int, size_bytes: int) -> tuple[str, ...]:
+    disk = disks.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the others
+    disk.truncate(size_bytes)
+    place = f"/proc/{os.getpid()}/fd/{disk.fileno()}"
+    return (
+        *("-drive", f"file={place},format=raw,if=none,id=disk{number}"),
+        *("-device", f"virtio-blk-pci,drive=disk{number},share-rw=on"),
+    )
 
 
 def _check(guest: Guest, name: str) -> None:
@@ -158,8 +178,18 @@ def _check(guest: Guest, name: str) -> None:
             f"guest.dirty: the guest {name} writes what its application writes; leave page classes and zero memory "
             "out, or use the guest bare-metal"
         )
-    if guest.memory_bytes % MIB or not _LEAST_BYTES <= guest.memory_bytes <= _MOST_BYTES:
+    least_bytes = applications.APPLICATIONS[name].least_bytes
+    if guest.memory_bytes % MIB or not least_bytes <= guest.memory_bytes <= _MOST_BYTES:
         raise UsageError(
-            f"guest.memory: {format_size(guest.memory_bytes)} is not possible; a Linux guest has 256 MiB to 3 GiB, "
-            "in whole MiB"
+            f"guest.memory: {format_size(guest.memory_bytes)} is not possible; the guest {name} has "
+            f"{format_size(least_bytes)} to 3 GiB, in whole MiB"
         )
+
+
+def _check_loads(name: str, loads: Mapping[str, int]) -> None:
+    known = applications.APPLICATIONS[name].loads
+    for load, number in loads.items():
+        if load not in known:
+            raise UsageError(f"{load}: the guest {name} has none; leave it out")
+        if not 1 <= number <= known[load]:
+            raise UsageError(f"{load}: {number} is out of range; it must be from 1 to {known[load]}")

@@ -18,7 +18,7 @@ __all__ = ["Package", "check_debian", "closure", "fetch", "unpack"]
 
 _TOOLS: Final = {"apt-get": "apt", "apt-cache": "apt", "dpkg-deb": "dpkg"}
 _RELEASE: Final = Path("/etc/os-release")
-_FOLLOWED: Final = ("libs", "kernel")  # sections: a package of another one is not needed to run a program
+_FOLLOWED: Final = ("libs", "kernel", "database")  # sections: a package of another one is not needed to run a program
 _ALTERNATIVE: Final = re.compile(r"\s*([a-z0-9][a-z0-9+.-]*)")
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from migkit.errors import RunError
 
-__all__ = ["Archive", "libraries", "modules", "resolved"]
+__all__ = ["Archive", "libraries", "matching", "modules", "resolved"]
 
 _PLACES: Final = ("lib/x86_64-linux-gnu", "lib64")
 _MERGED: Final = ("bin", "sbin", "lib", "lib64")  # folders that are links into usr
@@ -110,6 +110,24 @@ def resolved(root: Path, path: str) -> Path:
     if not found.is_file():
         raise RunError(f"image: the packages hold no {path}; this Debian lays it out in another way")
     return found
+
+
+def matching(root: Path, patterns: Iterable[str]) -> list[str]:
+    """Return the paths of files inside ``root``, or inside its ``usr``, that match patterns, in order.
+
+    Raises
+    ------
+    RunError
+        Nothing matches one of the patterns.
+    """
+    return sorted(path for pattern in patterns for path in _matching(root, pattern))
+
+
+def _matching(root: Path, pattern: str) -> list[str]:
+    found = [path for place in (root, root / "usr") for path in place.glob(pattern) if not path.is_dir()]
+    if not found:
+        raise RunError(f"image: the packages hold no {pattern}; this Debian lays it out in another way")
+    return [str(path.relative_to(root)) for path in found]
 
 
 def libraries(programs: Iterable[Path], root: Path) -> dict[str, Path]:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Mounts what a Linux has, loads the modules of its devices, and hands over to the agent and its workers. The kernel's
-# command line says which application runs and how many operations a second it does: application=NAME pace=NUMBER.
+# command line says which application runs, how many operations a second it does, and how large its load is:
+# application=NAME pace=NUMBER scale=NUMBER clients=NUMBER.
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
@@ -14,6 +15,8 @@ for word in $(cat /proc/cmdline); do
     case $word in
     application=*) application=${word#*=} ;;
     pace=*) export PACE="${word#*=}" ;;
+    scale=*) export SCALE="${word#*=}" ;;
+    clients=*) export CLIENTS="${word#*=}" ;;
     esac
 done
 exec /workers/agent "/workers/$application" /workers/devices

@@ -6,39 +6,22 @@
 
 #define _GNU_SOURCE
 #include "worker.h"
+#include "programs.h"
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
-#include <sys/socket.h>
 #include <sys/sysinfo.h>
-#include <sys/un.h>
 
 enum { VALUE = 1000, KEY_BYTES = 1200, TURN = 16, BATCH = 256, SHARE = 8, PAUSE_NS = 200000000, REPORT_NS = 32000000, REPORT_KEYS = 4096 };
 
 static FILE *in, *out;
 static uint32_t keys, *versions, wrong, operations, sets;
 
-/* Start Redis and wait until it says that it is there. */
 static void start_redis(void)
 {
-    struct sockaddr_un place = {.sun_family = AF_UNIX, .sun_path = "/run/notify"};
-    int told = socket(AF_UNIX, SOCK_DGRAM, 0);
-    if (told < 0 || bind(told, (struct sockaddr *)&place, sizeof place))
-        die("notify");
-    if (!fork()) {
-        setenv("NOTIFY_SOCKET", place.sun_path, 1);
-        dup2(2, 1);
-        execl("/usr/bin/redis-server", "redis-server", "--save", "", "--supervised", "systemd", "--loglevel", "warning",
-              "--dir", "/run", NULL);
-        die("redis-server");
-    }
-    for (char text[512] = ""; !strstr(text, "READY=1");) {
-        ssize_t got = recv(told, text, sizeof text - 1, 0);
-        if (got < 0)
-            die("redis-server");
-        text[got] = 0;
-    }
-    close(told);
+    char *const command[] = {"redis-server", "--save", "", "--supervised", "systemd", "--loglevel", "warning",
+                             "--dir", "/run", NULL};
+    serving(command, 0);
 }
 
 static void join(void)

@@ -6,25 +6,12 @@
 
 #define _GNU_SOURCE
 #include "worker.h"
-
-#include <sys/wait.h>
+#include "programs.h"
 
 static unsigned runs, wrong, operations;
 
 /* Run a command with its output on the log; return whether it found its data right. */
-static int is_right(char *const *command)
-{
-    int status;
-    pid_t child = fork();
-    if (!child) {
-        dup2(2, 1);
-        execvp(command[0], command);
-        die(command[0]);
-    }
-    if (child < 0 || waitpid(child, &status, 0) != child)
-        die(command[0]);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
+static int is_right(char *const *command) { return ended_well(started(command, 0, 2, 2)); }
 
 static void check(const char *what, char *command)
 {
