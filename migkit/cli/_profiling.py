@@ -140,7 +140,7 @@ def opened(socket: Path, means: str | None) -> Iterator[tuple[Any, Resting]]:
         source: Any = None
         if means != "monitor":
             source = _from_outside(resting, stack, asked=means == "process")
-        yield source or _ByMonitor(runner, resting, runner.run(resting.mode())), resting
+        yield source or _ByMonitor(runner, resting, resting.mode()), resting
 
 
 @contextlib.contextmanager
@@ -181,20 +181,23 @@ def _from_outside(resting: Resting, stack: contextlib.ExitStack, asked: bool) ->
         return None
 
 
-def planned(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the table [policy] of the next migration, as QEMU's parameters say.
+def planned(version: str, accelerator: str, parameters: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the tables [policy] and [host] of the next migration: rule, cap and limit of a QEMU, and its platform.
 
     Examples
     --------
-    >>> planned({"max-bandwidth": 134217728, "downtime-limit": 300})
-    {'max_bandwidth': '134217728 B/s', 'downtime_limit': '300 ms'}
+    >>> told = planned("7.2.22", "tcg", {"max-bandwidth": 134217728, "downtime-limit": 300})
+    >>> told["host"], told["policy"]
+    ({'platform': 'qemu-tcg'}, {'name': 'qemu-7', 'max_bandwidth': '134217728 B/s', 'downtime_limit': '300 ms'})
     """
-    found: dict[str, Any] = {}
+    from migkit.policies.systems import of_qemu
+
+    policy = {"name": of_qemu(version)}
     if parameters.get("max-bandwidth"):
-        found["max_bandwidth"] = f"{parameters['max-bandwidth']} B/s"
+        policy["max_bandwidth"] = f"{parameters['max-bandwidth']} B/s"
     if parameters.get("downtime-limit"):
-        found["downtime_limit"] = f"{parameters['downtime-limit']} ms"
-    return found
+        policy["downtime_limit"] = f"{parameters['downtime-limit']} ms"
+    return {"policy": policy, "host": {"platform": f"qemu-{accelerator}"}}
 
 
 def tell(passes: int, answer: Answer) -> None:

@@ -52,7 +52,8 @@ def command(
     `migkit schema` lists the keys. Exit code 3: the migration does not converge.
 
     With --qmp the guest is the one that runs behind a QEMU monitor: it is measured first, for half a minute at most,
-    as `migkit qemu profile` does. Cap and limit are QEMU's, unless they are given.
+    as `migkit qemu profile` does. Cap, limit, the rule of its version and host.platform (KVM or QEMU's emulator) are
+    those of that QEMU, unless they are given.
     """
     from migkit.models.predict import predict
 
@@ -85,6 +86,7 @@ def _measured(qmp: Path, scenario: Path | None, flags: dict[str, Any], quiet: bo
         raise UsageError("--qmp: a guest is given as well; leave out one of the two")
     found, name, case = measured(qmp, None, 0.05, 30.0, quiet, tables)
     _output.narrate(f"guest measured {name}: {found.passes} passes in {format_duration(found.took_s)}", quiet)
+    _output.narrate(f"hosts taken for {case.host.platform}, the rule for that of {case.policy.name}", quiet)
     return case
 
 

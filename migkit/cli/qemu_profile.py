@@ -31,7 +31,8 @@ def command(socket: Path, output: Path | None, means: str | None, within: float,
     """Measure how the guest behind the monitor at SOCKET writes its memory, while it runs.
 
     It stops as soon as the predicted time of its migration, under the cap and the limit that QEMU has, is known to
-    within the percentage. The file written with -o is what `migkit predict` and `migkit watch --guest` read.
+    within the percentage. The file written with -o is what `migkit predict` and `migkit watch --guest` read. It holds
+    the guest, the rule of this version of QEMU, and whether KVM or QEMU's emulator runs it (host.platform).
 
     Means `process` counts from outside, through the page tables of QEMU's process, as `migkit dirty --pid` does: it
     needs the right to trace it. Means `monitor` has QEMU count (calc-dirty-rate).
@@ -43,20 +44,24 @@ def command(socket: Path, output: Path | None, means: str | None, within: float,
         raise UsageError(f"--within: {within:g} % is out of range; it must be above 0, at most 100")
     check_place(output, "profile", force=True)
     limit_s = duration(longest, "--longest")
-    found, name, _ = measured(socket, means, within / 100.0, limit_s, quiet)
-    click.echo(_text(found, name))
+    found, name, case = measured(socket, means, within / 100.0, limit_s, quiet)
+    click.echo(_text(found, name, case))
     if output is not None:
         from migkit.calibrate.guest import scenario_file
 
         comments = [f"measured {name}, {found.passes} passes in {format_duration(found.took_s)}", *found.said]
-        scenario_file.write(output, found.guest, comments)
+        tables = {"policy": {"name": case.policy.name}, "host": {"platform": case.host.platform or ""}}
+        scenario_file.write(output, found.guest, comments, tables)
         _output.narrate(f"wrote {output}; predict it with migkit predict {output}", quiet)
 
 
 def measured(
     socket: Path, means: str | None, within: float, limit_s: float, quiet: bool, tables: dict[str, Any] | None = None
 ) -> tuple[Profiled, str, Scenario]:
-    """Return the guest behind a monitor, how it was counted, and the migration that QEMU's parameters plan."""
+    """Return the guest behind a monitor, how it was counted, and the migration that its QEMU plans.
+
+    ``tables`` of a scenario have precedence over what QEMU says.
+    """
     import dataclasses
 
     from migkit.calibrate.profiling import profile
@@ -66,15 +71,15 @@ def measured(
         raise UsageError("--longest: it must be above 0 s")
     with _profiling.opened(socket, means) as (source, resting):
         given = dict(tables or {})
-        policy = _profiling.planned(resting.parameters) | given.get("policy", {})
-        guest = {"memory": f"{resting.memory_bytes} B"}
-        case = schema.from_mapping(given | {"policy": policy, "guest": guest})
-        told = (lambda *what: None) if quiet else _profiling.tell
-        found = profile(source, case, within=within, limit_s=limit_s, progress=told)
+        planned = _profiling.planned(resting.monitor.version, resting.accelerator, resting.parameters)
+        told = {name: table | given.get(name, {}) for name, table in planned.items()}
+        case = schema.from_mapping(given | told | {"guest": {"memory": f"{resting.memory_bytes} B"}})
+        tell = (lambda *what: None) if quiet else _profiling.tell
+        found = profile(source, case, within=within, limit_s=limit_s, progress=tell)
         return found, source.name, dataclasses.replace(case, guest=found.guest)
 
 
-def _text(found: Profiled, name: str) -> str:
+def _text(found: Profiled, name: str, case: Scenario) -> str:
     guest, answer = found.guest, found.answer
     rows = [
         [format_duration(one.window_s), f"{one.pages:.0f}", format_size(one.pages * PAGE_BYTES)]
@@ -84,6 +89,7 @@ def _text(found: Profiled, name: str) -> str:
     lines = [
         ("memory", f"{format_size(guest.memory_bytes)}, {format_size(guest.zero_bytes)} of it zero"),
         ("measured", f"{name}: {found.passes} passes in {format_duration(found.took_s)}"),
+        ("its QEMU", f"rule {case.policy.name}, platform {case.host.platform}"),
         ("its migration", known),
         *(("found" if at == 0 else "", sentence) for at, sentence in enumerate(found.said)),
     ]

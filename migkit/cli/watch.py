@@ -162,13 +162,16 @@ def _measured(source: Path, looked_at: Source, once: bool, stack: contextlib.Exi
     from migkit.calibrate.forecast.measuring import ByQemu, FromOutside
     from migkit.cli import _profiling
     from migkit.qemu.monitor import QemuError, listener_of
+    from migkit.qemu.resting import accelerator_of
     from migkit.scenario.form import schema
 
     if not isinstance(looked_at, Asked):
         raise UsageError("--measure: a log has no guest to measure; watch the socket of a QEMU monitor")
     pid, memory_bytes = listener_of(source), looked_at.memory_bytes()
-    parameters = looked_at.run(looked_at.followed.monitor.do("query-migrate-parameters"))
-    case = schema.from_mapping({"policy": _profiling.planned(parameters), "guest": {"memory": f"{memory_bytes} B"}})
+    monitor = looked_at.followed.monitor
+    parameters = looked_at.run(monitor.do("query-migrate-parameters"))
+    planned = _profiling.planned(monitor.version, looked_at.run(accelerator_of(monitor)), parameters)
+    case = schema.from_mapping(planned | {"guest": {"memory": f"{memory_bytes} B"}})
     measuring = stack.enter_context(FromOutside(lambda: _profiling.outside(pid, memory_bytes), case))
     measuring.wait(whole=once)
     problem = measuring.problem

@@ -17,7 +17,7 @@ from migkit.errors import RunError
 from migkit.qemu.monitor import LackingError, Monitor, RefusedError, peer_of, unconnected
 from migkit.units import MIB, PAGE_BYTES
 
-__all__ = ["SAMPLED_FROM_BYTES", "SAMPLES_PER_GIB", "Resting", "Window"]
+__all__ = ["SAMPLED_FROM_BYTES", "SAMPLES_PER_GIB", "Resting", "Window", "accelerator_of"]
 
 SAMPLES_PER_GIB: Final = 4096
 SAMPLED_FROM_BYTES: Final = 128 * MIB  # smaller blocks of memory are not sampled (QEMU migration/dirtyrate.h)
@@ -44,6 +44,11 @@ class Window:
     mode: str
 
 
+async def accelerator_of(monitor: Monitor) -> str:
+    """Return what runs the processors of a machine: ``kvm`` or ``tcg``, QEMU's own emulation."""
+    return "kvm" if (await monitor.do("query-kvm"))["enabled"] else "tcg"
+
+
 class Resting:
     """A guest that runs, behind the monitor of its QEMU.
 
@@ -55,11 +60,15 @@ class Resting:
         What the guest has [B].
     parameters
         Those of its next migration, as ``query-migrate-parameters`` names them.
+    accelerator
+        As :func:`accelerator_of` names it.
     """
 
-    def __init__(self, monitor: Monitor, pid: int, memory_bytes: int, parameters: dict[str, Any]) -> None:
+    def __init__(
+        self, monitor: Monitor, pid: int, memory_bytes: int, parameters: dict[str, Any], accelerator: str
+    ) -> None:
         self.monitor, self.pid = monitor, pid
-        self.memory_bytes, self.parameters = memory_bytes, parameters
+        self.memory_bytes, self.parameters, self.accelerator = memory_bytes, parameters, accelerator
 
     @classmethod
     async def connect(cls, path: str | Path) -> Self:
@@ -99,9 +108,10 @@ class Resting:
             raise RunError(f"guest: is migrating already (state {moving}); follow it with migkit watch")
         memory = await monitor.do("query-memory-size-summary")
         size = int(memory["base-memory"]) + int(memory.get("plugged-memory", 0))
-        return cls(monitor, pid, size, await monitor.do("query-migrate-parameters"))
+        parameters = await monitor.do("query-migrate-parameters")
+        return cls(monitor, pid, size, parameters, await accelerator_of(monitor))
 
-    async def mode(self) -> str:
+    def mode(self) -> str:
         """Return how QEMU can count here: by KVM's bitmap, else by sampling pages.
 
         Raises
@@ -109,7 +119,7 @@ class Resting:
         LackingError
             This QEMU cannot, or only samples and the memory is too small for that.
         """
-        if (await self.monitor.do("query-kvm"))["enabled"]:
+        if self.accelerator == "kvm":
             return "dirty-bitmap"
         if self.memory_bytes < SAMPLED_FROM_BYTES:
             raise LackingError(

@@ -9,15 +9,20 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from migkit.calibrate.guest.readings import Reading
+from migkit.cli import _profiling
 from migkit.cli._profiling import _check_is_qemu
+from migkit.cli.qemu_profile import measured
 from migkit.errors import CapabilityError
 from migkit.models.dirty import unique_dirty_pages
 from migkit.qemu.machine import QEMU
 from migkit.scenario import DirtyClass, Guest
 from migkit.scenario.form import schema
+from migkit.scenario.policy import presets
 from migkit.units import MIB
 from tests.conftest import TOP, require
 from tests.qemu.running import running, works
@@ -61,7 +66,10 @@ def test_the_curve_and_the_zero_pages_are_the_guests(machine, tmp_path):
     assert found.zero_bytes == pytest.approx(GUEST.zero_bytes, rel=0.03)
     for window_s in (0.2, 1.0):
         assert unique_dirty_pages(found, window_s) == pytest.approx(unique_dirty_pages(GUEST, window_s), rel=0.1)
-    assert tomllib.loads(file.read_text())["host"]["firmware"] == "0 B"
+    tables = tomllib.loads(file.read_text())
+    assert tables["host"] == {"platform": "qemu-tcg"}
+    assert f"its QEMU       rule {tables['policy']['name']}, platform qemu-tcg" in out
+    assert tables["policy"]["name"] in {preset.name for preset in presets()} - {"qemu"}
     assert works(process) > 0.0
 
 
@@ -84,6 +92,47 @@ def test_predict_measures_and_predicts_in_one(machine):
     told = json.loads(out)
     assert told["verdict"] == "converges"
     assert 0.95 * 48 * MIB / 40e6 < told["total_time_s"] < 2.5
+    assert told["scenario"]["host"]["platform"] == "qemu-tcg"
+    assert told["hosts"] == "uncalibrated: typical of qemu-tcg"
+
+
+class Known:
+    """A guest whose pages need no counting, behind a QEMU that says what it is."""
+
+    name, memory_bytes, parameters = "by definition", 256 * MIB, {"max-bandwidth": 20 * MIB, "downtime-limit": 200}
+
+    def __init__(self, version, accelerator):
+        self.monitor, self.accelerator = SimpleNamespace(version=version), accelerator
+
+    def zero_bytes(self):
+        return 128 * MIB
+
+    def once(self, windows_s):
+        return [Reading(window_s, 1000.0 * window_s) for window_s in windows_s]
+
+    def follow(self, beat_s):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("qemu", "tables", "told"),
+    [
+        (("7.2.22", "tcg"), {}, ("qemu-7", "qemu-tcg", 0.2)),
+        (("10.0.2", "kvm"), {}, ("qemu-10", "qemu-kvm", 0.2)),
+        (("7.2.22", "tcg"), {"host": {"platform": "proxmox"}}, ("qemu-7", "proxmox", 0.2)),
+        (
+            ("7.2.22", "tcg"),
+            {"policy": {"name": "libvirt", "downtime_limit": "100 ms"}},
+            ("libvirt", "qemu-tcg", 0.1),
+        ),
+    ],
+)
+def test_what_a_qemu_says_of_itself_is_taken_unless_it_is_given(monkeypatch, qemu, tables, told):
+    known = Known(*qemu)
+    monkeypatch.setattr(_profiling, "opened", lambda socket, means: contextlib.nullcontext((known, known)))
+    _, _, case = measured(Path("vm.qmp"), None, 0.5, 10.0, True, tables)
+    assert (case.policy.name, case.host.platform, case.policy.downtime_limit_s) == told
+    assert case.policy.max_bandwidth_bytes_per_s == 20 * MIB
 
 
 def test_a_guest_cannot_be_given_and_measured_at_once(tmp_path):

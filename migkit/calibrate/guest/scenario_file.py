@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from migkit import __version__, files
 from migkit.errors import UsageError, printable
@@ -11,11 +12,13 @@ from migkit.scenario import DirtyClass, Guest
 
 __all__ = ["text", "write"]
 
+Tables = Mapping[str, Mapping[str, str]]
 
-def text(guest: Guest, comments: Iterable[str] = ()) -> str:
-    """Return the file; what the measurement says of itself stands in comments.
+_COUNTED: Final[Tables] = {"host": {"firmware": "0 B"}}  # a log counts firmware as memory, so the host adds none
 
-    The memory counts what the source counted, firmware included, so the host adds none.
+
+def text(guest: Guest, comments: Iterable[str] = (), tables: Tables = _COUNTED) -> str:
+    """Return the file; what the measurement says of itself stands in comments, what else it knows in further tables.
 
     Examples
     --------
@@ -34,7 +37,9 @@ def text(guest: Guest, comments: Iterable[str] = ()) -> str:
     lines += ["", "[guest]", f'memory = "{guest.memory_bytes} B"', f'zero = "{guest.zero_bytes} B"', ""]
     for one in guest.dirty:
         lines += [*_class(one), ""]
-    return "\n".join([*lines, "[host]", 'firmware = "0 B"', ""])
+    for name, table in tables.items():
+        lines += [f"[{name}]", *(f'{key} = "{value}"' for key, value in table.items()), ""]
+    return "\n".join(lines)
 
 
 def _class(one: DirtyClass) -> Iterator[str]:
@@ -48,7 +53,7 @@ def _class(one: DirtyClass) -> Iterator[str]:
         yield f"phases = [{steps}]"
 
 
-def write(path: Path, guest: Guest, comments: Sequence[str] = ()) -> None:
+def write(path: Path, guest: Guest, comments: Sequence[str] = (), tables: Tables = _COUNTED) -> None:
     """Write the file; it appears whole or not at all.
 
     Raises
@@ -59,6 +64,6 @@ def write(path: Path, guest: Guest, comments: Sequence[str] = ()) -> None:
     head = [f"migkit {__version__} fit", *comments]
     try:
         with files.appearing(path, private=False) as stream:
-            stream.write(text(guest, head).encode())
+            stream.write(text(guest, head, tables).encode())
     except OSError as error:
         raise UsageError(f"guest {path}: cannot be written ({error.strerror}); choose another file") from error
