@@ -1,8 +1,9 @@
 """Guests that are profiled while they run, then migrated for real, against the prediction from the profile alone.
 
-    python -m tests.verification.profiled [NUMBER] [SEED] [QEMU]
+    python -m tests.verification.profiled [NUMBER] [SEED] [QEMU] [KIND]
 
-The guests of 256 MiB take turns: random writes, a sweep, phases of one class or two, a growth, or all of these.
+The guests of 256 MiB take turns: random writes, a sweep, phases of one class or two, a growth, or all of these. Or
+all are of one kind, such as "two programs", two classes with cycles of their own, or "two programs, long phases".
 Sizes, rates, lengths of phases and where in its cycle a guest is when it moves are drawn. `migkit qemu profile`
 measures each for at most 20 s before it moves, under the cap and the limit that its QEMU has; the scenario is not
 shown to it. What the profile says of a growth is carried on to the moment at which the guest moves. Intervals are
@@ -46,7 +47,12 @@ GROWTH_BYTES = 64 * MIB
 
 def scenario(draw: random.Random, kind: str) -> Scenario:
     """Return one guest and its cap."""
-    dirty = [_class(draw, kind if at == 0 else draw.choice(("random", kind))) for at in range(draw.choice((1, 2)))]
+    if kind.startswith("two programs"):
+        dirty = [_class(draw, kind + draw.choice(("", ", sweep"))) for _ in range(2)]
+    else:
+        dirty = [
+            _class(draw, kind if at == 0 else draw.choice(("random", kind))) for at in range(draw.choice((1, 2)))
+        ]
     if kind in ("growth", "all"):
         rate = math.exp(draw.uniform(math.log(50.0), math.log(500.0)))
         dirty.append(DirtyClass(region_bytes=GROWTH_BYTES, writes_per_s=rate, kind="growth"))
@@ -57,8 +63,9 @@ def scenario(draw: random.Random, kind: str) -> Scenario:
 
 def _class(draw: random.Random, kind: str) -> DirtyClass:
     phases: tuple[tuple[float, float], ...] = ()
-    if "phases" in kind or kind == "all":
-        phases = ((draw.uniform(0.6, 2.0), 1.0), (draw.uniform(0.6, 2.0), draw.choice((0.0, 0.0, 0.3))))
+    if "phases" in kind or kind.startswith(("all", "two programs")):
+        low_s, high_s = (2.0, 4.5) if "long" in kind else (0.6, 2.0)
+        phases = ((draw.uniform(low_s, high_s), 1.0), (draw.uniform(low_s, high_s), draw.choice((0.0, 0.0, 0.3))))
     return DirtyClass(
         region_bytes=draw.choice((8, 16, 24, 32)) * MIB,
         writes_per_s=math.exp(draw.uniform(math.log(200.0), math.log(4000.0))),
@@ -171,16 +178,17 @@ def run(number: int, kind: str, case: Scenario, qemu: str) -> Run:
 def main() -> None:
     """Print one line a guest, and what they come to by kind: of hosts as profiled, and of hosts not described."""
     given = sys.argv[1:]
-    number, seed, qemu = (*given, *("6", "1", QEMU)[len(given) :])
+    number, seed, qemu, *one = (*given, *("6", "1", QEMU)[len(given) :])
+    kinds = one or KINDS
     draw, runs = random.Random(int(seed)), []
     with undisturbed() as permitted:
         if not permitted:
             print("ordinary priority: other processes disturb the runs; root can go before them", file=sys.stderr)
         for at in range(int(number)):
-            kind = KINDS[at % len(KINDS)]
+            kind = kinds[at % len(kinds)]
             runs.append(run(at, kind, scenario(draw, kind), qemu))
     found = [(one.kind, one.as_profiled, one.of_any_host) for one in runs if one.as_profiled and one.of_any_host]
-    for kind in KINDS:
+    for kind in kinds:
         print(f"{kind}: {summary([told for one, told, _ in found if one == kind])}")
     right = np.mean([one.right for one in runs])
     print(f"all: {summary([told for _, told, _ in found])}; verdicts right {right:.0%}")

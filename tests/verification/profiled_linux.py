@@ -2,9 +2,9 @@
 
     python -m tests.verification.profiled_linux [GUEST] [--operations 1000] [--repeats 3] [--memory 384] ...
 
-`migkit qemu image` has made the guest. Each repeat boots it, profiles it from outside and then by QEMU's own counting
-for at most 15 s each, and moves it under a cap of 30 MiB/s; only its memory size and QEMU's cap and limit are known.
-It goes before other processes where that is permitted.
+`migkit qemu image` has made the guest. Each repeat boots it, profiles it by QEMU's own counting and then from outside
+for at most 15 s each, and moves it soon after under a cap of 30 MiB/s; only its memory size and what QEMU says are
+known. It goes before other processes where that is permitted.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from migkit.traces import Outcome, Trace
 from migkit.units import MIB
 from tests.verification.qemu_migration import undisturbed
 
-MEANS = ("process", "monitor")
+MEANS = ("monitor", "process")
 LONGEST_S = 15.0
-WARM_UP_S = 45.0
+LONGER_S = 3.0  # that the last pass, and what follows it, may take
 
 
 def case(memory_mib: int, cap_mib_per_s: float) -> Scenario:
@@ -95,16 +95,17 @@ def main() -> None:
             print("ordinary priority: other processes disturb the runs; root can go before them", file=sys.stderr)
         for _ in range(asked.repeats):
             with tempfile.TemporaryDirectory() as folder:
+                means = asked.means or MEANS
                 options = Options(
                     qemu=asked.qemu,
                     guest=asked.guest,
                     operations_per_s=asked.operations,
                     loads=loads,
-                    warm_up_s=WARM_UP_S,
+                    warm_up_s=len(means) * (LONGEST_S + LONGER_S),
                     monitor=Path(folder) / "vm.qmp",
                 )
                 what = case(asked.memory, asked.cap)
-                trace, found, problems = profiled_and_moved(what, options, asked.means or MEANS)
+                trace, found, problems = profiled_and_moved(what, options, means)
             for means, one in report(asked.guest, trace, found).items():
                 errors.setdefault(means, []).append(one)
             for problem in problems:

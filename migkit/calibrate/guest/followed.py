@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from migkit.calibrate.guest import operational
 from migkit.calibrate.guest.beats import History
-from migkit.calibrate.guest.pulses import Pulses, pulses_of
+from migkit.calibrate.guest.pulses import Pulses
+from migkit.calibrate.guest.superposed import patterns_of
 from migkit.models.predict import predict
 from migkit.scenario import DirtyClass, Guest, Scenario
 from migkit.units import PAGE_BYTES, format_duration, format_size
@@ -19,6 +21,7 @@ __all__ = ["Found", "first_pass_s", "guest_followed", "later", "unwritten"]
 
 _BEGINNINGS: Final = 16  # in a cycle of phases, of a migration
 _GROWS_S: Final = 60.0  # for which a growth has room at least
+_GOLDEN: Final = 0.6180339887498949
 _FIRST_PASSES: Final = 4.0  # of a migration, for which it has room
 
 
@@ -92,20 +95,20 @@ def guest_followed(history: History, memory_bytes: int, case: Scenario) -> Found
     history = history.settled()
     empty = unwritten(memory_bytes, memory_bytes - history.full_pages * PAGE_BYTES)
     limit = (memory_bytes - empty.zero_bytes) / PAGE_BYTES
-    pulses = pulses_of(history.rates, np.diff(history.times_s))
-    dirty = operational.classes_of(history, pulses, limit)
+    patterns = patterns_of(history.rates, np.diff(history.times_s))
+    dirty = operational.classes_of(history, patterns, limit)
     said: list[str] = []
     growth = operational.growth_of(
-        history, pulses, empty.zero_pages, max(_GROWS_S, _FIRST_PASSES * first_pass_s(case, empty))
+        history, patterns, empty.zero_pages, max(_GROWS_S, _FIRST_PASSES * first_pass_s(case, empty))
     )
     if growth:
         said.append(_growth_said(growth))
         dirty = (*dirty, growth)
         empty = dataclasses.replace(empty, zero_bytes=empty.zero_bytes - growth.region_bytes)
     guest, half_width = dataclasses.replace(empty, dirty=dirty), 0.0
-    if pulses is not None and any(one.phases for one in dirty):
-        guest, half_width = _begun(guest, pulses, case)
-        said.append(_phases_said(guest, pulses))
+    if any(one.phases for one in dirty):
+        said += [_phases_said(guest, one, at) for at, one in enumerate(patterns) if _with(guest, one)]
+        guest, half_width = _begun(guest, patterns, case)
     return Found(guest, tuple(said), half_width)
 
 
@@ -117,29 +120,39 @@ def _growth_said(growth: DirtyClass) -> str:
     )
 
 
-def _phases_said(guest: Guest, pulses: Pulses) -> str:
-    rests = sum(one.writes_per_s for one in guest.dirty if one.phases)
+def _with(guest: Guest, pulses: Pulses) -> list[DirtyClass]:
+    """Return the classes that follow a pattern, whose phases begin with it."""
+    return [one for one in guest.dirty if one.phases and one.phases == pulses.phases(one.phases[-1][1])]
+
+
+def _phases_said(guest: Guest, pulses: Pulses, number: int) -> str:
+    rests = sum(one.writes_per_s for one in _with(guest, pulses))
+    busy, rest, share = format_duration(pulses.busy_s), format_duration(pulses.rest_s), rests / guest.writes_per_s
+    if number:
+        return f"It has another pattern of phases: it is busy for {busy} and rests for {rest}, with {share:.0%}."
     return (
-        f"It has phases: it is busy for {format_duration(pulses.busy_s)} and rests for "
-        f"{format_duration(pulses.rest_s)}; {rests / guest.writes_per_s:.0%} of its writes rest. The time of a "
+        f"It has phases: it is busy for {busy} and rests for {rest}; {share:.0%} of its writes rest. The time of a "
         "migration depends on the phase in which it begins."
     )
 
 
-def _begun(guest: Guest, pulses: Pulses, case: Scenario) -> tuple[Guest, float]:
-    """Return the guest with its cycle written down from where a migration that begins there takes the median time.
+def _begun(guest: Guest, patterns: Sequence[Pulses], case: Scenario) -> tuple[Guest, float]:
+    """Return the guest with its cycles written down from where a migration that begins there takes the median time.
 
-    Nobody knows where in its cycle the guest will be when it moves. So half of what these times differ by is
-    returned, too, as a share of the median.
+    Nobody knows where in its cycles the guest will be when it moves. So half of what these times differ by is
+    returned, too, as a share of the median. Of a second pattern the beginnings follow by the golden ratio, so that
+    all pairs of moments are met.
     """
-    cycle_s = pulses.busy_s + pulses.rest_s
     turned = []
     for at in range(_BEGINNINGS):
-        begins_s = (at + 0.5) / _BEGINNINGS * cycle_s
-        dirty = tuple(
-            dataclasses.replace(one, phases=pulses.phases(one.phases[-1][1], begins_s)) if one.phases else one
-            for one in guest.dirty
-        )
+        shares = [(at + 0.5) / _BEGINNINGS, (at * _GOLDEN) % 1.0]
+        dirty = guest.dirty
+        for one, share in zip(patterns, shares, strict=False):
+            begins_s, alike = share * (one.busy_s + one.rest_s), _with(guest, one)
+            dirty = tuple(
+                dataclasses.replace(each, phases=one.phases(each.phases[-1][1], begins_s)) if each in alike else each
+                for each in dirty
+            )
         turned.append(dataclasses.replace(guest, dirty=dirty))
     totals_s = np.array([_total_s(one, case) for one in turned])
     low_s, middle_s, high_s = np.quantile(totals_s, (0.05, 0.5, 0.95), method="nearest")

@@ -13,14 +13,16 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Pulses", "pulses_of"]
+__all__ = ["Pulses", "apart_by", "clipped", "durations_of", "pulses_of"]
 
 _CHANGE: Final = 2.0
 _TURNS: Final = 20
 _APART: Final = 2.5  # robust standard deviations between the levels
 _SWING: Final = 0.08  # of the mean, between the levels
-_RUNS: Final = 3  # whole ones of each level
+_CHANGES: Final = 5  # of the level: two whole runs of either one
+_MANY: Final = 6  # from so many on, a run may be unlike the others
 _ALIKE: Final = 0.35  # median deviation of the runs' durations, as a share of their median
+_ALL_ALIKE: Final = 0.1  # deviation of each where there are few
 _STILL: Final = 0.03  # a rest that writes no more than so much of what is written while busy writes nothing
 
 
@@ -41,6 +43,17 @@ class Pulses(NamedTuple):
     busy_s: float
     rest_s: float
     rest_level: float
+
+    @classmethod
+    def of(cls, busy: npt.NDArray[np.float64], durations_s: tuple[float, float], rest_level: float) -> Pulses:
+        """Return the pattern with these durations; a rest that writes next to nothing writes nothing.
+
+        Examples
+        --------
+        >>> Pulses.of(np.zeros(0), (2.0, 1.0), 0.01).rest_level
+        0.0
+        """
+        return cls(busy, *durations_s, rest_level if rest_level > _STILL else 0.0)
 
     def phases(self, level: float, begins_s: float = 0.0) -> tuple[tuple[float, float], ...]:
         """Return the phases of a page class that writes at this level while the guest rests.
@@ -83,14 +96,13 @@ def pulses_of(rates: npt.NDArray[np.float64], lengths_s: npt.NDArray[np.float64]
     >>> pulses_of(np.full(90, 500.0), np.full(90, 0.1)) is None
     True
     """
-    low, high = np.quantile(rates, [0.02, 0.98])
-    held = np.clip(rates, low, high)
+    held = clipped(rates)
     is_busy = _two_levels(held)
     if is_busy is None:
         return None
     path = _likeliest(held, is_busy)
     changes = np.flatnonzero(np.diff(path))
-    if changes.size < 2 * _RUNS:
+    if changes.size < _CHANGES:
         return None
     inside = np.ones(rates.size, bool)
     inside[changes] = inside[changes + 1] = False
@@ -98,16 +110,37 @@ def pulses_of(rates: npt.NDArray[np.float64], lengths_s: npt.NDArray[np.float64]
         return None
     top, rest = float(np.median(held[path & inside])), float(np.median(held[~path & inside]))
     scatter = 1.4826 * float(np.median(np.abs(held - np.where(path, top, rest))[inside]))
-    if top - rest < max(_APART * scatter, _SWING * float(held.mean())):
+    if top - rest < apart_by(held, scatter):
         return None
     busy = path.astype(float)
     for at in changes:
         busy[at : at + 2] = np.clip((held[at : at + 2] - rest) / (top - rest), 0.0, 1.0)
-    durations = _durations(path, busy, lengths_s, changes)
-    if durations is None:
-        return None
-    level = rest / top
-    return Pulses(busy, *durations, level if level > _STILL else 0.0)
+    durations = durations_of(path, busy, lengths_s, changes)
+    return None if durations is None else Pulses.of(busy, durations, rest / top)
+
+
+def clipped(rates: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return rates with the few that are highest or lowest held within the others.
+
+    Examples
+    --------
+    >>> float(clipped(np.array([5.0] * 98 + [0.0, 90.0])).max())
+    5.0
+    """
+    low, high = np.quantile(rates, [0.02, 0.98])
+    held: npt.NDArray[np.float64] = np.clip(rates, low, high)
+    return held
+
+
+def apart_by(rates: npt.NDArray[np.float64], scatter: float) -> float:
+    """Return by how much two levels of rates must differ that are two, where rates scatter so much around them.
+
+    Examples
+    --------
+    >>> apart_by(np.array([100.0, 300.0]), scatter=20.0)
+    50.0
+    """
+    return max(_APART * scatter, _SWING * float(rates.mean()))
 
 
 def _two_levels(rates: Any) -> Any:
@@ -143,8 +176,29 @@ def _likeliest(rates: Any, above: Any) -> Any:
     return path
 
 
-def _durations(path: Any, busy: Any, lengths_s: Any, changes: Any) -> tuple[float, float] | None:
-    """Return how long the guest usually is busy and rests [s]; None: too few whole runs, or very unlike ones."""
+def durations_of(path: Any, busy: Any, lengths_s: Any, changes: Any) -> tuple[float, float] | None:
+    """Return how long the guest usually is busy and rests [s]; None: too few whole runs, or very unlike ones.
+
+    Parameters
+    ----------
+    path
+        Whether it was busy, beat by beat.
+    busy
+        For which share of each beat.
+    lengths_s
+        How long each beat lasted [s].
+    changes
+        The last beat of each run but the last one.
+
+    Examples
+    --------
+    >>> path = np.tile([True] * 6 + [False] * 4, 4)
+    >>> found = durations_of(path, path.astype(float), np.full(40, 0.1), np.flatnonzero(np.diff(path)))
+    >>> [round(one, 2) for one in found]
+    [0.6, 0.4]
+    """
+    if len(changes) < _CHANGES:
+        return None
     found: dict[bool, list[float]] = {True: [], False: []}
     for begin, end in itertools.pairwise(changes):
         share = busy if path[end] else 1.0 - busy
@@ -153,10 +207,10 @@ def _durations(path: Any, busy: Any, lengths_s: Any, changes: Any) -> tuple[floa
     usual = []
     for level in (True, False):
         runs = np.array(found[level])
-        if runs.size < _RUNS - 1 or len(changes) - 1 < 2 * _RUNS - 1:
-            return None
         middle = float(np.median(runs))
-        if middle <= 2.0 * float(np.median(lengths_s)) or np.median(np.abs(runs - middle)) > _ALIKE * middle:
+        off = np.abs(runs - middle) / middle
+        alike = np.median(off) <= _ALIKE if len(changes) >= _MANY else off.max() <= _ALL_ALIKE
+        if middle <= 2.0 * float(np.median(lengths_s)) or not alike:
             return None
         usual.append(middle)
     return usual[0], usual[1]

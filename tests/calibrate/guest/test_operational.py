@@ -7,7 +7,7 @@ import pytest
 
 from migkit.calibrate.guest.beats import History
 from migkit.calibrate.guest.operational import classes_of, growth_of
-from migkit.calibrate.guest.pulses import pulses_of
+from migkit.calibrate.guest.superposed import patterns_of
 from migkit.models.dirty import unique_dirty_pages
 from migkit.scenario import DirtyClass, Guest
 from migkit.units import MIB, PAGE_BYTES
@@ -23,7 +23,7 @@ STEADY = DirtyClass(region_bytes=32 * MIB, writes_per_s=1600.0)
 
 def found(*dirty: DirtyClass, beats: int = 160) -> tuple[DirtyClass, ...]:
     seen = Written(dirty=dirty, memory_pages=MEMORY_PAGES).followed(beats)
-    return classes_of(seen, pulses_of(seen.rates, np.diff(seen.times_s)), MEMORY_PAGES)
+    return classes_of(seen, patterns_of(seen.rates, np.diff(seen.times_s)), MEMORY_PAGES)
 
 
 def part(classes, *, rests: bool, kind: str | None = None) -> tuple[DirtyClass, ...]:
@@ -63,7 +63,7 @@ def test_a_guest_that_never_rests_has_no_phases_and_the_fewest_kinds():
 def test_a_growth_rests_with_the_guest():
     growth = DirtyClass(region_bytes=40 * MIB, writes_per_s=200.0, kind="growth", phases=ON_OFF)
     seen = Written(dirty=(RESTS, growth), memory_pages=MEMORY_PAGES).followed(160)
-    grown = growth_of(seen, pulses_of(seen.rates, np.diff(seen.times_s)), zero_pages=8000, grows_s=60.0)
+    grown = growth_of(seen, patterns_of(seen.rates, np.diff(seen.times_s)), zero_pages=8000, grows_s=60.0)
     assert grown.writes_per_s == pytest.approx(200.0, rel=0.05)
     assert grown.phases[1][1] < 0.05
     assert grown.region_pages == 8000
@@ -84,7 +84,7 @@ def test_windows_within_beats_tell_what_long_beats_do_not():
         zero=np.zeros((13, MEMORY_PAGES), bool),
         within=within,
     )
-    guest = Guest(memory_bytes=MEMORY_PAGES * PAGE_BYTES, dirty=classes_of(seen, None, MEMORY_PAGES))
+    guest = Guest(memory_bytes=MEMORY_PAGES * PAGE_BYTES, dirty=classes_of(seen, (), MEMORY_PAGES))
     for window_s in (0.1, 0.4, 1.0, 6.0):
         true = _expected(hot, window_s) + _expected(cold, window_s)
         assert unique_dirty_pages(guest, window_s) == pytest.approx(true, rel=0.05)
