@@ -21,7 +21,8 @@ passes of the same size are predicted as they were measured. The spread is that 
 uncertain as it is. Post-copy sends no pages while the guest stands, so its downtimes are ``F`` itself.
 
 From run to run a downtime is off by a few percent as a rule and by a factor of 2 to 4 now and then, when disks have
-much to flush: its logarithm is off as Student's t with 2 degrees of freedom. One long downtime alone does not decide.
+much to flush: its logarithm is off as Student's t with 2 degrees of freedom
+(:data:`migkit.models.spread.interval.DOWNTIME_SCATTER`). One long downtime alone does not decide.
 Where enough runs tell ``F`` each, predictions draw it as these runs differed.
 """
 
@@ -36,6 +37,7 @@ import numpy as np
 
 from migkit.calibrate import conditions
 from migkit.calibrate.observe import Block
+from migkit.models.spread.interval import DOWNTIME_SCATTER
 from migkit.scenario import Host
 from migkit.scenario.guest import ZERO_AT_END, ZERO_AT_START
 from migkit.scenario.installation.typical import Estimate, Typical
@@ -61,7 +63,6 @@ ABSORBED: Final = {  # parts that a downtime holds beside its pages: they are al
 }
 PARTS_SPREAD: Final = 0.8  # of all parts together, from one host to another
 _ONE_BY_ONE: Final = 5  # runs of which the first and the last lie beyond the bounds at 90 % of n equal parts
-_DOWNTIME_SCATTER: Final = 0.11  # scale of Student's t: 80 pre-copies of data/sysbench_kvm_1gbit.csv
 _GRID: Final = np.linspace(-5.0, 5.0, 401)  # standard deviations of the prior
 _GOODPUTS: Final = np.linspace(-2.4, 2.4, 13)  # likewise
 
@@ -249,7 +250,7 @@ def with_downtimes(host: Host, logs: Sequence[Log]) -> Host:
     >>> from migkit.traces import data
     >>> log = read(data.data_path("kvm_database/postcopy-4t-1.json.gz"))[0]
     >>> round(with_downtimes(Host(), [log]).load_s, 4)
-    0.0054
+    0.0057
 
     A single final pass leaves the goodput as it was.
 
@@ -301,7 +302,7 @@ def _factors(off: np.ndarray) -> tuple[float, ...]:
 def _posterior(parts_s: np.ndarray, pages_s: np.ndarray, down_s: np.ndarray) -> np.ndarray:
     """Return the density of the posterior on the grid, not normalised."""
     counted = _COUNTED_S / np.maximum(down_s, 2.0 * _COUNTED_S)
-    off = np.log((parts_s[:, None] + pages_s) / np.maximum(down_s, _COUNTED_S)) / np.hypot(_DOWNTIME_SCATTER, counted)
+    off = np.log((parts_s[:, None] + pages_s) / np.maximum(down_s, _COUNTED_S)) / np.hypot(DOWNTIME_SCATTER, counted)
     density: np.ndarray = np.exp(-0.5 * _GRID**2 - 1.5 * np.log1p(off**2 / 2.0).sum(axis=1))
     return density
 

@@ -152,7 +152,7 @@ def test_a_link_that_fails_costs_an_attempt_and_a_host_takes_its_machines_down()
     [
         ({"manager": "nowa"}, r"'nowa' is not known; use one of .*did you mean \"nova\""),
         ({"empty": ["z"]}, "'z' is not among the 3 hosts"),
-        ({"draws": 1000}, "draws: 1000 is no size of a lattice"),
+        ({"draws": 1000}, "draws: 1000 is no number that can be drawn"),
         ({"deadline_s": math.nan}, "deadline: nan s is out of range; it must be above 0 s"),
         ({"at_once": 0}, "at_once: 0 is out of range"),
         ({"failures": [Failure("link", "q", 1.0)]}, "'q' is not among the 3 hosts"),

@@ -32,12 +32,13 @@ def test_the_corrections_that_ship_are_those_learned(board):
 
 
 def test_intervals_of_the_database_hold_without_its_workload(board):
-    assert 0.85 <= held(board.parts["kvm-database"], "total_time_s") <= 0.97
+    for quantity in ("total_time_s", "downtime_s", "transferred_bytes"):
+        assert 0.85 <= held(board.parts["kvm-database"], quantity) <= 0.98
 
 
 @pytest.mark.parametrize("split", ["precopy of other sizes", "hybrid of other sizes", "postcopy of other sizes"])
 def test_intervals_of_other_sizes_hold_without_the_size(board, split):
-    assert 0.85 <= held([part for part in board.parts["gigabit"] if part.split == split], "total_time_s") <= 0.98
+    assert 0.85 <= held([part for part in board.parts["gigabit"] if part.split == split], "total_time_s") <= 0.99
 
 
 @pytest.mark.parametrize("strategy", ["precopy", "hybrid", "postcopy"])
@@ -49,15 +50,17 @@ def test_downtimes_of_two_kinds_of_stops_hold_without_the_size(board, strategy):
 
 
 def test_downtimes_and_bytes_of_the_database_hold_without_its_workload(board):
+    """The three throttled runs stood for 13, 15 and 35 ms, and those that tell of them for 13 to 383 ms."""
     for part in board.parts["kvm-database"]:
-        for errors in (part.left_out.downtime_s, part.left_out.transferred_bytes):
-            assert errors.intervals == 0 or errors.coverage >= 0.8
+        down, sent = part.left_out.downtime_s, part.left_out.transferred_bytes
+        assert down.intervals == 0 or down.coverage >= (0.6 if part.split.startswith("auto") else 0.85)
+        assert sent.intervals == 0 or sent.coverage >= 0.85
 
 
-def test_intervals_of_the_harness_hold_but_for_one_run(board):
+def test_intervals_of_the_harness_hold(board):
     """The one run that no cap held back was a quarter slower than the final passes of the others."""
     (part,) = board.parts["harness"]
-    assert (part.left_out.total_time_s.held, part.left_out.total_time_s.intervals) == (5, 6)
+    assert (part.left_out.total_time_s.held, part.left_out.total_time_s.intervals) == (6, 6)
 
 
 def test_field_reports_lie_within_their_intervals(board):

@@ -40,8 +40,10 @@ def test_a_quick_look_at_its_memory_tells_what_a_post_copy_sends(splits):
     assert abs(found.transferred_bytes.bias) <= 0.01
     assert found.transferred_bytes.coverage >= 0.85
     assert found.transferred_bytes.width < 1.08
-    assert 0.85 <= found.total_time_s.coverage <= 0.97
-    assert found.total_time_s.width < 1.05
+    assert found.total_time_s.coverage >= 0.85  # exact bounds hold all pairs of 5 runs in half of such data sets
+    assert found.total_time_s.width < 1.07  # one in twenty is asked for a window sooner
+    assert found.downtime_s.coverage >= 0.85
+    assert found.downtime_s.width < 0.01
 
 
 @pytest.mark.parametrize("title", ["pre-copy, 16 threads", "pre-copy, from auto-converge"])

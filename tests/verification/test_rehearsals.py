@@ -74,7 +74,7 @@ def test_probabilities_are_true(capsys):
         inventory = small_fleet(1000 + seed)
         found = rehearse(inventory, ["s0"], manager=manager, base=base, draws=257, seed=seed)
         cases, added_s = as_drawn(cases_of(inventory, base), 257, 5000 + seed)
-        scatter = np.exp(RUN_TO_RUN[0] * np.random.default_rng(seed).standard_normal(len(cases)))
+        scatter = np.exp(RUN_TO_RUN * np.random.default_rng(seed).standard_normal(len(cases)))
         link = float(inventory.hosts.link_bytes_per_s.max())
         ways = [(("out", "s0"), ("in", "d"))] * len(cases)
         carries = {("out", "s0"): link, ("in", "d"): 1e3 * link}

@@ -11,8 +11,8 @@ strategy say:
   c`` holds within 25 ms from 1 to 8 GiB without any downtime beside. The load is what is typical there.
 
 Set-up, load and bytes on their way are drawn as these runs differ, one by one: a quarter of the stops took
-60 to 120 ms where the others took 20. A zero page is as uncertain as these runs and 1 % of the payload rate. What is
-less certain than it is of hosts of which nothing is known keeps its typical value.
+60 to 120 ms where the others took 20. A zero page is as uncertain as these runs and 1 % of the payload rate; that
+rate is, too. What is less certain than it is of hosts of which nothing is known keeps its typical value.
 
 How much of the guest is zero is taken from the runs of the other strategies, so that nothing of a run goes into its
 own prediction.
@@ -101,7 +101,8 @@ def hosts(rows: Rows) -> Host:
         known["in_flight_bytes"] = _estimate((down_s - load_s) * PAYLOAD_BYTES_PER_S) or 0.0
     if "zero_page_cpu_s" in known:
         known["postcopy_zero_page_cpu_s"] = 0.0
-    return dataclasses.replace(_TYPICAL, receive_bytes_per_s=PAYLOAD_BYTES_PER_S, **(known | ABSORBED))
+    known["receive_bytes_per_s"] = Estimate(PAYLOAD_BYTES_PER_S, RATE_SPREAD, "payload of TCP over Ethernet")
+    return dataclasses.replace(_TYPICAL, **(known | ABSORBED))
 
 
 def _estimate(values: np.ndarray, unsure: float = 0.0) -> Estimate | None:

@@ -18,13 +18,13 @@ import numpy as np
 from migkit.calibrate import conditions
 from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates, written_pages
 from migkit.calibrate.forecast.judged import judged_so_far
+from migkit.calibrate.forecast.lattice import normals
 from migkit.calibrate.forecast.speeds import BINDS, fastest_of, speed_of, zero_page_s
 from migkit.calibrate.guest import rounds
 from migkit.calibrate.guest.followed import later
 from migkit.calibrate.guest.rounds import Observed
 from migkit.models.midway import Standing, course
 from migkit.models.result import Point
-from migkit.models.spread.lattice import normals
 from migkit.policies import systems
 from migkit.scenario import Guest, Link, Scenario
 from migkit.units import PAGE_BYTES

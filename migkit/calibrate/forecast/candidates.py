@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from migkit.calibrate.forecast.lattice import normals
 from migkit.calibrate.forecast.shapes import Shapes, grid
 from migkit.calibrate.guest.rounds import Observed, Round
-from migkit.models.spread.lattice import normals
 from migkit.scenario import DirtyClass, Guest
 from migkit.units import PAGE_BYTES
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from migkit.calibrate.forecast.belief import Belief, beliefs
 from migkit.calibrate.forecast.candidates import DRAWS
+from migkit.calibrate.forecast.lattice import normals
 from migkit.calibrate.forecast.speeds import BINDS, falling, fastest_of, speed_of
 from migkit.engine.records import Result
 from migkit.models.midway import rest
-from migkit.models.spread.lattice import normals
 from migkit.policies import decision
 from migkit.scenario import Host, Scenario
 from migkit.units import PAGE_BYTES

@@ -30,19 +30,20 @@ import numpy as np
 
 from migkit.models.spread import guests
 from migkit.models.spread.change import changed, names_of
-from migkit.models.spread.lattice import normals, uniforms
+from migkit.models.spread.hypercube import normals, uniforms
 from migkit.scenario import DirtyClass, Host, Scenario, steady
 from migkit.scenario.installation import downtime
+from migkit.scenario.installation.platforms import USUAL
 from migkit.scenario.installation.typical import Typical
 
-__all__ = ["additions", "drawn", "repeated", "selected"]
+__all__ = ["SCATTERS", "SPARE", "additions", "drawn", "repeated", "selected"]
 
 R = TypeVar("R")
 
 CAP_SPREAD: Final = 0.006  # of the quota of a window
-WRITES_SPREAD: Final = 0.02
+WRITES_SPREAD: Final = 0.02  # of guests that a test made
 PUSH_SPREAD: Final = 0.1  # of the push of post-copy on machines that are known, under emulation and in the harness
-_KVM_PUSH_SPREAD: Final = 0.02  # five pushes of one database took 1.86 to 1.88 s, data/kvm_database
+_KVM_PUSH_SPREAD: Final = 0.012  # five of one database took 1.86 to 1.88 s: 0.65 % of a push, beside their bytes
 ORDER_S: Final = 0.01  # sooner or later than expected, a switch to post-copy is asked for
 NOTICE_S: Final = 0.006  # later than expected, the sender begins, and notices that the guest may be resumed
 HEADERS: Final = 0.06  # of a nominal rate of Ethernet that is no payload of TCP: 1448 of 1538 bytes are
@@ -51,6 +52,19 @@ _ALIKE: Final = 0.8  # correlation of one part of a downtime with what makes a w
 _STANDING: Final = ("stop_s", "stop_per_vcpu_s", "flush_disks_s", "load_s", "resume_s", "announce_s")
 _ADDED: Final = ("setup_s", *_STANDING, "release_s")
 _BACKEND: Final = "reconnect_s"
+_CODECS: Final = ("tls_bytes_per_s", "zlib_bytes_per_s", "zstd_bytes_per_s", "lz4_bytes_per_s", "xbzrle_bytes_per_s")
+_APART: Final = [n for n in (*USUAL, "receive_bytes_per_s") if n not in (*_ADDED, _BACKEND, *_CODECS)]
+# Which coordinates of a point are whose: those of the guest come first, those of a run, those of constants of hosts,
+# of which all codecs share one (a fast processor is fast at each), and two of each page class at last. So one
+# constant more or less, or one class, moves no other.
+_RUN: Final = guests.COORDINATES
+SPARE: Final = _RUN + 5  # two, of the bytes of a run and of what its guest stirs
+_HOSTS: Final = SPARE + 2
+_COORDINATES: Final = {name: _HOSTS + at for at, name in enumerate(_APART)} | dict.fromkeys(
+    _CODECS, _HOSTS + len(_APART)
+)
+_CLASSES: Final = _HOSTS + len(_APART) + 1
+SCATTERS: Final = 2  # coordinates of what happens while the guest stands that say how runs scatter, before the others
 _NORMAL: Final = NormalDist()
 
 
@@ -105,11 +119,11 @@ def drawn(case: Scenario, number: int, rows: int, seed: int, orders: np.ndarray 
     case
         A scenario, whose fields that are numbers may be arrays, one value for each of ``rows``.
     number
-        Draws of each, as :mod:`migkit.models.spread.lattice` has them.
+        Draws of each.
     rows
         How many scenarios there are.
     seed
-        From which the lattice is shifted.
+        From which the draws come, as :mod:`migkit.models.spread.hypercube` has them.
     orders
         Numbers of draws, of shape ``(rows, number)``.
 
@@ -119,10 +133,8 @@ def drawn(case: Scenario, number: int, rows: int, seed: int, orders: np.ndarray 
     >>> drawn(Scenario(guest=Guest(memory_bytes=2**28)), number=17, rows=1, seed=0).host.goodput_bytes_per_s.size
     17
     """
-    names = [name for name in case.host.uncertain if name not in (*_ADDED, _BACKEND)]
-    classes = len(case.guest.dirty)
-    points = uniforms(number, len(names) + 5 + 2 * classes, seed)
-    z, own = normals(number, len(names) + 5 + 2 * classes, seed), len(names)
+    dimensions = _CLASSES + 2 * len(case.guest.dirty)
+    points, z = uniforms(number, dimensions, seed), normals(number, dimensions, seed)
 
     def each(value: Any, factor: np.ndarray) -> Any:
         return np.broadcast_to(_column(value) * factor, (rows, number)).ravel()
@@ -132,18 +144,20 @@ def drawn(case: Scenario, number: int, rows: int, seed: int, orders: np.ndarray 
 
     wide = repeated(case, number)
     host = {
-        name: each(value, _spread(value, z[:, at]) / value)
-        for at, name in enumerate(names)
+        name: each(value, _spread(value, z[:, _COORDINATES[name]]) / value)
+        for name in case.host.uncertain
+        if name in _COORDINATES
         for value in (getattr(case.host, name),)
     }
-    host |= _run_to_run(case, wide, each, rows, z[:, own:], points[:, own:])
-    cap = each(case.policy.max_bandwidth_bytes_per_s, np.exp(CAP_SPREAD * z[:, own + 3]))
-    rate = each(case.link.bandwidth_bytes_per_s, 1.0 - HEADERS * points[:, own + 4])
+    host |= _run_to_run(case, wide, each, rows, z[:, _RUN:], points[:, _RUN:])
+    cap = each(case.policy.max_bandwidth_bytes_per_s, np.exp(CAP_SPREAD * z[:, _RUN + 3]))
+    rate = each(case.link.bandwidth_bytes_per_s, 1.0 - HEADERS * points[:, _RUN + 4])
+    spread = 0.0 if guests.is_real(case) else WRITES_SPREAD
     dirty = tuple(
         changed(
             again,
-            _drawn_class(one, apart(z[:, own + 5 + 2 * c]), apart(points[:, own + 6 + 2 * c]), each)
-            | _begun(one, apart(points[:, own + 6 + 2 * _first_alike(case, c)]), each),
+            _drawn_class(one, spread, apart(z[:, _CLASSES + 2 * c]), apart(points[:, _CLASSES + 1 + 2 * c]), each)
+            | _begun(one, apart(points[:, _CLASSES + 1 + 2 * _first_alike(case, c)]), each),
         )
         for c, (one, again) in enumerate(zip(case.guest.dirty, wide.guest.dirty, strict=True))
     )
@@ -153,9 +167,11 @@ def drawn(case: Scenario, number: int, rows: int, seed: int, orders: np.ndarray 
         "link": changed(wide.link, {"bandwidth_bytes_per_s": rate}),
         "guest": changed(wide.guest, {"dirty": dirty}),
     }
-    behind = normals(number, guests.COORDINATES, seed, first=guests.FIRST)
-    further = (np.broadcast_to(apart(z_one), (rows, number)).ravel() for z_one in behind.T)
-    return guests.differing(changed(wide, parts), *further)
+    content, headroom, *writes = (
+        np.broadcast_to(apart(z_one), (rows, number)).ravel()
+        for z_one in (*z.T[: guests.COORDINATES], *z.T[_CLASSES::2])
+    )
+    return guests.differing(changed(wide, parts), content, headroom, writes)
 
 
 def _run_to_run(
@@ -177,10 +193,10 @@ def _run_to_run(
     return drawn
 
 
-def _drawn_class(one: DirtyClass, z: np.ndarray, u: np.ndarray, each: Any) -> dict[str, Any]:
+def _drawn_class(one: DirtyClass, spread: float, z: np.ndarray, u: np.ndarray, each: Any) -> dict[str, Any]:
     """Return write rates and starts of one class; ``n`` writes a second come as ``n`` give or take ``sqrt(n)``."""
-    spread = np.hypot(WRITES_SPREAD, 1.0 / np.sqrt(1.0 + np.asarray(one.writes_per_s, dtype=float)))
-    factor = np.maximum(0.0, 1.0 + np.reshape(spread, (-1, 1)) * z)
+    off = np.hypot(spread, 1.0 / np.sqrt(1.0 + np.asarray(one.writes_per_s, dtype=float)))
+    factor = np.maximum(0.0, 1.0 + np.reshape(off, (-1, 1)) * z)
     new = {"writes_per_s": each(one.writes_per_s, factor)}
     if one.sweep_offset_bytes is None and one.kind == "sweep":
         new["sweep_offset_bytes"] = np.floor(each(one.region_bytes, u) / 4096.0) * 4096.0
@@ -209,7 +225,7 @@ def additions(case: Scenario, number: int, seed: int) -> tuple[Any, Any]:
     number
         Draws of each scenario.
     seed
-        From which the lattice is shifted.
+        From which the draws come.
 
     Returns
     -------
@@ -225,8 +241,8 @@ def additions(case: Scenario, number: int, seed: int) -> tuple[Any, Any]:
     """
     host = case.host
     names = [name for name in host.uncertain if name in _ADDED]
-    points = uniforms(number, len(names) + 5, seed + 1)
-    z = normals(number, len(names) + 5, seed + 1)
+    points = uniforms(number, len(names) + 5, seed, first=SCATTERS)
+    z = normals(number, len(names) + 5, seed, first=SCATTERS)
     own = math.sqrt(1.0 - _ALIKE**2)
     spread = {
         name: _spread(getattr(host, name), _ALIKE * z[:, 0] + own * z[:, at])

@@ -1,15 +1,17 @@
 """Between which bounds a run will lie: quantiles of the engine's runs with inputs drawn from what is known.
 
-:mod:`migkit.models.spread.draws` says what is uncertain. The engine runs once for each point of a lattice, up to 257
-of them; each of 509 draws of what happens while the guest stands is added to one of these runs. A bound is a quantile
-of these totals. What no run can undercut, the bytes of memory over the link, bounds total time from below. At last
-bounds are widened by the residuals of real runs (:mod:`migkit.models.spread.residuals`).
+:mod:`migkit.models.spread.draws` says what is uncertain. The engine runs once for each point of a Latin hypercube,
+up to 257 of them; each of 509 draws of what happens while the guest stands is added to one of these runs. A bound is
+a quantile of these totals. What no run can undercut, the bytes of memory over the link, bounds total time from below.
+At last bounds are widened by the residuals of real runs (:mod:`migkit.models.spread.residuals`).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import random
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
@@ -21,13 +23,13 @@ from migkit.engine.records import SETTLED, Result
 from migkit.models import goodput as paths
 from migkit.models.result import Interval
 from migkit.models.spread import draws, guests, residuals
-from migkit.models.spread.lattice import normals
+from migkit.models.spread.hypercube import normals, uniforms
 from migkit.policies import decision
 from migkit.scenario import Scenario
-from migkit.scenario.installation.typical import Estimate
 from migkit.units import PAGE_BYTES
 
 __all__ = [
+    "DOWNTIME_SCATTER",
     "DRAWS",
     "LEVEL",
     "RUN_TO_RUN",
@@ -41,16 +43,21 @@ __all__ = [
 
 LEVEL: Final = 0.9
 DRAWS: Final = 509
-# From one run to the next on the same machine, in logarithms: total time, downtime (240 KVM migrations over 1 Gbit/s,
-# data/sysbench_kvm_1gbit.csv), bytes (63 reference runs, data/qemu).
-RUN_TO_RUN: Final = np.array([0.007, 0.26, 0.0025])
+# From one run to the next on the same machine, in logarithms. Of total time, what bytes, stop and set-up leave:
+# 0.65 % of 240 KVM migrations over 1 Gbit/s (data/sysbench_kvm_1gbit.csv), 0.15 % of capped pre-copies of a database
+# (data/kvm_database), 0.2 % of 63 reference runs (data/qemu). Of bytes, what the reference runs say.
+RUN_TO_RUN: Final = 0.005
+_BYTES_RUN_TO_RUN: Final = 0.0025
+# Scale of Student's t with 2 degrees of freedom: the 240 runs say 0.176, the 17 of the database 0.164. Most stops are
+# within a quarter of their median, one in seven takes more than twice as long.
+DOWNTIME_SCATTER: Final = 0.176
 # From one guest to another on the same machine, in logarithms: medians of downtimes of eight sizes differ by 7 % (the
 # same data), and those that were told are off by as much themselves.
 _GUEST_TO_GUEST: Final = 0.07 * math.sqrt(2.0)
 _RUNS: Final = (257, 127, 61, 31, 17)  # of the engine
-_MOST_TURNS: Final = 8000.0  # of the engine, in all runs of one interval, unless the fewest runs take more
-_POSTCOPY_TURNS: Final = 150.0  # that a push takes as long as
-_PLAIN_TURNS: Final = 40_000.0  # in plain Python, about a second
+_MOST_TURNS: Final = (8000.0, 40_000.0, 40_000.0, 40_000.0)  # in all runs of an interval, but for the fewest
+_POSTCOPY_TURNS: Final = 500.0  # that a push takes as long as
+_PLAIN_TURNS: Final = 40_000.0  # in plain Python, a quarter of a second
 _AT_ONCE: Final = 10_280  # runs of the engine, whose records stay in the cache
 
 
@@ -155,7 +162,7 @@ def corrected_draws(case: Scenario, found: Bounds, by: residuals.Residuals | Non
 def _numbers(results: Any) -> np.ndarray:
     """Return how often the engine runs for each scenario: less often where one run takes long."""
     turns = results.turns + np.where(results.action == decision.POSTCOPY, _POSTCOPY_TURNS, 0.0)
-    fits = [turns * number <= _MOST_TURNS for number in _RUNS[:-1]]
+    fits = [turns * number <= most for number, most in zip(_RUNS[:-1], _MOST_TURNS, strict=True)]
     return np.select(fits, _RUNS[:-1], _RUNS[-1])
 
 
@@ -234,17 +241,18 @@ def _bounds(case: Scenario, results: np.ndarray, number: int, rule: Any, level: 
     runs = runs_of(wide, number * rows, rule)
     ends = np.isin(runs.action, (decision.SWITCHOVER, decision.POSTCOPY)).reshape(rows, number)
     stored = paths.storage_sent_bytes(wide, runs.total_s)
-    which = np.arange(DRAWS) % number
+    which = _partners(number)
     setup_s, stopped_s = draws.additions(case, DRAWS, seed)
-    scatter = np.exp(_run_to_run(case) * normals(DRAWS, 4, seed + 2)[:, :3]).T
+    z, of_run = normals(DRAWS, draws.SCATTERS, seed), normals(number, 2, seed, draws.SPARE)
     converged, settled = ends[:, which], (runs.action == SETTLED).reshape(rows, number)
+    stirred_bytes, stirred_s = _stirred(case, runs, of_run[:, 1])
     total_s = np.where(settled, math.inf, runs.total_s.reshape(rows, number))[:, which]
-    total_s = np.where(converged, total_s * scatter[0] + (setup_s + stopped_s), total_s)
+    added_s = setup_s + stopped_s + stirred_s[:, which]
+    total_s = np.where(converged, total_s * np.exp(RUN_TO_RUN * z[:, 0]) + added_s, total_s)
     stands_s = np.where(ends, runs.downtime_s.reshape(rows, number), math.nan)[:, which]
-    downtime_s = np.maximum(0.0, stands_s + stopped_s) * scatter[1]
+    downtime_s = np.maximum(0.0, stands_s + stopped_s) * np.exp(_downtimes_off(case, seed))
     sent_bytes = np.where(settled, math.inf, (runs.sent_bytes + stored).reshape(rows, number))
-    sent_bytes = sent_bytes * scatter[2, :number]
-    total_s, sent_bytes = _with_what_stirs(case, runs, total_s, sent_bytes, seed)
+    sent_bytes = sent_bytes * np.exp(_BYTES_RUN_TO_RUN * of_run[:, 0]) + stirred_bytes
     own = best.total_s, best.downtime_s, best.sent_bytes + paths.storage_sent_bytes(case, best.total_s)
     unending = best.action == SETTLED
     own = (np.where(unending, math.inf, own[0]), own[1], np.where(unending, math.inf, own[2]))
@@ -255,28 +263,38 @@ def _bounds(case: Scenario, results: np.ndarray, number: int, rule: Any, level: 
     return Bounds(low, high, ends.mean(axis=1), np.where(converged, total_s, math.inf))
 
 
-def _run_to_run(case: Scenario) -> np.ndarray:
-    """Return by how much runs differ, in logarithms.
+def _downtimes_off(case: Scenario, seed: int) -> np.ndarray:
+    """Return by how much downtimes of runs are off, in logarithms, one for each draw.
 
-    Where a run or a few of real guests told the load, these were off by as much themselves. Draws of hosts whose
-    downtimes are known run by run hold it already; what is left is how one guest differs from another.
+    Draws of hosts whose downtimes are known run by run hold it already; what is left is how one guest differs from
+    another.
     """
-    told = isinstance(case.host.load_s, Estimate) and guests.is_real(case)
-    of_downtime = RUN_TO_RUN[1] * (math.sqrt(2.0) if told else 1.0)
-    of_downtime = _GUEST_TO_GUEST if draws.holds_downtimes(case.host) else of_downtime
-    return np.array([RUN_TO_RUN[0], of_downtime, RUN_TO_RUN[2]])
+    if draws.holds_downtimes(case.host):
+        return _GUEST_TO_GUEST * normals(DRAWS, draws.SCATTERS, seed)[:, 1]
+    return DOWNTIME_SCATTER * _of_student(seed)
 
 
-def _with_what_stirs(
-    case: Scenario, runs: Any, total_s: np.ndarray, sent_bytes: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return times and bytes with what a pre-copy of a guest that is said to write nothing sends again."""
-    rows, number = sent_bytes.shape
-    precopy = (runs.action == decision.SWITCHOVER).reshape(rows, number)[:, np.arange(DRAWS) % number]
-    pages = guests.stirred_pages(case, total_s, normals(DRAWS, 4, seed + 2)[:, 3])
-    again_bytes = np.where(precopy, pages, 0.0) * PAGE_BYTES
+@functools.lru_cache(8)
+def _of_student(seed: int) -> np.ndarray:
+    """Return draws of Student's t with 2 degrees of freedom, ``(2 u - 1) / sqrt(2 u (1 - u))``."""
+    u = uniforms(DRAWS, draws.SCATTERS, seed)[:, 1]
+    values: np.ndarray = (2.0 * u - 1.0) / np.sqrt(2.0 * u * (1.0 - u))
+    return values
+
+
+def _stirred(case: Scenario, runs: Any, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a pre-copy of a guest that is said to write nothing sends again [B], and how long it takes [s]."""
+    total_s = runs.total_s.reshape(-1, z.size)
+    precopy = (runs.action == decision.SWITCHOVER).reshape(total_s.shape)
+    again_bytes = np.where(precopy, guests.stirred_pages(case, total_s, z), 0.0) * PAGE_BYTES
     speed = np.minimum(paths.goodput(case), case.policy.max_bandwidth_bytes_per_s)
-    return total_s + again_bytes / np.reshape(speed, (-1, 1)), sent_bytes + again_bytes[:, :number]
+    return again_bytes, again_bytes / np.reshape(speed, (-1, 1))
+
+
+@functools.cache
+def _partners(number: int) -> np.ndarray:
+    """Return which run of the engine each draw goes with: in an order that has nothing to do with that of either."""
+    return np.array(random.Random(number).sample(range(DRAWS), DRAWS)) % number
 
 
 def _floor_s(case: Scenario, found: Bounds) -> Any:

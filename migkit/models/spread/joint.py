@@ -17,8 +17,8 @@ from migkit.models.bulk import frames
 from migkit.models.bulk.many import cases
 from migkit.models.spread import draws
 from migkit.models.spread.change import changed
+from migkit.models.spread.hypercube import normals
 from migkit.models.spread.interval import RUN_TO_RUN, runs_of
-from migkit.models.spread.lattice import normals
 from migkit.policies import decision
 from migkit.scenario import Scenario
 
@@ -95,7 +95,7 @@ def ends(
     >>> vms = pd.DataFrame({"memory_bytes": [2**28, 2**30]})
     >>> base = Scenario(guest=Guest(memory_bytes=4096))
     >>> found = ends(vms, base, np.full((2, 1), 1e8), number=17, seed=0)
-    >>> found.total_s.shape, bool(found.total_s.max() < 12.0), bool(np.isinf(found.gave_up_s).all())
+    >>> found.total_s.shape, bool(found.total_s.max() < 13.0), bool(np.isinf(found.gave_up_s).all())
     ((17, 2, 1), True, True)
     """
     rows, shares = shares_bytes_per_s.shape
@@ -148,10 +148,13 @@ def scatter(base: Scenario, machines: int, number: int, seed: int) -> Scatter:
     >>> from migkit import Guest
     >>> found = scatter(Scenario(guest=Guest(memory_bytes=2**28)), machines=3, number=509, seed=0)
     >>> found.factor.shape, round(float(found.factor.std()), 3)
-    ((509, 3), 0.007)
+    ((509, 3), 0.005)
     """
     if number == 1:
         return Scatter(np.ones((1, machines)), np.zeros(1))
-    factor = np.exp(RUN_TO_RUN[0] * normals(number, 3, seed + 2)[:, 0])[_orders(machines, number, seed + 1).T]
+    factor = np.exp(RUN_TO_RUN * normals(number, draws.SCATTERS, seed)[:, 0])[_orders(machines, number, seed + 1).T]
     setup_s, stopped_s = draws.additions(base, number, seed)
-    return Scatter(factor, np.broadcast_to(setup_s + stopped_s, (1, number))[0])
+    apart = np.random.default_rng(seed + 2).permutation(
+        number
+    )  # from the draws of the engine, which have the same points
+    return Scatter(factor, np.broadcast_to(setup_s + stopped_s, (1, number))[0][apart])

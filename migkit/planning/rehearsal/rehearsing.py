@@ -105,7 +105,7 @@ def rehearse(
 
 
 def size_of(draws: int) -> int:
-    """Return the number of draws that a lattice has, at least so many.
+    """Return the number of draws that can be asked for, at least so many.
 
     Examples
     --------
@@ -123,4 +123,4 @@ def _check(deadline_s: float, at_once: int | None, service_s: float, draws: int)
     if at_once is not None and at_once < 1:
         raise UsageError(f"at_once: {at_once!r} is out of range; it must be at least 1")
     if draws not in DRAWS:
-        raise UsageError(f"draws: {draws!r} is no size of a lattice; use one of {', '.join(map(str, DRAWS))}")
+        raise UsageError(f"draws: {draws!r} is no number that can be drawn; use one of {', '.join(map(str, DRAWS))}")

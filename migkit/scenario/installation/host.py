@@ -292,14 +292,15 @@ class Host(Noun):
 
     @property
     def uncertain(self) -> tuple[str, ...]:
-        """Names of the constants that nobody stated and that differ between hosts.
+        """Names of the constants that nobody stated and that differ between hosts, or that were told with a spread.
 
         Examples
         --------
         >>> "load_s" in Host().uncertain, "load_s" in Host(load_s=0.02).uncertain
         (True, False)
         """
-        return tuple(name for name in USUAL if getattr(getattr(self, name), "is_uncertain", False))
+        names = (*USUAL, "receive_bytes_per_s")
+        return tuple(name for name in names if getattr(getattr(self, name), "is_uncertain", False))
 
     @property
     def is_calibrated(self) -> bool:
