@@ -16,7 +16,7 @@ from migkit.units import format_duration, format_rate
 if TYPE_CHECKING:
     from migkit.importers import Log
 
-__all__ = ["Conditions", "of_log", "self_check"]
+__all__ = ["Conditions", "of_log", "platform", "scenario", "self_check", "with_guest"]
 
 _STEADY: Final = 0.02  # of the speed: what hardly varies is held by a cap or the link
 
@@ -73,6 +73,21 @@ def of_log(log: Log) -> Conditions:
         throttled=bool((frame["throttle"].to_numpy(float) > 0).any()),
         postcopy_s=float(posts[0]) if posts.size else math.inf,
     )
+
+
+def platform(log: Log) -> str | None:
+    """Return the platform of the hosts, where ``log`` says what runs the guest; None: it does not.
+
+    Examples
+    --------
+    >>> from migkit.importers import read
+    >>> ram = '{"total": 1048576, "remaining": 4096}'
+    >>> log = read(f'{{"enabled": false, "present": true}}\\n{{"status": "active", "ram": {ram}}}')[0]
+    >>> platform(log)
+    'qemu-tcg'
+    """
+    accelerator = log.meta["settings"].get("accelerator")
+    return f"qemu-{accelerator}" if accelerator in ("kvm", "tcg") else None
 
 
 def _limit_s(frame: Any, settings: Any) -> float:

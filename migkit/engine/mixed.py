@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from migkit.engine import differences, dirty, guest, ring
-from migkit.engine.cache import remember, sent_share, with_share
+from migkit.engine.cache import FIRST_KEPT, close, with_share
 from migkit.engine.records import BINS, Bin, PackedClass, PackedScenario, Run, Segment, Visit, Work
 from migkit.engine.run_state import LAST_PIECE
 from migkit.jit import assign, clear, lean
@@ -28,7 +28,6 @@ __all__ = ["begin", "end_pass", "leave", "next_run", "price", "restart", "writte
 SLIVER_PAGES: Final = 1e-6
 PARTS: Final = 64.0  # of a bin: the shortest run of a region that takes many windows
 LEAST_BYTES: Final = 0.01  # that a page costs, so that windows have an end
-FIRST_KEPT: Final = 2.0  # the pass from which on pages are remembered
 
 
 @lean
@@ -346,15 +345,8 @@ def end_pass(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work) 
     """Close the books of a pass, before its sync."""
     guest.count_writes(scenario, steps, run, work)
     leave(scenario, run, work, run.ahead_pages)
-    segments, classes = work.segments, int(scenario.class_count)
-    dirtied = 0.0
-    for c in range(classes):
-        dirtied += segments[c].pages
-    if scenario.xbzrle_pages > 0.0 and run.pass_number >= FIRST_KEPT:
-        remember(scenario, work, dirtied > scenario.xbzrle_pages)
-    for c in range(classes):
+    close(scenario, run, work)
+    segments = work.segments
+    for c in range(int(scenario.class_count)):
         tally = segments[c].tally
-        tally.before_share = sent_share(segments[c])
-        tally.passed_pages = 0.0
         tally.synced_writes += segments[c].new_writes
-    run.pass_number += 1.0

@@ -8,10 +8,10 @@ engine's ring of memory is set up so, and its clock, its counters and the policy
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from migkit import jit
-from migkit.engine import postcopy, precopy, ring, run_state
+from migkit.engine import cache, mixed, postcopy, precopy, ring, run_state
 from migkit.engine.packing import Packed
 from migkit.engine.records import PackedScenario, Result, Run, Work
 from migkit.errors import UsageError
@@ -21,7 +21,7 @@ from migkit.models.result import Point
 from migkit.policies import decision
 from migkit.scenario import DirtyClass, Scenario
 
-__all__ = ["Judged", "Standing", "course", "rest"]
+__all__ = ["Judged", "Pass", "Standing", "course", "rest"]
 
 
 class Judged(NamedTuple):
@@ -46,6 +46,27 @@ class Judged(NamedTuple):
     sent_bytes: float = 0.0
     marked_pages: float = 0.0
     high_periods: float = 0.0
+
+
+class Pass(NamedTuple):
+    """One pass over memory that has ended.
+
+    Attributes
+    ----------
+    began_s, ended_s
+        Since the request.
+    shares
+        Share of each page class that it sent, in the guest's order.
+
+    Examples
+    --------
+    >>> Pass(began_s=0.0, ended_s=2.0, shares=(1.0,)).ended_s
+    2.0
+    """
+
+    began_s: float
+    ended_s: float
+    shares: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +94,9 @@ class Standing:
         Share of its time that the guest must sleep now.
     judged
         What the rule that throttles remembers.
+    passes
+        The passes so far, the first one included. They tell what the cache of differences (XBZRLE) holds, and are not
+        needed without it.
 
     Examples
     --------
@@ -91,6 +115,7 @@ class Standing:
     sent_bytes: float = 0.0
     throttle: float = 0.0
     judged: Judged = Judged()
+    passes: tuple[Pass, ...] = ()
 
 
 def rest(case: Scenario, standing: Standing) -> Result:
@@ -193,10 +218,37 @@ def _stand(
     memory.evaluated_s, memory.sent_bytes = judged.at_s, judged.sent_bytes
     memory.dirtied_pages, memory.high_periods = judged.marked_pages, judged.high_periods
     run.marked_pages = run.left_pages
-    if run.zero_pages < scenario.zero_pages - run_state.NOTHING:
+    if run.mixed > 0.0:
+        _remember(scenario, case, standing, run, work)
+        mixed.restart(run)
+    elif run.zero_pages < scenario.zero_pages - run_state.NOTHING:
         ring.first_run(scenario, run, work)
     else:
         run.ahead_pages = run.left_pages
+
+
+def _remember(scenario: PackedScenario, case: Scenario, standing: Standing, run: Run, work: Work) -> None:
+    """Write what the passes so far sent of each class, and when, into the books of :mod:`migkit.engine.mixed`."""
+    order = [at for at, _ in _lying(case, tuple(range(len(standing.shares))))]
+    syncs_s = [one.began_s for one in standing.passes[1:]] + [standing.synced_s]
+    for one, until_s in zip(standing.passes, syncs_s, strict=False):  # without passes there is one sync more
+        _visit(scenario, one, order, run, work, 1.0)
+        cache.close_past(scenario, run, work, until_s)
+    present = Pass(standing.synced_s, standing.now_s, standing.shares)
+    _visit(scenario, present, order, run, work, 1.0 - standing.ahead)
+
+
+def _visit(scenario: PackedScenario, one: Pass, order: list[int], run: Run, work: Work, part: float) -> None:
+    for c in range(int(scenario.class_count)):
+        cache.recall(run, work.segments[c], one.shares[order[c]], one.began_s, one.ended_s, part)
+
+
+def _lying(case: Scenario, values: tuple[Any, ...]) -> list[tuple[Any, DirtyClass]]:
+    """Return one value of each page class, beside the class, in the order in which the engine has them."""
+    lying = list(zip(values, case.guest.dirty, strict=True))
+    if case.guest.layout == "interleaved":
+        lying.sort(key=_is_random)
+    return lying
 
 
 def _lay_out(scenario: PackedScenario, case: Scenario, standing: Standing, run: Run, work: Work) -> None:
@@ -205,9 +257,7 @@ def _lay_out(scenario: PackedScenario, case: Scenario, standing: Standing, run: 
     Classes that write nothing any more have no place of their own in the records.
     """
     classes, ahead = int(scenario.class_count), standing.ahead
-    lying = list(zip(case.guest.dirty, standing.shares, strict=True))
-    if case.guest.layout == "interleaved":
-        lying.sort(key=_is_random)
+    lying = [(one, share) for share, one in _lying(case, standing.shares)]
     active, idle = lying[:classes], lying[classes:]
     once = standing.once_pages + sum(one.region_pages * ahead * share for one, share in idle)
     pieces = [
@@ -224,5 +274,5 @@ def _lay_out(scenario: PackedScenario, case: Scenario, standing: Standing, run: 
     run.left_pages = sum(size * share for _, size, share, _ in kept)
 
 
-def _is_random(pair: tuple[DirtyClass, float]) -> bool:
-    return pair[0].kind == "random"
+def _is_random(pair: tuple[Any, DirtyClass]) -> bool:
+    return pair[1].kind == "random"

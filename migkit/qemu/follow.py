@@ -33,8 +33,9 @@ class Followed:
         What this QEMU can be asked and told.
     """
 
-    def __init__(self, monitor: Monitor, interface: Interface) -> None:
+    def __init__(self, monitor: Monitor, interface: Interface, kvm: dict[str, Any]) -> None:
         self.monitor, self.interface = monitor, interface
+        self._kvm = kvm
         self._answers: list[dict[str, Any]] = []
         self._settings: dict[str, Any] = {}
         self._capabilities: list[dict[str, Any]] = []
@@ -57,10 +58,11 @@ class Followed:
                     f"QEMU: version {monitor.version} does not count bitmap syncs (ram.dirty-sync-count); "
                     "use QEMU 2.1 or later"
                 )
+            kvm = await monitor.do("query-kvm")
         except BaseException:
             await monitor.close()
             raise
-        return cls(monitor, interface)
+        return cls(monitor, interface, kvm)
 
     async def look(self) -> dict[str, Any]:
         """Ask once and return the answer of ``query-migrate``.
@@ -97,7 +99,13 @@ class Followed:
         """Return all that was answered as a log that :func:`migkit.importers.read` reads."""
         major, minor, micro = (int(part) for part in self.monitor.version.split("."))
         version = {"qemu": {"major": major, "minor": minor, "micro": micro}, "package": ""}
-        lines = [version, {"return": self._settings}, {"return": self._capabilities}, *self._answers]
+        lines = [
+            version,
+            {"return": self._kvm},
+            {"return": self._settings},
+            {"return": self._capabilities},
+            *self._answers,
+        ]
         return "\n".join(json.dumps(line) for line in lines) + "\n"
 
     async def memory_bytes(self) -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from migkit import predict
 from migkit.errors import UsageError
-from migkit.models.midway import Standing, rest
+from migkit.models.midway import Pass, Standing, rest
 from migkit.policies import decision
 from migkit.scenario import DirtyClass, Guest, Host, Policy, Scenario, Strategy
 from migkit.units import MIB, PAGE_BYTES
@@ -48,6 +48,26 @@ def test_from_each_round_on_the_end_is_that_of_the_whole(number):
     assert int(result.action) == decision.SWITCHOVER
     assert float(result.total_s) == pytest.approx(whole.total_time_s, rel=0.02)
     assert abs(int(result.iterations) - whole.iterations) <= 1
+
+
+@pytest.mark.parametrize("number", [3, 4, 6])
+def test_what_the_cache_of_differences_holds_follows_from_the_passes(number):
+    case = dataclasses.replace(
+        scenario(xbzrle=True), policy=Policy(max_bandwidth_bytes_per_s=30e6, downtime_limit_s=0.05)
+    )
+    whole = predict(case, level=None)
+    pages = np.array([one.region_pages for one in case.guest.dirty])
+    shares, passes = np.ones(2), []
+    for one in whole.rounds[: number - 1]:
+        passes.append(Pass(one.start_s, one.start_s + one.duration_s, tuple(shares)))
+        shares = -np.expm1(-np.array(RATES) / pages * one.duration_s)
+    standing = dataclasses.replace(
+        standing_after(case, whole, number), passes=tuple(passes), bandwidth_bytes_per_s=30e6
+    )
+    told = float(rest(case, standing).total_s)
+    forgot = float(rest(case, dataclasses.replace(standing, passes=())).total_s)
+    assert told == pytest.approx(whole.total_time_s, rel=0.02)
+    assert abs(told - whole.total_time_s) < 0.5 * abs(forgot - whole.total_time_s)
 
 
 def test_in_the_first_pass_the_end_is_that_of_the_whole():

@@ -100,6 +100,7 @@ def _reference(name: str, run: Mapping[str, Any]) -> Recorded:
     frame = log.frame.assign(total_bytes=float(run["memory_bytes"]))
     on = dict.fromkeys(str(run["capabilities"] or "").split(";"), True)
     settings = {name: run[name] for name in ("max_bandwidth_bytes_per_s", "downtime_limit_s") if run[name]}
+    settings["accelerator"] = run["accelerator"]
     meta = {**log.meta, "settings": settings, "capabilities": on, "version": run["qemu_version"]}
     log = dataclasses.replace(log, frame=frame, meta=meta)
     classes = run["classes"] if not isinstance(run["classes"], str) else json.loads(run["classes"])
@@ -158,6 +159,7 @@ def _synced(run: Mapping[str, Any], scenario: Scenario, verdict: str) -> Synced:
     frame["bandwidth_bytes_per_s"] = frame["bandwidth_bytes_per_s"].ffill().cummax()
     frame["dirtied_pages_per_s"] = frame["postcopy_faults"] = math.nan
     settings = {name: getattr(scenario.policy, name) for name in ("max_bandwidth_bytes_per_s", "downtime_limit_s")}
+    settings["accelerator"] = run["accelerator"]
     meta = {
         "version": run["qemu_version"],
         "settings": settings,

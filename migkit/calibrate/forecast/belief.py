@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from migkit.calibrate import conditions
-from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates, written_pages
+from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates, passes, written_pages
 from migkit.calibrate.forecast.judged import judged_so_far
 from migkit.calibrate.forecast.lattice import normals
+from migkit.calibrate.forecast.rewrites import difference_bytes, with_rewrites
 from migkit.calibrate.forecast.speeds import BINDS, fastest_of, speed_of, zero_page_s
 from migkit.calibrate.guest import rounds
 from migkit.calibrate.guest.followed import later
 from migkit.calibrate.guest.rounds import Observed
-from migkit.models.midway import Standing, course
+from migkit.models.midway import Pass, Standing, course
 from migkit.models.result import Point
 from migkit.policies import systems
-from migkit.scenario import Guest, Link, Scenario
+from migkit.scenario import Guest, Link, Scenario, Strategy
 from migkit.units import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -88,13 +89,16 @@ def beliefs(log: Log, base: Scenario | None = None, told_now: bool = False) -> l
         profiled = later(profiled, now.t_s)
     found = candidates(observed, memory_bytes, profiled, case.strategy.auto_converge or now.throttle > 0.0)
     known = bool(found)
+    if case.xbzrle_cache_bytes is not None and observed is not None:
+        each = difference_bytes(log)
+        found = [one._replace(guest=with_rewrites(one.guest, observed.rounds, each, case.host)) for one in found]
     found = found or [Candidate(Guest(memory_bytes=memory_bytes), ())]
     spread = normals(DRAWS, 2, 1)[:, 1].tolist()
     judged = judged_so_far(log, observed, case)
     return [
         Belief(
             _with(case, one.guest, math.exp(_SPEED_SPREAD * spread[at % DRAWS]) if at else 1.0),
-            dataclasses.replace(_standing(one, observed, now), judged=judged),
+            dataclasses.replace(_standing(one, observed, now), judged=judged, passes=_passes(one, observed, case)),
             known,
         )
         for at, one in enumerate(found)
@@ -176,10 +180,10 @@ def _case(log: Log, now: _Now, base: Scenario | None) -> Scenario:
     guest = Guest(memory_bytes=int(now.memory_pages) * PAGE_BYTES)
     held = conditions.of_log(log)
     said = conditions.scenario(guest, held)
-    if log.meta["capabilities"].get("auto-converge"):
-        said = dataclasses.replace(said, strategy=dataclasses.replace(said.strategy, auto_converge=True))
+    said = dataclasses.replace(said, strategy=_strategy(log, said.strategy))
     policy = dataclasses.replace(said.policy, name=systems.of_qemu(log.meta["version"]))
     host = dataclasses.replace(base.host if base is not None else said.host, firmware_bytes=0)
+    host = dataclasses.replace(host, platform=host.platform or conditions.platform(log))
     zero_s = zero_page_s(log)
     if zero_s > 0:
         host = dataclasses.replace(host, zero_page_cpu_s=zero_s)
@@ -191,6 +195,16 @@ def _case(log: Log, now: _Now, base: Scenario | None) -> Scenario:
             policy = dataclasses.replace(policy, name=base.policy.name, settings=base.policy.settings)
     said = dataclasses.replace(said, policy=policy)
     return _held_back(said, now, held.cap_bytes_per_s)
+
+
+def _strategy(log: Log, said: Strategy) -> Strategy:
+    """Return the strategy with what was switched on for this migration."""
+    on, settings = log.meta["capabilities"], log.meta["settings"]
+    said = dataclasses.replace(said, auto_converge=said.auto_converge or bool(on.get("auto-converge")))
+    if not on.get("xbzrle"):
+        return said
+    cache_bytes = int(settings.get("xbzrle_cache_bytes") or said.xbzrle_cache_bytes)
+    return dataclasses.replace(said, xbzrle=True, xbzrle_cache_bytes=cache_bytes)
 
 
 def _held_back(case: Scenario, now: _Now, cap_bytes_per_s: float) -> Scenario:
@@ -209,6 +223,11 @@ def _with(case: Scenario, guest: Guest, faster: float) -> Scenario:
         policy=dataclasses.replace(policy, max_bandwidth_bytes_per_s=policy.max_bandwidth_bytes_per_s * faster),
         link=dataclasses.replace(link, bandwidth_bytes_per_s=link.bandwidth_bytes_per_s * faster),
     )
+
+
+def _passes(found: Candidate, observed: Observed | None, case: Scenario) -> tuple[Pass, ...]:
+    """Return what each pass so far sent of each page class, where a cache remembers it."""
+    return () if case.xbzrle_cache_bytes is None else passes(found.guest, observed)
 
 
 def _standing(found: Candidate, observed: Observed | None, now: _Now) -> Standing:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -19,10 +19,11 @@ import numpy as np
 from migkit.calibrate.forecast.lattice import normals
 from migkit.calibrate.forecast.shapes import Shapes, grid
 from migkit.calibrate.guest.rounds import Observed, Round
+from migkit.models.midway import Pass
 from migkit.scenario import DirtyClass, Guest
 from migkit.units import PAGE_BYTES
 
-__all__ = ["DRAWS", "SAMPLES", "Candidate", "candidates", "written_pages"]
+__all__ = ["DRAWS", "SAMPLES", "Candidate", "candidates", "passes", "written_pages"]
 
 DRAWS: Final = 17
 SAMPLES: Final = 61
@@ -117,7 +118,23 @@ def _stands(guest: Guest, seen: Sequence[Round]) -> bool:
 
 
 def _told(guest: Guest, seen: Sequence[Round], slowed: bool) -> tuple[list[float], tuple[float, ...]]:
-    """Return what each round marked over what the guest says, as logarithms, and what is dirty after the last sync.
+    """Return what each round marked over what the guest says, as logarithms, and what the last sync left dirty."""
+    pages = np.array([one.region_pages for one in guest.dirty], float)
+    dirty, ratios = _at_first(guest), []
+    for one, (pending, newly) in zip(seen, _followed(guest, seen, slowed), strict=True):
+        ratio = max(one.marked_pages, 1.0) / max(float((newly * pages).sum()), 1.0)
+        ratios.append(math.log(min(max(ratio, _RATIOS[0]), _RATIOS[1])))
+        dirty = pending + newly
+    return ratios, tuple(dirty.tolist())
+
+
+def _at_first(guest: Guest) -> Any:
+    """Return which share of each class is to be sent by the first pass; what a growth writes comes to that later."""
+    return np.array([float(one.kind != "growth") for one in guest.dirty])
+
+
+def _followed(guest: Guest, seen: Sequence[Round], slowed: bool) -> Iterator[tuple[Any, Any]]:
+    """Yield for each round which share of each class was pending at its end, and which was newly marked.
 
     A sync after ``w`` seconds marks ``P (1 - q) (1 - exp(-x w))`` of a class of ``P`` pages that are written ``x``
     times a second each, of which the share ``q`` was still pending.
@@ -126,15 +143,36 @@ def _told(guest: Guest, seen: Sequence[Round], slowed: bool) -> tuple[list[float
     rates = np.array([one.writes_per_s * _level(one) for one in guest.dirty]) / np.maximum(pages, 1.0)
     sweeps = np.array([one.kind != "random" for one in guest.dirty], bool)
     grows = np.array([one.kind == "growth" for one in guest.dirty], bool)
-    dirty, ratios = np.where(grows, 0.0, 1.0), []
+    dirty = _at_first(guest)
     for one, speed in zip(seen, _speeds(seen, slowed), strict=True):
         pending = dirty * min(1.0, one.pending_pages / max(1.0, one.to_send_pages))
         written = rates * one.window_s * speed
         newly = np.where(grows, 1.0, 1.0 - pending) * np.where(sweeps, np.minimum(1.0, written), -np.expm1(-written))
-        ratio = max(one.marked_pages, 1.0) / max(float((newly * pages).sum()), 1.0)
-        ratios.append(math.log(min(max(ratio, _RATIOS[0]), _RATIOS[1])))
+        yield pending, newly
         dirty = pending + newly
-    return ratios, tuple(dirty.tolist())
+
+
+def passes(guest: Guest, observed: Observed | None) -> tuple[Pass, ...]:
+    """Return what each pass so far sent of each page class of a guest, by the rounds; none where these are not known.
+
+    Examples
+    --------
+    >>> guest = Guest(memory_bytes=2**28, dirty=(DirtyClass(region_bytes=2**26, writes_per_s=8192.0),))
+    >>> seen = [Round(start_s=at, window_s=1.0, window_error_s=0.01, marked_pages=6000, to_send_pages=9000,
+    ...               pending_pages=0) for at in (0.0, 1.0)]
+    >>> found = passes(guest, Observed(memory_bytes=2**28, zero_pages=0, rounds=tuple(seen), first_pass=True))
+    >>> [round(one.shares[0], 2) for one in found]
+    [1.0, 0.39]
+    """
+    seen = _in_full(observed)
+    dirty, found = _at_first(guest), []
+    for one, (pending, newly) in zip(seen, _followed(guest, seen, guest.capacity_writes_per_s is None), strict=True):
+        shares = tuple((dirty - pending).tolist())
+        for at in range(one.syncs):
+            began_s = one.start_s + at * one.window_s
+            found.append(Pass(began_s, began_s + one.window_s, shares))
+        dirty = pending + newly
+    return tuple(found)
 
 
 def written_pages(one: DirtyClass) -> int:

@@ -292,10 +292,11 @@ class _Readings:
         self._rate = columns.get("dirtied_pages_per_s", np.full(self._t.size, math.nan)).astype(float)
 
     def _sent(self, columns: dict[str, Any]) -> tuple[Any, Any]:
-        """Return pages sent in full and as zero pages; without these counters, all that was sent is in full."""
+        """Return pages sent in full or as differences, and as zero pages; without counters, all sent is in full."""
         full, zero = (columns[name].astype(float) for name in ("normal_pages", "zero_pages"))
         if np.isfinite(full).all() and (full >= 0).all():
-            return full, zero
+            differences = columns.get("xbzrle_pages")  # which QEMU counts apart
+            return full if differences is None else full + np.nan_to_num(differences.astype(float)), zero
         sent = columns["sent_bytes"].astype(float) / (PAGE_BYTES + _HEADER_BYTES)
         return sent, np.full(sent.size, math.nan)
 

@@ -35,7 +35,9 @@ _EVENTS: Final = {
 
 def take(value: Mapping[str, Any], context: Context, emit: Emit) -> bool:
     """Emit what ``value`` says if it is an answer, a command or an event about migration; return whether it is."""
-    return any(reader(value, context, emit) for reader in (_answer, _event, _command, _parameters, _version))
+    return any(
+        reader(value, context, emit) for reader in (_answer, _event, _command, _parameters, _version, _accelerator)
+    )
 
 
 def take_list(values: list[Any], context: Context, emit: Emit) -> bool:
@@ -169,4 +171,12 @@ def _version(value: Mapping[str, Any], context: Context, emit: Emit) -> bool:
     emit(
         Setting(**context.item("qmp"), name="version", value=".".join(str(int(n)) for n in numbers if n is not None))
     )
+    return True
+
+
+def _accelerator(value: Mapping[str, Any], context: Context, emit: Emit) -> bool:
+    """Emit what runs the guest, if ``value`` is an answer of query-kvm."""
+    if value.keys() != {"enabled", "present"}:
+        return False
+    emit(Setting(**context.item("qmp"), name="accelerator", value="kvm" if value["enabled"] is True else "tcg"))
     return True

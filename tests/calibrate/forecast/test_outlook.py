@@ -8,12 +8,16 @@ import pytest
 from migkit.calibrate.forecast.belief import Belief, beliefs
 from migkit.calibrate.forecast.changes import changes
 from migkit.calibrate.forecast.outlook import Forecaster
+from migkit.calibrate.forecast.rewrites import with_rewrites
+from migkit.calibrate.guest.rounds import Round
+from migkit.engine import differences
+from migkit.engine.packing import pack
 from migkit.importers import read
 from migkit.models.midway import Standing
-from migkit.scenario import DirtyClass, Guest, Host, Policy, Scenario
+from migkit.scenario import DirtyClass, Guest, Host, Policy, Scenario, Strategy
 from migkit.traces import data
 from migkit.units import MIB
-from tests.verification.forecasts import recorded, until
+from tests.verification.forecasts import grid, recorded, right, synced_looks, until
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +113,34 @@ def test_each_change_is_predicted_to_end_the_migration():
 def test_of_an_unknown_guest_no_change_is_named(recordings):
     found = beliefs(at(recordings["a1-q7-0"], 2.0))
     assert changes(found, "not_known") == ()
+
+
+def test_what_the_source_switched_on_is_believed(recordings):
+    one = at(recordings["a3-q10-0"], 1.5)
+    settings = one.meta["settings"] | {"xbzrle_cache_bytes": 2.0**25, "accelerator": "kvm"}
+    on = dataclasses.replace(one, meta={**one.meta, "settings": settings, "capabilities": {"xbzrle": True}})
+    assert beliefs(one)[0].case.strategy.xbzrle is False
+    assert beliefs(one)[0].case.host.platform == "qemu-tcg"
+    found = beliefs(on)
+    assert found[0].case.xbzrle_cache_bytes == 2**25
+    assert found[0].case.host.platform == "qemu-kvm"
+    assert [len(belief.standing.passes) for belief in found[:2]] == [1, 1]
+    assert Forecaster().outlook(on).converges > Forecaster().outlook(one).converges
+
+
+def test_migrations_that_send_differences_are_forecast_from_their_counters():
+    known = [one for one in grid() if one.kind == "xbzrle" and one.recorded.name.startswith("grid-21")]
+    found = [look for one in known for look in synced_looks(one)]
+    assert len(found) > 20
+    assert right(found) >= 0.8
+
+
+@pytest.mark.parametrize("length", [8, 64, 512])
+def test_what_a_difference_costs_tells_what_a_write_changes(length):
+    once = DirtyClass(region_bytes=64 * MIB, writes_per_s=1.594 * 64 * MIB / 4096, rewrite_bytes=length)
+    case = Scenario(guest=Guest(memory_bytes=256 * MIB, dirty=(once,)), strategy=Strategy(xbzrle=True))
+    packed, classes, *_ = pack(case, 1e9).of_one()
+    each = differences.hit_bytes(packed, classes[0], 2.0)  # a page that is written at all is written twice a second
+    one = Round(start_s=0.0, window_s=1.0, window_error_s=0.0, marked_pages=1.0, to_send_pages=1.0, pending_pages=0.0)
+    unknown = dataclasses.replace(case.guest, dirty=(dataclasses.replace(once, rewrite_bytes=4096),))
+    assert with_rewrites(unknown, [one], each, case.host).dirty[0].rewrite_bytes == pytest.approx(length, abs=2)
