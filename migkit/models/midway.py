@@ -211,7 +211,7 @@ def _stand(
     run.window_start_s, run.check_s = standing.now_s, standing.now_s + scenario.poll_s
     run.sent_bytes = standing.sent_bytes
     run.throttle = state.throttle = standing.throttle
-    run.slices.began_s, run.slices.throttle = standing.synced_s, standing.throttle
+    run.slices.began_s, run.slices.throttle = _sleeps_since_s(scenario, standing), standing.throttle
     state.iteration, state.round_start_s = standing.iteration, standing.synced_s
     state.bandwidth_bytes_per_s = standing.bandwidth_bytes_per_s
     memory, judged = state.throttling, standing.judged
@@ -225,6 +225,13 @@ def _stand(
         ring.first_run(scenario, run, work)
     else:
         run.ahead_pages = run.left_pages
+
+
+def _sleeps_since_s(scenario: PackedScenario, standing: Standing) -> float:
+    """Return when a sleep of a throttled guest began [s]: with software emulation one ends with each sync."""
+    if scenario.sync_awaits > 0.0 and 0.0 < standing.throttle < 1.0:
+        return standing.synced_s - scenario.throttle_slice_s * standing.throttle / (1.0 - standing.throttle)
+    return standing.synced_s
 
 
 def _remember(scenario: PackedScenario, case: Scenario, standing: Standing, run: Run, work: Work) -> None:

@@ -63,7 +63,7 @@ def with_rewrites(guest: Guest, seen: Sequence[Round], each_bytes: float, host: 
     >>> from migkit.calibrate.guest.rounds import Round
     >>> from migkit.scenario import DirtyClass
     >>> guest = Guest(memory_bytes=2**28, dirty=(DirtyClass(region_bytes=2**26, writes_per_s=1.0),))
-    >>> seen = [Round(start_s=0.0, window_s=1.0, window_error_s=0.0, marked_pages=1, to_send_pages=1, pending_pages=0)]
+    >>> seen = [Round(start_s=0, window_s=1, window_error_s=0, marked_pages=1, to_send_pages=1, pending_pages=0)]
     >>> host = Host()
     >>> cost = host.xbzrle_header_bytes + host.xbzrle_run_bytes + 512
     >>> with_rewrites(guest, seen, cost, host).dirty[0].rewrite_bytes
