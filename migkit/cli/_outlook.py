@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from migkit.calibrate.forecast.changes import Change
     from migkit.calibrate.forecast.outlook import Outlook
 
-__all__ = ["GAUGES", "as_line", "as_record", "as_screen"]
+__all__ = ["GAUGES", "as_line", "as_record", "as_screen", "is_unsure"]
+
+_SURE: Final = (
+    0.1,
+    0.9,
+)  # probabilities that it converges beyond which a measurement would hardly change the verdict
 
 GAUGES: Final = {
     "t_s": "time since the migration was asked for [s]",
@@ -36,15 +41,29 @@ def as_line(outlook: Outlook) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def as_screen(outlook: Outlook, offered: Sequence[Change]) -> str:
-    """Return a forecast as the lines of a screen."""
+def is_unsure(outlook: Outlook) -> bool:
+    """Return whether it is open if a migration in pre-copy converges, so that it is worth measuring its guest.
+
+    Examples
+    --------
+    >>> from migkit.calibrate.forecast.outlook import Outlook
+    >>> now = Outlook(t_s=3.0, phase="precopy", verdict="not_known", end_s=9.0, low_s=3.0, high_s=9.0, share=0.3)
+    >>> is_unsure(now), is_unsure(dataclasses.replace(now, verdict="converges", converges=0.98))
+    (True, False)
+    """
+    return outlook.phase == "precopy" and not (outlook.converges <= _SURE[0] or outlook.converges >= _SURE[1])
+
+
+def as_screen(outlook: Outlook, offered: Sequence[Change], hint: str = "") -> str:
+    """Return a forecast as the lines of a screen; ``hint`` says what would make it surer."""
     rows = [
         ("time", format_duration(outlook.t_s)),
         ("now", standing(outlook)),
         *zip(("verdict", "ends", "over", "downtime"), expected(outlook), strict=False),
     ]
     rows += [("would change" if at == 0 else "", f"{one.words}: {effect(one)}") for at, one in enumerate(offered)]
-    width = max(len(name) for name, _ in rows)
+    rows += [("surer", hint)]
+    width = max(len(name) for name, value in rows if value)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows if value)
 
 

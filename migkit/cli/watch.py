@@ -14,7 +14,7 @@ import click
 from migkit.calibrate.forecast.looks import NO_MORE, SHORTEST_S, Asked, Source, opened, pause_s
 from migkit.cli import _output
 from migkit.cli._command import Command
-from migkit.cli._outlook import as_line, as_record, as_screen
+from migkit.cli._outlook import as_line, as_record, as_screen, is_unsure
 from migkit.errors import CapabilityError, InfeasibleError, MigkitError, RunError, UsageError
 from migkit.units import duration
 
@@ -29,6 +29,10 @@ __all__ = ["command"]
 
 _APPLICABLE = ("max-bandwidth", "downtime-limit", "post-copy")
 _HAS_LEFT = "QEMU ended after it had stopped the guest: the migration has completed"
+_SURER = (
+    "--guest with a profile of the guest (migkit qemu profile); the counters alone tell little of it so far",
+    "--measure, or --guest with a profile of the guest; the counters alone tell little of it so far",
+)
 _ROUNDS_APART = 3  # between two changes: their effect must show first
 Show = Callable[["Outlook", tuple["Change", ...]], None]
 
@@ -92,7 +96,8 @@ def command(
         raise UsageError("--vm: only metrics tell of several machines; leave it out")
     with contextlib.ExitStack() as stack:
         looked_at = stack.enter_context(opened(source, vm))
-        show = stack.enter_context(_shown(as_json, prometheus))
+        hint = "" if measure or guest is not None else _SURER[isinstance(looked_at, Asked)]
+        show = stack.enter_context(_shown(as_json, prometheus, hint))
         measuring = _measured(Path(source), looked_at, once, stack) if measure else None
         _watch(looked_at, base, measuring, show, every_s, once, wanted)
 
@@ -212,19 +217,26 @@ async def _make(followed: Followed, change: Change) -> None:
 
 
 @contextlib.contextmanager
-def _shown(as_json: bool, port: int | None) -> Iterator[Show]:
-    """Yield what shows an outlook: a screen on a terminal, else a line each."""
+def _shown(as_json: bool, port: int | None, hint: str) -> Iterator[Show]:
+    """Yield what shows an outlook: a screen on a terminal, else a line each.
+
+    People are told once, or as long as it shows on a screen, what would make an unsure forecast surer.
+    """
     serve = _served(port)
     on_terminal = not as_json and sys.stdout.isatty()
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(_screen()) if on_terminal else None
+        to_say = [] if as_json or screen or not hint else [hint]
 
         def show(outlook: Outlook, offered: tuple[Change, ...]) -> None:
             serve(outlook)
+            unsure = is_unsure(outlook)
             if screen is not None:
-                screen(as_screen(outlook, offered))
-            else:
-                click.echo(as_record(outlook, offered) if as_json else as_line(outlook))
+                screen(as_screen(outlook, offered, hint if unsure else ""))
+                return
+            if unsure and to_say:
+                _output.narrate(f"surer: {to_say.pop()}", quiet=False)
+            click.echo(as_record(outlook, offered) if as_json else as_line(outlook))
 
         yield show
 

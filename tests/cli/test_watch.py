@@ -116,6 +116,19 @@ def test_a_person_reads_one_line_a_look(tmp_path, answers):
     )
 
 
+def test_a_person_is_told_what_makes_an_unsure_forecast_surer(tmp_path, answers):
+    log = tmp_path / "migration.log"
+    log.write_text("\n".join(answers[:70]) + "\n")
+    code, out, err = watched(log, "--once")
+    assert (code, err.count("\n")) == (0, 1)
+    assert err.startswith("surer: --guest with a profile of the guest (migkit qemu profile)")
+    profile = tmp_path / "guest.toml"
+    profile.write_text('[guest]\nmemory = "8209 MiB"\n[[guest.dirty]]\nregion = "1 GiB"\nwrites_per_s = 1000\n')
+    code, out, err = watched(log, "--once", "--guest", profile)
+    assert (code, err) == (0, "")
+    assert "converges (probability" in out
+
+
 def test_virsh_domjobinfo_appended_to_a_file_is_read(tmp_path):
     form = (
         "Job type:         Unbounded   \nTime elapsed:     {} ms\nData processed:   {:.3f} MiB\n"
