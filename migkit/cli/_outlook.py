@@ -21,6 +21,7 @@ _SURE: Final = (
     0.1,
     0.9,
 )  # probabilities that it converges beyond which a measurement would hardly change the verdict
+_TELLING: Final = 3  # syncs, the one at the start included, after which the counters show two rounds
 
 GAUGES: Final = {
     "t_s": "time since the migration was asked for [s]",
@@ -42,16 +43,21 @@ def as_line(outlook: Outlook) -> str:
 
 
 def is_unsure(outlook: Outlook) -> bool:
-    """Return whether it is open if a migration in pre-copy converges, so that it is worth measuring its guest.
+    """Return whether the counters alone leave open what will come of a migration in pre-copy.
+
+    They do until the second sync, since one round shows the dirty curve at one window only, and later on as long as
+    it is open whether it converges.
 
     Examples
     --------
     >>> from migkit.calibrate.forecast.outlook import Outlook
-    >>> now = Outlook(t_s=3.0, phase="precopy", verdict="not_known", end_s=9.0, low_s=3.0, high_s=9.0, share=0.3)
-    >>> is_unsure(now), is_unsure(dataclasses.replace(now, verdict="converges", converges=0.98))
+    >>> now = Outlook(t_s=3.0, phase="precopy", verdict="converges", end_s=9.0, low_s=3.0, high_s=9.0, share=0.3,
+    ...               iteration=2, converges=0.98)
+    >>> is_unsure(now), is_unsure(dataclasses.replace(now, iteration=3))
     (True, False)
     """
-    return outlook.phase == "precopy" and not (outlook.converges <= _SURE[0] or outlook.converges >= _SURE[1])
+    is_open = not (outlook.converges <= _SURE[0] or outlook.converges >= _SURE[1])
+    return outlook.phase == "precopy" and (outlook.iteration < _TELLING or is_open)
 
 
 def as_screen(outlook: Outlook, offered: Sequence[Change], hint: str = "") -> str:
