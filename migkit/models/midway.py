@@ -8,6 +8,7 @@ engine's ring of memory is set up so, and its clock, its counters and the policy
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 from migkit import jit
@@ -94,6 +95,8 @@ class Standing:
         Share of its time that the guest must sleep now.
     judged
         What the rule that throttles remembers.
+    spent_since_s
+        Since when the present window of the cap lasts, if all that it may send is sent [s]; NaN: nothing of it is.
     passes
         The passes so far, the first one included. They tell what the cache of differences (XBZRLE) holds, and are not
         needed without it.
@@ -115,6 +118,7 @@ class Standing:
     sent_bytes: float = 0.0
     throttle: float = 0.0
     judged: Judged = Judged()
+    spent_since_s: float = math.nan
     passes: tuple[Pass, ...] = ()
 
 
@@ -214,6 +218,9 @@ def _stand(
     run.slices.began_s, run.slices.throttle = _sleeps_since_s(scenario, standing), standing.throttle
     state.iteration, state.round_start_s = standing.iteration, standing.synced_s
     state.bandwidth_bytes_per_s = standing.bandwidth_bytes_per_s
+    if math.isfinite(standing.spent_since_s) and math.isfinite(run.normal_quota_pages):
+        run.window_start_s = standing.spent_since_s
+        run.window_bytes, run.room_pages = run.normal_quota_pages * scenario.page_wire_bytes, 0.0
     memory, judged = state.throttling, standing.judged
     memory.evaluated_s, memory.sent_bytes = judged.at_s, judged.sent_bytes
     memory.dirtied_pages, memory.high_periods = judged.marked_pages, judged.high_periods

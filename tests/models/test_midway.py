@@ -84,6 +84,31 @@ def test_in_the_first_pass_the_end_is_that_of_the_whole():
     assert float(rest(case, standing).total_s) == pytest.approx(whole.total_time_s, rel=0.05)
 
 
+def test_what_a_window_of_the_cap_may_send_is_sent_once():
+    case = scenario()
+    whole = predict(case, level=None)
+    windows = 10
+    window_s = 0.1 + case.host.window_extra_s
+    began_s = case.host.setup_s + windows * window_s
+    full_pages = 512 * MIB // PAGE_BYTES
+    ahead = 1.0 - (windows + 1) * 6e6 / (PAGE_BYTES + 8) / full_pages
+    standing = Standing(
+        now_s=began_s + 0.02,
+        synced_s=0.0,
+        iteration=1,
+        ahead=ahead,
+        shares=(1.0, 1.0),
+        once_pages=(512 * MIB - sum(SIZES)) / PAGE_BYTES * ahead,
+        zero_pages=full_pages,
+        bandwidth_bytes_per_s=60e6,
+        spent_since_s=began_s,
+    )
+    anew = dataclasses.replace(standing, spent_since_s=float("nan"))
+    off_s, off_anew_s = (float(rest(case, one).total_s) - whole.total_time_s for one in (standing, anew))
+    assert abs(off_s) < 0.03
+    assert off_anew_s < off_s - 0.05
+
+
 def test_a_guest_that_settles_never_ends_and_postcopy_now_ends_it():
     import dataclasses
 

@@ -20,7 +20,7 @@ from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates, p
 from migkit.calibrate.forecast.judged import judged_so_far
 from migkit.calibrate.forecast.lattice import normals
 from migkit.calibrate.forecast.rewrites import difference_bytes, with_rewrites
-from migkit.calibrate.forecast.speeds import BINDS, fastest_of, speed_of, zero_page_s
+from migkit.calibrate.forecast.speeds import BINDS, fastest_of, speed_of, spent_since_s, zero_page_s
 from migkit.calibrate.guest import rounds
 from migkit.calibrate.guest.followed import later
 from migkit.calibrate.guest.rounds import Observed
@@ -95,10 +95,16 @@ def beliefs(log: Log, base: Scenario | None = None, told_now: bool = False) -> l
     found = found or [Candidate(Guest(memory_bytes=memory_bytes), ())]
     spread = normals(DRAWS, 2, 1)[:, 1].tolist()
     judged = judged_so_far(log, observed, case)
+    spent_s = _spent_since_s(log, case, observed)
     return [
         Belief(
             _with(case, one.guest, math.exp(_SPEED_SPREAD * spread[at % DRAWS]) if at else 1.0),
-            dataclasses.replace(_standing(one, observed, now), judged=judged, passes=_passes(one, observed, case)),
+            dataclasses.replace(
+                _standing(one, observed, now),
+                judged=judged,
+                spent_since_s=spent_s,
+                passes=_passes(one, observed, case),
+            ),
             known,
         )
         for at, one in enumerate(found)
@@ -223,6 +229,14 @@ def _with(case: Scenario, guest: Guest, faster: float) -> Scenario:
         policy=dataclasses.replace(policy, max_bandwidth_bytes_per_s=policy.max_bandwidth_bytes_per_s * faster),
         link=dataclasses.replace(link, bandwidth_bytes_per_s=link.bandwidth_bytes_per_s * faster),
     )
+
+
+def _spent_since_s(log: Log, case: Scenario, observed: Observed | None) -> float:
+    """Return since when the window of a cap lasts whose bytes are sent [s]; NaN: it begins now, or no cap binds."""
+    cap = case.policy.max_bandwidth_bytes_per_s
+    if not cap <= case.link.bandwidth_bytes_per_s or not math.isfinite(cap):
+        return math.nan
+    return spent_since_s(log, cap, observed.synced_s if observed is not None else math.nan)
 
 
 def _passes(found: Candidate, observed: Observed | None, case: Scenario) -> tuple[Pass, ...]:

@@ -13,7 +13,7 @@ from migkit.units import PAGE_BYTES
 if TYPE_CHECKING:
     from migkit.importers import Log
 
-__all__ = ["BINDS", "falling", "fastest_of", "speed_of", "zero_page_s"]
+__all__ = ["BINDS", "falling", "fastest_of", "speed_of", "spent_since_s", "zero_page_s"]
 
 BINDS: Final = 0.9  # of a cap: what is sent at less is held back by something else
 _WIRE_BYTES: Final = PAGE_BYTES + 8.0
@@ -21,6 +21,8 @@ _ZERO_BYTES: Final = 9.0
 _LAST_S: Final = 1.0  # the time over which a speed is measured
 _BLOCKS: Final = 4  # of that length, of which one at least shows what holds the speed: others may have been held up
 _MOSTLY_ZERO: Final = 0.5  # of the bytes of a stretch that are marks of zero pages
+_WINDOW_S: Final = 0.1  # of QEMU's rate limit
+_JUMPS: Final = 0.5  # of what a window may send: the counter of bytes has jumped
 _ENOUGH_ZERO: Final = 4096  # pages of a stretch that tells what one takes
 
 Values = npt.NDArray[Any]
@@ -98,6 +100,40 @@ def fastest_of(log: Log) -> float:
     at = np.unique(np.searchsorted(ended_s, edges_s[edges_s >= ended_s[0]]))
     speeds = np.diff(sent[at]) / np.diff(ended_s[at])
     return max(float(speeds.max(initial=0.0)), speed_of(log))
+
+
+def spent_since_s(log: Log, cap_bytes_per_s: float, synced_s: float) -> float:
+    """Return since when the present window of a cap lasts, all of which was sent at once [s]; NaN: it begins now.
+
+    QEMU sends what a window of 100 ms may send as fast as it can, and waits for the next one. So the counter of bytes
+    jumps when a window begins. A bitmap sync begins a window, too.
+
+    Parameters
+    ----------
+    log
+        The readings.
+    cap_bytes_per_s
+        The cap, which holds the migration back [B/s].
+    synced_s
+        When the last sync was [s]; NaN: not known.
+
+    Examples
+    --------
+    >>> from migkit.importers import read_reference
+    >>> log = read_reference("a1-q7-0").until(1.0)
+    >>> print(round(log.frame["t_s"].iloc[-1] - spent_since_s(log, 40e6, 0.0), 2))
+    0.05
+    """
+    frame = log.frame
+    told = frame[(frame["phase"] == "precopy") & frame["sent_bytes"].notna() & frame["t_s"].notna()]
+    t_s, sent = told["t_s"].to_numpy(float), np.diff(told["sent_bytes"].to_numpy(float))
+    jumps = np.flatnonzero(sent >= _JUMPS * _WINDOW_S * cap_bytes_per_s)
+    if not jumps.size or t_s[jumps[-1] + 1] <= synced_s:
+        return math.nan
+    before_s, after_s = t_s[jumps[-1]], t_s[jumps[-1] + 1]
+    return float(
+        max(after_s - 0.5 * min(after_s - before_s, _WINDOW_S), t_s[-1] - _WINDOW_S, np.nan_to_num(synced_s))
+    )
 
 
 def zero_page_s(log: Log) -> float:
