@@ -16,7 +16,7 @@ from migkit.units import format_duration, format_rate
 if TYPE_CHECKING:
     from migkit.importers import Log
 
-__all__ = ["Conditions", "of_log", "platform", "scenario", "self_check", "with_guest"]
+__all__ = ["Conditions", "of_log", "platform", "self_check"]
 
 _STEADY: Final = 0.02  # of the speed: what hardly varies is held by a cap or the link
 
