@@ -131,13 +131,14 @@ def test_a_capped_push_goes_in_windows_as_fast_as_the_path(zero_mib, cap):
     )
     case = Scenario(
         guest=guest,
-        policy=Policy(max_postcopy_bandwidth_bytes_per_s=cap),
+        policy=Policy(name="qemu-10.1", max_postcopy_bandwidth_bytes_per_s=cap),
         link=Link(bandwidth_bytes_per_s=2e8),
         host=Host(platform="qemu-tcg", window_extra_s=0.0, firmware_bytes=0, setup_s=0.0),
         strategy=Strategy(name="postcopy"),
     )
     full_bytes = (64 - zero_mib) * MIB / 4096 * 4104
-    zero_s = zero_mib * MIB / 4096 * (2.1e-7 + 2.4e-7)
+    host = case.host
+    zero_s = zero_mib * MIB / 4096 * (host.zero_page_cpu_s + host.postcopy_zero_page_cpu_s)
     waits = math.ceil(full_bytes / (0.1 * cap)) - 1 if cap < 2e8 else 0
     push_s = 0.1 * waits + (full_bytes - 0.1 * cap * waits if waits else full_bytes) / 2e8 + zero_s
     one, other = simulate(case), predict(case)
