@@ -24,14 +24,16 @@ _OTHER_COLOUR: Final = "#9a6700"  # aborted, timed out
 
 
 def line(result: Prediction) -> str:
-    """Return a prediction in one line of at most 80 characters."""
-    facts = [result.verdict]
+    """Return a prediction in one line of at most 80 characters; the rounds are left out where they do not fit."""
+    facts, rounds = [result.verdict], ""
     if result.verdict == "converges":
         facts += [f"total {format_duration(result.total_time_s)}", f"downtime {format_duration(result.downtime_s)}"]
-        facts += [f"{format_size(result.transferred_bytes)} in {result.iterations} rounds"]
+        facts += [format_size(result.transferred_bytes)]
+        rounds = f" in {result.iterations} rounds"
     elif result.natural_downtime_s > 0.0:
         facts.append(f"natural downtime {format_duration(result.natural_downtime_s)}")
-    return f"<Prediction: {', '.join(facts)}>"
+    said = f"<Prediction: {', '.join(facts)}{rounds}>"
+    return said if len(said) <= _WIDTH else f"<Prediction: {', '.join(facts)}>"
 
 
 def text(result: Prediction) -> str:

@@ -68,7 +68,9 @@ PLATFORMS: Final[Mapping[str, Mapping[str, Typical]]] = MappingProxyType(
         "qemu-tcg": {
             "goodput_bytes_per_s": Typical(1.5e9, 0.3, _REFERENCE),
             "zero_page_cpu_s": Typical(2.1e-7, 0.25, _REFERENCE),
-            "postcopy_zero_page_cpu_s": Typical(4.5e-7, 0.3, "0.5 to 0.9 us a zero page in all, data/qemu"),
+            "postcopy_zero_page_cpu_s": Typical(
+                2.9e-7, 0.5, f"{_REFERENCE}; 0.5 to 0.9 us in all on a slower machine"
+            ),
             "setup_s": Typical(0.006, 0.3, _REFERENCE),
             **dict.fromkeys(("sync_base_s", "sync_per_page_s", "stop_s", "stop_per_vcpu_s"), Typical(0.0)),
             **dict.fromkeys(("flush_disks_s", "machine_state_bytes", "load_s", "resume_s"), Typical(0.0)),
