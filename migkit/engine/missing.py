@@ -87,8 +87,9 @@ def follow(scenario: PackedScenario, run: Run, work: Work) -> None:
     """
     most = half = 0.0
     found = -1.0
-    for i in range(int(run.pieces)):
-        place = _place(scenario, work, i + int(run.head))
+    last = int(min(scenario.first_woven, scenario.class_count))
+    for c in range(last + 1):
+        place = float(c) if c < last else scenario.first_woven
         rate, pages = _of_place(scenario, run, work, place)
         if rate > most:
             most, half, found = rate, pages / 2.0, place

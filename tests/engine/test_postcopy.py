@@ -7,12 +7,12 @@ import pytest
 from migkit import DirtyClass, Guest, Host, Policy, Scenario, Strategy, predict, simulate
 
 MIB = 2**20
-CAP = 6e7
-LARGE = DirtyClass(region_bytes=128 * MIB, writes_per_s=20_000)
+CAP = 1.5e7
+LARGE = DirtyClass(region_bytes=32 * MIB, writes_per_s=5_000)
 
 
 def case(policy="qemu-10", dirty=(LARGE,), capacity=5e6, cap=CAP, limit_s=0.3, **strategy):
-    guest = Guest(memory_bytes=256 * MIB, zero_bytes=96 * MIB, dirty=dirty, capacity_writes_per_s=capacity)
+    guest = Guest(memory_bytes=64 * MIB, zero_bytes=24 * MIB, dirty=dirty, capacity_writes_per_s=capacity)
     return Scenario(
         guest=guest,
         host=Host(platform="qemu-tcg"),
@@ -48,40 +48,42 @@ def test_over_one_connection_or_by_old_versions_a_guest_faults_once_a_window():
 
 def full(policy="qemu-10", limit_s=1e-3):
     """A guest whose pages all hold something, and that writes none of them."""
-    scenario = case(policy, dirty=(DirtyClass(region_bytes=128 * MIB, writes_per_s=0.001),), limit_s=limit_s)
-    return dataclasses.replace(scenario, guest=dataclasses.replace(scenario.guest, zero_bytes=0))
+    idle = (DirtyClass(region_bytes=8 * MIB, writes_per_s=0.001),)
+    scenario = case(policy, dirty=idle, cap=CAP / 4, limit_s=limit_s)
+    guest = dataclasses.replace(scenario.guest, memory_bytes=16 * MIB, zero_bytes=0)
+    return dataclasses.replace(scenario, guest=guest)
 
 
 def test_up_to_10_0_the_rest_goes_without_the_cap_as_soon_as_the_limit_is_enough_for_it():
     whole, rest = predict(full()).total_time_s, predict(full(limit_s=0.8)).total_time_s
     assert whole - rest == pytest.approx(0.8, abs=0.15)
-    assert simulate(full(limit_s=0.8)).runs[0].total_time_s == pytest.approx(rest, rel=0.01)
+    assert simulate(full(limit_s=0.8)).runs[0].total_time_s == pytest.approx(rest, abs=0.11)
     for limit_s in (1e-3, 0.8):
-        assert predict(full("qemu-10.1", limit_s)).total_time_s == pytest.approx(whole, rel=0.01)
+        assert predict(full("qemu-10.1", limit_s)).total_time_s == pytest.approx(whole, abs=0.11)
 
 
 def test_a_stated_bandwidth_tells_how_much_the_rest_is():
     known = full(limit_s=0.1)
-    settings = (("switchover_bandwidth_bytes_per_s", 8 * CAP),)
+    settings = (("switchover_bandwidth_bytes_per_s", 2 * CAP),)
     known = dataclasses.replace(known, policy=dataclasses.replace(known.policy, settings=settings))
     assert predict(known).total_time_s == pytest.approx(predict(full(limit_s=0.8)).total_time_s, abs=0.15)
 
 
 @pytest.mark.parametrize("engine", [predict, lambda scenario: simulate(scenario, seed=1).runs[0]])
 def test_a_push_that_follows_goes_ahead_of_a_sweep(engine):
-    sweep = (DirtyClass(region_bytes=128 * MIB, writes_per_s=5000, kind="sweep", sweep_offset_bytes=0),)
+    sweep = (DirtyClass(region_bytes=32 * MIB, writes_per_s=1250, kind="sweep", sweep_offset_bytes=0),)
     stays, follows = (engine(case(name, dirty=sweep)) for name in ("qemu-10", "qemu-11.1"))
     assert follows.postcopy_faults < 0.6 * stays.postcopy_faults
 
 
 def test_a_guest_with_capacity_to_spare_makes_up_for_what_it_waited():
     flat_out, paced = predict(case(capacity=None)), predict(case())
-    assert paced.postcopy_faults > 1.3 * flat_out.postcopy_faults
+    assert paced.postcopy_faults > 1.15 * flat_out.postcopy_faults
     assert paced.guest_slowdown < 0.1 < flat_out.guest_slowdown
 
 
 def test_a_growth_that_has_ended_faults_no_more():
-    ended = DirtyClass(region_bytes=32 * MIB, writes_per_s=9000, kind="growth", sweep_offset_bytes=32 * MIB)
+    ended = DirtyClass(region_bytes=8 * MIB, writes_per_s=9000, kind="growth", sweep_offset_bytes=8 * MIB)
     scenario = case(dirty=(ended,))
     assert predict(scenario).postcopy_faults == 0.0
     assert simulate(scenario, seed=1).runs[0].postcopy_faults == 0
