@@ -47,6 +47,7 @@ def test_bounds_of_a_sum_are_known_to_few_percent_of_its_width(number):
     assert np.abs(found - exact).max() < 0.05 * np.ptp(exact)
 
 
+@pytest.mark.verification
 @pytest.mark.parametrize(
     "case",
     [

@@ -111,6 +111,7 @@ def stands(stops_s):
     return predict(IDLE, link=LINK, host=host, strategy=Strategy(name="postcopy")).interval.downtime_s
 
 
+@pytest.mark.verification
 def test_stops_that_wait_for_a_disk_now_and_then_are_expected_again():
     (low_s, high_s), (_, quick_s) = stands([FAST_S] * 8 + [SLOW_S] * 2), stands([FAST_S] * 10)
     assert low_s <= FAST_S
