@@ -9,7 +9,17 @@ from migkit.engine.records import PackedScenario, Run, Work
 from migkit.engine.run_state import LAST_PIECE
 from migkit.jit import assign, lean
 
-__all__ = ["fault_rate", "fetch", "follow", "page_s", "pending_pages", "push", "push_s", "wire_bytes"]
+__all__ = [
+    "fault_rate",
+    "fetch",
+    "follow",
+    "from_the_start",
+    "page_s",
+    "pending_pages",
+    "push",
+    "push_s",
+    "wire_bytes",
+]
 
 
 @lean
@@ -77,6 +87,23 @@ def pending_pages(work: Work, i: int, number: int) -> tuple[float, float]:
 def fault_rate(scenario: PackedScenario, run: Run, work: Work) -> float:
     """Return the faults for each second of guest progress: accesses that find their page missing."""
     return _touched(scenario, work, int(run.head), int(run.pieces))
+
+
+@lean
+def from_the_start(scenario: PackedScenario, run: Run, work: Work) -> None:
+    """Let the push begin at address 0."""
+    first = 0.0
+    if scenario.lead_pages > 0.0 and scenario.first_woven < np.inf:
+        first = scenario.first_woven
+    elif scenario.zero_first_pages > 0.0:
+        first = scenario.class_count + 2.0
+    found, lowest = 0, np.inf
+    for i in range(int(run.pieces)):
+        at = work.pieces[(int(run.head) + i) & LAST_PIECE]
+        if at.segment == first and at.first_page < lowest:
+            found, lowest = i, at.first_page
+    for _ in range(found):
+        _to_the_end(run, work, 1, 1.0)
 
 
 @lean

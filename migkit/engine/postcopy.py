@@ -1,8 +1,10 @@
 """Post-copy in expectation: background push against demand faults.
 
-The push goes on at the scan pointer in address order. A vCPU that touches a page which is not there waits ``L = RTT
-+ service + queue + page / B`` and the page is sent out of order, with those of the next ``prefetch_pages`` that are
-missing; the queue is what the push has put on the same connection before, none where demands have one of their own.
+The push goes on at the scan pointer in address order; that of QEMU begins at address 0
+(``ram_postcopy_send_discard_bitmap`` forgets where the scan was). A vCPU that touches a page which is not there waits
+``L = RTT + service + queue + page / B`` and the page is sent out of order, with those of the next ``prefetch_pages``
+that are missing; the queue is what the push has put on the same connection before, none where demands have one of
+their own.
 With ``phi`` faults for each second of guest progress ``x``, ``dx/dt = 1 / (1 + phi L)``; ``phi`` is the rate of
 accesses times the share of pages that are missing. Each page is sent once, so that the push ends after ``V / B``;
 under a cap ``C`` it goes in windows of ``W`` = 100 ms, each as fast as the path until its quota ``C W`` is used up,
@@ -52,6 +54,8 @@ def postcopy_one(scenario: PackedScenario, run: Run, work: Work, result: Result,
     result.downtime_s = run.now_s - run.stopped_s
     point(run, line)
     start_s = run.now_s
+    if scenario.push_restarts > 0.0:
+        missing.from_the_start(scenario, run, work)
     _count_zeros(scenario, run, work)
     faults = blocked_s = behind_s = 0.0
     cap = scenario.postcopy_cap_bytes_per_s

@@ -59,6 +59,8 @@ def push(
     sender.point(send, line)
     start_s = guest_s = send.window_start_s = send.now_s
     send.window_bytes = 0.0
+    if scenario.push_restarts > 0.0:
+        send.pointer = 0.0
     send.rest_pages, send.began_bytes, send.behind_demand = scenario.rest_bytes / PAGE, send.sent_bytes, -1.0
     place = weave.addresses(order)
     _begin(scenario, pages, guest, rng)
