@@ -259,7 +259,7 @@ def _pack_strategy(packed: Any, scenario: Scenario) -> None:
         return
     preset, own = scenario.policy.preset, np.asarray(strategy.preempt)
     packed.demands_wait = np.where(own & preset.demands_at_once, float(preset.is_qemu), 2.0)
-    packed.push_follows = preset.push_follows | ~own
+    packed.push_follows = preset.is_qemu & (preset.push_follows | ~own)
     packed.push_restarts = float(preset.is_qemu)
 
 

@@ -10,8 +10,8 @@ accesses times the share of pages that are missing. Each page is sent once, so t
 under a cap ``C`` it goes in windows of ``W`` = 100 ms, each as fast as the path until its quota ``C W`` is used up,
 and ends after ``W`` for each window but the last, and what is left in that takes at ``B``. What is demanded while
 the push waits for its next window comes on top of the quota, so that it ends sooner, or waits with it. A push that
-follows the guest goes on where most is demanded. Where the cap
-is not kept to the end, what is left goes without it once it is less than ``rest_s`` times what was sent a second.
+follows the guest goes on where most is demanded. Where the cap is not kept to the end, what is left goes without it
+once it is less than ``rest_s`` times what was sent a second.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
 
     While the push has its quota, a demanded page goes ahead of it and counts, or it comes behind the quota; while the
     push waits for its next window, the page comes on top of the quota. Or a demanded page comes with the next window:
-    the guest faults once a window.
-    What goes without the cap is left pending. A sender that a demand wakes looks whether it is that much.
+    the guest faults once a window. What goes without the cap is left pending. A sender
+    that a demand wakes looks whether it is that much.
     """
     window_s = scenario.window_s + scenario.window_extra_s
     quota = scenario.postcopy_cap_bytes_per_s * scenario.window_s

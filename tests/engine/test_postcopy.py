@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from migkit import DirtyClass, Guest, Host, Policy, Scenario, Strategy, predict, simulate
+from migkit.engine.packing import pack
 
 MIB = 2**20
 CAP = 1.5e7
@@ -115,3 +116,10 @@ def test_the_push_of_qemu_begins_at_the_start_of_memory():
     # What was written anew lies behind the pointer: it comes first, before the guest demands much of it.
     assert predict(scenario).postcopy_faults < 0.7 * predict(at_the_pointer).postcopy_faults
     assert predict(scenario).total_time_s == pytest.approx(simulate(scenario).runs[0].total_time_s, rel=0.05)
+
+
+def test_a_push_that_is_not_qemus_stays_as_it_is():
+    """Of other systems nothing is known of a push that follows, restarts or drops its cap."""
+    packed = pack(case("cloud-hypervisor", preempt=False), 1e9).scenario
+    assert packed.push_follows == packed.push_restarts == packed.rest_s == packed.rest_bytes == 0.0
+    assert pack(case("qemu-10", preempt=False), 1e9).scenario.push_follows == 1.0
