@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from migkit.units import GIB, KIB, MIB
 
-__all__ = ["SETTINGS", "TABLES", "UNITS", "UNITS_OF", "Name"]
+__all__ = ["LISTS", "SETTINGS", "TABLES", "UNITS", "UNITS_OF", "Name"]
 
 MEGABIT: Final = 1e6 / 8  # [B]
 
@@ -88,6 +88,8 @@ _QMP: Final = {
     "xbzrle-cache.encoding-rate": _count("xbzrle_encoding_rate"),
     "xbzrle-cache.overflow": _count("xbzrle_overflows"),
 }
+LISTS: Final = frozenset({"postcopy_vcpu_blocktime_s", "postcopy_vcpu_latency_s", "postcopy_latency_counts"})
+"""Names that may hold several numbers: one for each vCPU, or one for each range of latencies."""
 _HMP: Final = {
     "total time": _ms("t_s"),
     "downtime": _ms("downtime_s"),

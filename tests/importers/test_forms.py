@@ -41,6 +41,13 @@ def test_a_finished_migration_that_is_polled_on_stays_one():
     assert log.meta["repeated_readings"] == 2
 
 
+@pytest.mark.parametrize("field", ["total-time", "setup-time", "downtime"])
+def test_several_numbers_are_no_number(field):
+    (log,) = read(lines(answer(100), answer(200) | {field: [1, 1.5]}, answer(300)))
+    assert log.unknown == {field: "[1, 1.5] (no usable number)"}
+    assert log.frame["t_s"].dropna().iloc[-1] == 0.3
+
+
 @pytest.mark.parametrize(
     "wrap",
     [

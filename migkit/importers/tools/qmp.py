@@ -8,7 +8,7 @@ from typing import Any, Final
 from migkit.importers.context import Context
 from migkit.importers.findings import Emit, Event, Sample, Setting
 from migkit.importers.meanings import PHASES, SINCE
-from migkit.importers.names import SETTINGS, TABLES
+from migkit.importers.names import LISTS, SETTINGS, TABLES, Name
 from migkit.importers.reading.numbers import number, scaled, words
 
 __all__ = ["flat", "measured", "take"]
@@ -67,7 +67,7 @@ def measured(fields: Iterator[tuple[str, Any]], family: str) -> tuple[dict[str, 
     table, values, unknown = TABLES[family], {}, {}
     for theirs, value in fields:
         name = table.get(theirs)
-        amount = _amount(value) if name is not None else None
+        amount = _amount(value, name) if name is not None else None
         if name is not None and amount is not None:
             values[name.ours] = _in_ours(amount, name.factor)
         elif value is not None or name is None:
@@ -79,8 +79,8 @@ def _in_ours(amount: float | list[float], factor: float) -> float | list[float]:
     return [scaled(v, factor) for v in amount] if isinstance(amount, list) else scaled(amount, factor)
 
 
-def _amount(value: Any) -> float | list[float] | None:
-    if isinstance(value, list) and len(value) <= 4096:
+def _amount(value: Any, name: Name) -> float | list[float] | None:
+    if name.ours in LISTS and isinstance(value, list) and len(value) <= 4096:
         amounts = [number(v) for v in value]
         kept = [v for v in amounts if v is not None]
         return kept if kept and len(kept) == len(amounts) else None
