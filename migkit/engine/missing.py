@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from migkit.engine import dirty, ring
@@ -20,6 +22,8 @@ __all__ = [
     "push_s",
     "wire_bytes",
 ]
+
+GOLDEN: Final = 0.6180339887498949  # steps of this part of a circle come evenly to all of it
 
 
 @lean
@@ -108,31 +112,94 @@ def from_the_start(scenario: PackedScenario, run: Run, work: Work) -> None:
 
 @lean
 def follow(scenario: PackedScenario, run: Run, work: Work) -> None:
-    """Let the push go on in the midst of what is missing of the place of which most is demanded.
+    """Let the push go on at the page that is demanded first while it waits.
 
-    A place is a segment, or all that lies interleaved. In its midst a demanded page lies in the mean.
+    A place is a segment, or all that lies interleaved. Places take turns, each as often as its share of the demands
+    says. The page of a sweep is the first one missing from where it stands on. That of another place lies anywhere in
+    what is missing, each time elsewhere, evenly in the long run.
     """
-    most = half = 0.0
-    found = -1.0
-    last = int(min(scenario.first_woven, scenario.class_count))
-    for c in range(last + 1):
-        place = float(c) if c < last else scenario.first_woven
-        rate, pages = _of_place(scenario, run, work, place)
-        if rate > most:
-            most, half, found = rate, pages / 2.0, place
+    place = _place_in_turn(scenario, run, work)
+    if place < 0.0:
+        return
+    behind, part = (
+        _at_sweep(run, work, place) if _is_sweep(scenario, work, place) else _anywhere(scenario, run, work, place)
+    )
     passed = 0
-    end = int(run.pieces)
-    while passed < end and half > 0.0:
-        head = int(run.head)
-        number = ring.width(scenario, work, head, end - passed)
-        pages, _ = pending_pages(work, head, number)
-        part = 1.0
-        if _place(scenario, work, head) == found:
-            part = min(1.0, half / pages) if pages > 0.0 else 1.0
-            half -= pages
-        if part == 1.0 or run.pieces + number <= run.most_pieces:
-            _to_the_end(run, work, number, part)
+    while passed < behind:
+        number = ring.width(scenario, work, int(run.head), int(run.pieces) - passed)
+        _to_the_end(run, work, number, 1.0)
         passed += number
+    number = ring.width(scenario, work, int(run.head), int(run.pieces) - passed)
+    if part > 0.0 and run.pieces + number <= run.most_pieces:
+        _to_the_end(run, work, number, part)
+
+
+@lean
+def _place_in_turn(scenario: PackedScenario, run: Run, work: Work) -> float:
+    """Return the place whose turn it is; below 0: nothing is demanded."""
+    last = int(min(scenario.first_woven, scenario.class_count))
+    total = 0.0
+    for c in range(last + 1):
+        total += _demands(scenario, run, work, _named(scenario, c, last))
+    found, most = -1, -np.inf
+    for c in range(last + 1):
+        rate = _demands(scenario, run, work, _named(scenario, c, last))
+        if rate > 0.0:
+            work.segments[c].owed_turns += rate / total
+            if work.segments[c].owed_turns > most:
+                found, most = c, work.segments[c].owed_turns
+    if found < 0:
+        return -1.0
+    work.segments[found].owed_turns -= 1.0
+    work.segments[found].turns += 1.0
+    return _named(scenario, found, last)
+
+
+@lean
+def _named(scenario: PackedScenario, c: int, last: int) -> float:
+    """Return the place of the c-th turn: what lies interleaved comes last."""
+    return float(c) if c < last else float(scenario.first_woven)
+
+
+@lean
+def _is_sweep(scenario: PackedScenario, work: Work, place: float) -> bool:
+    """Say whether a place is a class that sweeps, and lies by itself."""
+    return place < min(scenario.first_woven, scenario.class_count) and work.segments[int(place)].kind == dirty.SWEEP
+
+
+@lean
+def _at_sweep(run: Run, work: Work, place: float) -> tuple[int, float]:
+    """Return behind which piece the sweep's next missing page lies, and which part of that piece is before it."""
+    one = work.segments[int(place)]
+    at_page = one.position_pages % one.pages
+    found, part, least = 0, 0.0, np.inf
+    for i in range(int(run.pieces)):
+        piece = work.pieces[(int(run.head) + i) & LAST_PIECE]
+        if piece.segment != place or piece.pages * piece.share <= 0.0:
+            continue
+        within = at_page - piece.first_page
+        ahead = 0.0 if 0.0 <= within < piece.pages else -within % one.pages
+        if ahead < least:
+            found, part, least = i, within / piece.pages if ahead == 0.0 else 0.0, ahead
+    return found, part
+
+
+@lean
+def _anywhere(scenario: PackedScenario, run: Run, work: Work, place: float) -> tuple[int, float]:
+    """Return behind which piece a page of a place's missing ones lies, and which part of that piece is before it."""
+    turns = work.segments[int(min(place, scenario.class_count))].turns
+    before = (0.5 + turns * GOLDEN) % 1.0 * _missing(scenario, run, work, place)
+    i, end = 0, int(run.pieces)
+    while i < end:
+        head = int(run.head) + i
+        number = ring.width(scenario, work, head, end - i)
+        if _place(scenario, work, head) == place:
+            pages, _ = pending_pages(work, head, number)
+            if before < pages:
+                return i, before / pages
+            before -= pages
+        i += number
+    return 0, 0.0
 
 
 @lean
@@ -144,15 +211,25 @@ def _place(scenario: PackedScenario, work: Work, i: int) -> float:
 
 
 @lean
-def _of_place(scenario: PackedScenario, run: Run, work: Work, place: float) -> tuple[float, float]:
-    """Return how many pages of a place are demanded a second, and how many are pending."""
-    rate = pages = 0.0
+def _demands(scenario: PackedScenario, run: Run, work: Work, place: float) -> float:
+    """Return how many pages of a place are demanded a second."""
+    rate = 0.0
+    for i in range(int(run.head), int(run.head) + int(run.pieces)):
+        if _place(scenario, work, i) == place:
+            at = work.pieces[i & LAST_PIECE]
+            rate += at.pages * at.share * _touch_rate(scenario, work, int(at.segment))
+    return rate
+
+
+@lean
+def _missing(scenario: PackedScenario, run: Run, work: Work, place: float) -> float:
+    """Return how many pages of a place are missing."""
+    pages = 0.0
     for i in range(int(run.head), int(run.head) + int(run.pieces)):
         if _place(scenario, work, i) == place:
             at = work.pieces[i & LAST_PIECE]
             pages += at.pages * at.share
-            rate += at.pages * at.share * _touch_rate(scenario, work, int(at.segment))
-    return rate, pages
+    return pages
 
 
 @lean
@@ -270,7 +347,9 @@ def push(scenario: PackedScenario, run: Run, work: Work, time_s: float, most_byt
         pages = min(pending, (time_s - used_s) / each_s, (most_bytes - pushed) / each_bytes)
         share = pages / pending if pending > 0.0 else 1.0
         for k in range(head, head + number):
-            work.pieces[k & LAST_PIECE].pages *= 1.0 - share
+            piece = work.pieces[k & LAST_PIECE]
+            piece.first_page += share * piece.pages
+            piece.pages *= 1.0 - share
         run.left_pages = max(0.0, run.left_pages - pages)
         pushed += pages * each_bytes
         used_s += pages * each_s

@@ -131,6 +131,7 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
     behind_quota = scenario.demands_wait == 1.0 and pushing < 1.0
     faults = blocked_s = behind_s = waiting = 0.0
     rest_pages = scenario.rest_bytes / PAGE
+    start_s = run.now_s
     while run.left_pages > max(NOTHING, rest_pages):
         spared_pages = max(rest_pages, scenario.rest_s * scenario.postcopy_cap_bytes_per_s / PAGE)
         left_windows = (run.left_pages - spared_pages) * max(scenario.page_wire_bytes / quota, page_s / window_s)
@@ -138,7 +139,7 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
         span_s = windows * window_s
         sent_bytes = run.sent_bytes
         queued_s = _answer_s(scenario) + _queue_s(scenario, run)
-        if scenario.push_follows > 0.0:
+        if scenario.push_follows > 0.0 and (run.now_s > start_s or scenario.demands_wait == 0.0):
             missing.follow(scenario, run, work)
         rate = missing.fault_rate(scenario, run, work)
         first_s = 0.0

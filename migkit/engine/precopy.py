@@ -193,7 +193,7 @@ def begin(
         assign(one, classes[c])
         one.position_pages = one.start_pages
         if steps is not None:
-            one.new_writes = one.made_writes = 0.0
+            one.new_writes = one.made_writes = one.turns = one.owed_turns = 0.0
             phased = phased or one.phase_count > 0.0 or one.most_writes < np.inf
     pages = _lay_out(scenario, run, work)
     run.turns = run.spent_turns

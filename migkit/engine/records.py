@@ -312,6 +312,8 @@ class Segment(PackedClass):
     made_writes: float  # of a growth, since the start
     position_pages: float  # where its sweep stands
     newly_dirty: float  # share that the last sync found dirty
+    turns: float  # of its place: so often a push that follows demands went on there
+    owed_turns: float  # what its share of the demands says beyond them
     # The run ahead (engine.mixed)
     run_writes: float  # by its middle
     run_share: float  # of its pages that are this segment's
