@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,11 +56,17 @@ def in_two_gib(*arguments, code=None, **options):
 
 
 def pytest_configure(config):
-    """Give each worker its own cache of compiled kernels, another one whenever a numba setting changes."""
+    """Give each worker its own cache of compiled kernels, another one whenever a numba setting changes.
+
+    A new one begins with what the folder ``common`` beside it holds, if there is one.
+    """
     base = os.environ.get("MIGKIT_NUMBA_CACHE") or os.environ.get("NUMBA_CACHE_DIR")
     os.environ["MIGKIT_NUMBA_CACHE"] = base = base or str(TOP / ".pytest_cache" / "numba" / _settings_digest())
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-    os.environ["NUMBA_CACHE_DIR"] = str(Path(base) / worker)
+    own, common = Path(base) / worker, Path(base) / "common"
+    if common.is_dir() and not own.exists():
+        shutil.copytree(common, own)
+    os.environ["NUMBA_CACHE_DIR"] = str(own)
 
 
 def _settings_digest():

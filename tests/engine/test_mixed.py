@@ -11,8 +11,8 @@ MIB = 2**20
 
 
 def zeros(scenario):
-    """Return the zero pages that the expected-value engine sends, and those of a few page-level runs in the mean."""
-    runs = simulate(scenario, seed=1, repeats=4)
+    """Return the zero pages that the expected-value engine sends, and those of two page-level runs in the mean."""
+    runs = simulate(scenario, seed=1, repeats=2)
     return sum(one.zero_pages for one in predict(scenario, level=None).rounds), runs.mean("zero_pages")
 
 
