@@ -12,12 +12,20 @@ from pathlib import Path
 
 import pytest
 
+TESTS = Path(__file__).parent
 SERIAL = ("live", "benchmark")
+LONG = ("browser", "notebooks", "course", "cli", "calibrate", "models")
 
 
 def pytest_collection_modifyitems(items):
     serial = os.environ["MIGKIT_STAGE"] == "serial"
     items[:] = [item for item in items if any(item.get_closest_marker(name) for name in SERIAL) == serial]
+    items.sort(key=_begins)
+
+
+def _begins(item):
+    """Return when the tests of a file begin: the longest files come first, so that all workers end together."""
+    return next((at for at, folder in enumerate(LONG) if TESTS / folder in item.path.parents), len(LONG))
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -54,7 +54,7 @@ def test_any_constants_are_recovered_within_their_errors(
 
 
 def test_standard_errors_are_those_of_repeated_fits(design, computed, true_host):
-    fits = [fit([computed(s, seed=100 * k + i) for i, s in enumerate(design)]) for k in range(25)]
+    fits = [fit([computed(s, seed=100 * k + i) for i, s in enumerate(design)]) for k in range(12)]
     for name in ("goodput_bytes_per_s", "setup_s", "quiesce_s"):
         spread = np.std([getattr(f.host, name) for f in fits], ddof=1)
         said = np.median([f.standard_errors[name] for f in fits])
