@@ -1,9 +1,9 @@
 """The two stages of ``./run test``, as a pytest plugin: ``-p tests.stages``.
 
 ``MIGKIT_STAGE=parallel`` keeps the tests that may share the processors, ``serial`` those that need a
-quiet machine: live and timed ones. The first stage leaves its reports in the file that
-``MIGKIT_STAGE_RESULTS`` names, and the second one adds them to its summary, so that the last line tells
-of both.
+quiet machine: live ones, unless they are marked as untimed, and benchmarks. The first stage leaves its
+reports in the file that ``MIGKIT_STAGE_RESULTS`` names, and the second one adds them to its summary, so
+that the last line tells of both.
 """
 
 import json
@@ -14,13 +14,17 @@ import pytest
 
 TESTS = Path(__file__).parent
 SERIAL = ("live", "benchmark")
-LONG = ("browser", "notebooks", "course", "cli", "calibrate", "models")
+LONG = ("browser", "notebooks", "course", "cli", "qemu", "calibrate", "models")
 
 
 def pytest_collection_modifyitems(items):
     serial = os.environ["MIGKIT_STAGE"] == "serial"
-    items[:] = [item for item in items if any(item.get_closest_marker(name) for name in SERIAL) == serial]
+    items[:] = [item for item in items if _needs_quiet(item) == serial]
     items.sort(key=_begins)
+
+
+def _needs_quiet(item):
+    return not item.get_closest_marker("untimed") and any(item.get_closest_marker(name) for name in SERIAL)
 
 
 def _begins(item):

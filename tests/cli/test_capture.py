@@ -67,6 +67,7 @@ def test_a_file_and_flags_make_one_scenario(tmp_path):
     assert scenario.policy.max_bandwidth_bytes_per_s == 50e6
 
 
+@pytest.mark.untimed
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

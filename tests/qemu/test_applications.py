@@ -28,6 +28,7 @@ def made(tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 @pytest.mark.timeout(1200)
 def test_the_guests_hold_what_they_run_and_are_the_same_bit_for_bit(linux_image, tmp_path):
     (tmp_path / "again").mkdir()
@@ -40,6 +41,7 @@ def test_the_guests_hold_what_they_run_and_are_the_same_bit_for_bit(linux_image,
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_a_guest_brings_its_own_application_and_no_other(linux_image, name):
