@@ -8,6 +8,7 @@ it is complete: a run that is killed leaves nothing, and no link that somebody l
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import errno
 import json
@@ -25,6 +26,7 @@ from migkit.units import format_size
 __all__ = [
     "appearing",
     "check_place",
+    "each_key_once",
     "make_private",
     "open_regular",
     "parse_json",
@@ -92,7 +94,7 @@ def parse_json(text: bytes | str) -> Any:
     Raises
     ------
     ValueError
-        It is no JSON, or nested too deeply.
+        It is no JSON, nested too deeply, or an object has a key twice, of which Python's parser would take the last.
 
     Examples
     --------
@@ -103,9 +105,30 @@ def parse_json(text: bytes | str) -> Any:
     ValueError: NaN is not a number
     """
     try:
-        return json.loads(text, parse_int=_whole, parse_constant=_refuse_constant)
+        return json.loads(text, parse_int=_whole, parse_constant=_refuse_constant, object_pairs_hook=each_key_once)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON, for ``object_pairs_hook``.
+
+    Raises
+    ------
+    ValueError
+        A key stands in it twice.
+
+    Examples
+    --------
+    >>> each_key_once([("memory", "1 GiB"), ("memory", "2 GiB")])
+    Traceback (most recent call last):
+    ValueError: "memory" is given twice in one object; keep one of them
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = collections.Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f'"{twice[:80]}" is given twice in one object; keep one of them')
+    return found
 
 
 def parse_toml(text: str) -> dict[str, Any]:

@@ -175,5 +175,14 @@ def test_a_wrong_json_file(tmp_path, monkeypatch, capsys):
     )
 
 
+def test_a_key_that_stands_twice_in_json(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "scenario.json"
+    path.write_text('{"guest": {"memory": "1 GiB", "memory": "2 GiB"}}')
+    assert run([str(path)], monkeypatch, capsys) == (
+        2,
+        f'scenario {path}: not a JSON file ("memory" is given twice in one object; keep one of them)',
+    )
+
+
 def test_the_table_is_long_enough():
     assert len(WRONG) + len(FLAGS) >= 60

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 
+from migkit import files
 from migkit.planning.settings.document import Entry
 
 __all__ = ["objects", "qmp"]
@@ -107,7 +108,7 @@ def qmp(text: str) -> Iterator[Entry]:
     Raises
     ------
     ValueError
-        It is no such list.
+        It is no such list, or an object in it has a key twice.
 
     Examples
     --------
@@ -115,7 +116,7 @@ def qmp(text: str) -> Iterator[Entry]:
     >>> list(qmp(command))
     [Entry(path=('migrate-set-parameters', 'downtime-limit'), text='500', line=1, group=0, type='number')]
     """
-    decoder, at, group = json.JSONDecoder(), 0, 0
+    decoder, at, group = json.JSONDecoder(object_pairs_hook=files.each_key_once), 0, 0
     while at < len(text):
         if text[at].isspace():
             at += 1
@@ -123,8 +124,10 @@ def qmp(text: str) -> Iterator[Entry]:
         line = text.count("\n", 0, at) + 1
         try:
             command, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"line {line}: not a JSON object") from error
+        except ValueError as error:
+            raise ValueError(f"line {line}: {error}") from error
         if not isinstance(command, dict) or not isinstance(command.get("execute"), str):
             raise ValueError(f'line {line}: not a command; write {{"execute": ..., "arguments": ...}}')
         yield from _command(command, text, at, end, group)

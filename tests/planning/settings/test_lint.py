@@ -147,6 +147,7 @@ def test_a_wrong_inventory_is_refused(frame, says):
         ("a.yaml", "kind:'just text'", "none of the files that are known"),
         ("a.json", '{"execute": 5}', "not a command"),
         ("a.json", '{"execute": "migrate", ', "not a JSON object"),
+        ("b.json", '{"execute": "a", "arguments": {"c": 1, "c": 2}}', 'line 1: "c" is given twice in one object'),
         ("a.sh", "virsh migrate 'web1\n", "No closing quotation"),
         ("a.sh", "virsh list\nrm -rf x\n", "is none of virsh"),
     ],
