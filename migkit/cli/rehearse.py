@@ -103,7 +103,8 @@ def _rehearsed(asked: dict[str, Any], quiet: bool) -> Rehearsal | Upgrade:
     inventory = inventory_of(asked, quiet)
     found: Rehearsal | Upgrade
     if asked["against"] is None:
-        found = rehearse(inventory, names, manager=manager, base=base, fixes=asked["fixes"], **given)
+        with _output.bars(quiet) as bar, bar("rehearse", 1.0) as step:
+            found = rehearse(inventory, names, manager=manager, base=base, fixes=asked["fixes"], step=step, **given)
     else:
         after, base_after = changed_to(asked["against"], manager, base)
         found = upgrade(inventory, names, before=manager, after=after, base=base, base_after=base_after, **given)

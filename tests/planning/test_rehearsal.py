@@ -181,6 +181,15 @@ def test_an_upgrade_names_who_hits_the_new_timeout():
     assert found.sentences[1] == "attempts are given up more often: 3 machines (v0, v1, v2)"
 
 
+def test_changes_that_are_rehearsed_are_told_as_they_go():
+    steps = []
+    inventory = small(alike(2, dirty_rate="2 GB/s", dirty_window="1 s"))
+    rehearse(inventory, ["a"], manager="nova", deadline_s=3600.0, draws=17, fixes=True, step=steps.append)
+    assert len(steps) > 3
+    assert min(steps) > 0.0
+    assert sum(steps) <= 1.0 + 1e-9
+
+
 def test_nothing_changes_where_nothing_changed():
     found = upgrade(small(alike(3)), ["a"], before="nova", after="nova", draws=17)
     assert found.given_up == found.stays == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from migkit.planning.rehearsal.answer import Rehearsal, answered
@@ -31,7 +31,7 @@ _SWITCHES: Final = {
 _BUDGET_SETTINGS: Final = ("completion_s_per_gib", "completion_timeout_s_per_gib", "patience_iterations")
 
 
-def fixes(asked: Asked, as_it_is: Rehearsal) -> pd.DataFrame:
+def fixes(asked: Asked, as_it_is: Rehearsal, step: Callable[[float], None] = lambda amount: None) -> pd.DataFrame:
     """Return one row a setting that would help if it alone were changed, the one that helps most first.
 
     Every change is tried with a few draws. The best ones are rehearsed with all draws before they are named.
@@ -42,6 +42,8 @@ def fixes(asked: Asked, as_it_is: Rehearsal) -> pd.DataFrame:
         The drain.
     as_it_is
         What it comes to with nothing changed; the last row says it again.
+    step
+        Called with the part of the work that was done since the last call.
 
     Returns
     -------
@@ -52,11 +54,17 @@ def fixes(asked: Asked, as_it_is: Rehearsal) -> pd.DataFrame:
 
     few = min(_TRIED, asked.draws)
     before = _merit(answered(dataclasses.replace(asked, draws=few)) if few < asked.draws else as_it_is)
-    tried = [
-        (_merit(answered(dataclasses.replace(other, draws=few))), words, other) for words, other in _changes(asked)
-    ]
+    changes = list(_changes(asked))
+    part = 1.0 / max(1.0, few * len(changes) + asked.draws * _NAMED)  # of one draw
+
+    def told(other: Asked) -> Rehearsal:
+        found = answered(other)
+        step(other.draws * part)
+        return found
+
+    tried = [(_merit(told(dataclasses.replace(other, draws=few))), words, other) for words, other in changes]
     better = sorted((one for one in tried if _is_better(one[0], before)), key=lambda one: one[0])
-    kept = [(words, answered(other)) for _, words, other in better[:_NAMED]]
+    kept = [(words, told(other)) for _, words, other in better[:_NAMED]]
     kept = [one for one in kept if _is_better(_merit(one[1]), _merit(as_it_is))]
     kept.sort(key=lambda one: _merit(one[1]))
     return pd.DataFrame([_row(words, found) for words, found in [*kept, ("as it is", as_it_is)]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from migkit.errors import UsageError
@@ -35,6 +35,7 @@ def rehearse(
     fixes: bool = False,
     draws: int = 509,
     seed: int = 0,
+    step: Callable[[float], None] = lambda amount: None,
 ) -> Rehearsal:
     """Return how a manager would empty hosts, with its probabilities.
 
@@ -68,6 +69,8 @@ def rehearse(
         How often it is played: 17, 31, 61, 127, 257, 509 or 1021; 1: once, as is expected.
     seed
         From which the draws come.
+    step
+        With ``fixes``: called with the part of the changes that was rehearsed since the last call.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def rehearse(
         seed=seed,
     )
     found = answered(asked)
-    return dataclasses.replace(found, fixes=settings(asked, found)) if fixes else found
+    return dataclasses.replace(found, fixes=settings(asked, found, step)) if fixes else found
 
 
 def size_of(draws: int) -> int:
