@@ -76,6 +76,7 @@ def measured(
         case = schema.from_mapping(given | told | {"guest": {"memory": f"{resting.memory_bytes} B"}})
         tell = (lambda *what: None) if quiet else _profiling.tell
         found = profile(source, case, within=within, limit_s=limit_s, progress=tell)
+        found = dataclasses.replace(found, guest=dataclasses.replace(found.guest, **resting.restart._asdict()))
         return found, source.name, dataclasses.replace(case, guest=found.guest)
 
 
@@ -86,10 +87,12 @@ def _text(found: Profiled, name: str, case: Scenario) -> str:
         for one in found.curve
     ]
     known = f"{answer.what} {format_duration(answer.value_s)}, give or take {answer.half_width:.1%}"
+    devices = ", ".join(f"{number:g} {kind}" for kind, number in guest.devices)
     lines = [
         ("memory", f"{format_size(guest.memory_bytes)}, {format_size(guest.zero_bytes)} of it zero"),
         ("measured", f"{name}: {found.passes} passes in {format_duration(found.took_s)}"),
         ("its QEMU", f"rule {case.policy.name}, platform {case.host.platform}"),
+        *([("its devices", devices)] if devices else []),
         ("its migration", known),
         *(("found" if at == 0 else "", sentence) for at, sentence in enumerate(found.said)),
     ]

@@ -106,6 +106,7 @@ def pack(
     _pack_host(packed, scenario.host, guest)
     packed.load_s = downtime.stopped_s(scenario)
     packed.resume_s = downtime.resume_s(scenario)
+    packed.translate_s = downtime.translate_s(scenario)
     packed.device_bytes = downtime.device_bytes(scenario)
     _pack_strategy(packed, scenario)
     if scenario.strategy.compression != "none":

@@ -51,7 +51,7 @@ def postcopy_one(scenario: PackedScenario, run: Run, work: Work, result: Result,
     run.now_s += scenario.load_s + scenario.resume_s + scenario.register_per_page_s * run.left_pages
     run.now_s += scenario.discard_run_s * _runs(scenario, run, work) + device_s(scenario)
     run.sent_bytes += scenario.device_bytes
-    result.downtime_s = run.now_s - run.stopped_s
+    result.downtime_s = run.now_s - run.stopped_s + scenario.translate_s
     point(run, line)
     start_s = run.now_s
     if scenario.push_restarts > 0.0:

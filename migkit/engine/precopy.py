@@ -352,7 +352,7 @@ def _finish(
         stopped = steps is not None and parameters.strategy == decision.STOPCOPY
         send_all(scenario, steps, run, work, scenario.cap_bytes_per_s if stopped else np.inf)
         run.now_s += scenario.load_s + scenario.resume_s
-        run.stopped_s -= scenario.in_flight_s
+        run.stopped_s -= scenario.in_flight_s + scenario.translate_s
         result.downtime_s = run.now_s - run.stopped_s
         run.now_s += scenario.release_s
     elif steps is not None:

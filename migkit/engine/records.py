@@ -60,6 +60,7 @@ class PackedScenario(Record):
     quiesce_s: float
     load_s: float  # all that is done while the guest is stopped, but sync, pages and resume
     resume_s: float
+    translate_s: float  # from running to a program of the guest that runs, beside the total time
     release_s: float  # from running to the source released, after a switchover
     write_fault_s: float
     first_step: float  # of the link's schedule in the steps

@@ -9,19 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import re
 import socket
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from migkit.errors import RunError
 from migkit.qemu.monitor import LackingError, Monitor, RefusedError, peer_of, unconnected
+from migkit.scenario.guest import LINUX_RESTART_BLOCKS
 from migkit.units import MIB, PAGE_BYTES
 
-__all__ = ["SAMPLED_FROM_BYTES", "SAMPLES_PER_GIB", "Resting", "Window", "accelerator_of"]
+__all__ = ["SAMPLED_FROM_BYTES", "SAMPLES_PER_GIB", "Restart", "Resting", "Window", "accelerator_of", "restart_of"]
 
 SAMPLES_PER_GIB: Final = 4096
 SAMPLED_FROM_BYTES: Final = 128 * MIB  # smaller blocks of memory are not sampled (QEMU migration/dirtyrate.h)
 _ASKED_EVERY_S: Final = 0.05
+_VIRTIO: Final = 0x1AF4  # PCI vendor
+_BLOCKS: Final = re.compile(r"TB count +(\d+)")
+_FIRST: Final = 0.015  # of all blocks that a Linux has run: those that it goes on with
 _MOVING: Final = ("setup", "active", "postcopy-active", "postcopy-paused", "pre-switchover", "device", "cancelling")
 
 
@@ -49,6 +55,49 @@ async def accelerator_of(monitor: Monitor) -> str:
     return "kvm" if (await monitor.do("query-kvm"))["enabled"] else "tcg"
 
 
+class Restart(NamedTuple):
+    """What makes a guest stand longer than its memory does, named as in ``guest``.
+
+    Only of software emulation: elsewhere PCI does not tell which backend serves a device, nor is code translated.
+    """
+
+    devices: tuple[tuple[str, float], ...]
+    restart_blocks: float
+
+
+def restart_of(buses: Sequence[Mapping[str, Any]], jit: str) -> Restart:
+    """Return it from the answers to ``query-pci`` and ``info jit``.
+
+    A system goes on with a small share of all the code that it has run so far.
+
+    Examples
+    --------
+    >>> bus = {"devices": [{"id": {"vendor": 0x1AF4}}, {"id": {"vendor": 0x8086}}]}
+    >>> restart_of([bus], "TB count            125327\\nTB flush count      0")
+    Restart(devices=(('virtio', 1),), restart_blocks=1879.9...)
+    """
+    devices = list(_on(buses))
+    virtio = sum(one["id"]["vendor"] == _VIRTIO for one in devices)
+    told = _BLOCKS.search(jit)
+    blocks = min(LINUX_RESTART_BLOCKS, _FIRST * float(told[1])) if told else 0.0
+    return Restart((("virtio", virtio),) if virtio else (), blocks)
+
+
+def _on(buses: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for bus in buses:
+        for one in bus.get("devices", ()):
+            yield one
+            yield from _on([one.get("pci_bridge", {})])
+
+
+async def _restart(monitor: Monitor, accelerator: str) -> Restart:
+    if accelerator != "tcg":
+        return Restart((), 0.0)
+    buses = await monitor.do("query-pci")
+    said = await monitor.do("human-monitor-command", {"command-line": "info jit"})
+    return restart_of(buses, said)
+
+
 class Resting:
     """A guest that runs, behind the monitor of its QEMU.
 
@@ -62,13 +111,22 @@ class Resting:
         Those of its next migration, as ``query-migrate-parameters`` names them.
     accelerator
         As :func:`accelerator_of` names it.
+    restart
+        What makes it stand longer than its memory does.
     """
 
     def __init__(
-        self, monitor: Monitor, pid: int, memory_bytes: int, parameters: dict[str, Any], accelerator: str
+        self,
+        monitor: Monitor,
+        pid: int,
+        memory_bytes: int,
+        parameters: dict[str, Any],
+        accelerator: str,
+        restart: Restart,
     ) -> None:
         self.monitor, self.pid = monitor, pid
         self.memory_bytes, self.parameters, self.accelerator = memory_bytes, parameters, accelerator
+        self.restart = restart
 
     @classmethod
     async def connect(cls, path: str | Path) -> Self:
@@ -109,7 +167,8 @@ class Resting:
         memory = await monitor.do("query-memory-size-summary")
         size = int(memory["base-memory"]) + int(memory.get("plugged-memory", 0))
         parameters = await monitor.do("query-migrate-parameters")
-        return cls(monitor, pid, size, parameters, await accelerator_of(monitor))
+        accelerator = await accelerator_of(monitor)
+        return cls(monitor, pid, size, parameters, accelerator, await _restart(monitor, accelerator))
 
     def mode(self) -> str:
         """Return how QEMU can count here: by KVM's bitmap, else by sampling pages.

@@ -55,7 +55,7 @@ def push(
     send.now_s += scenario.load_s + scenario.resume_s + scenario.register_per_page_s * send.left_pages
     send.now_s += scenario.discard_run_s * _runs(pages, order) + device_s(scenario)
     send.sent_bytes += scenario.device_bytes
-    result.downtime_s = send.now_s - send.stopped_s
+    result.downtime_s = send.now_s - send.stopped_s + scenario.translate_s
     sender.point(send, line)
     start_s = guest_s = send.window_start_s = send.now_s
     send.window_bytes = 0.0

@@ -216,7 +216,7 @@ def _finish(
             scenario, steps, pages, order, room, shots, scenario.cap_bytes_per_s if stopcopy else np.inf, rng
         )
         send.now_s += scenario.load_s + scenario.resume_s
-        send.stopped_s -= scenario.in_flight_s
+        send.stopped_s -= scenario.in_flight_s + scenario.translate_s
         result.downtime_s = send.now_s - send.stopped_s
         send.now_s += scenario.release_s
     elif action == decision.POSTCOPY:

@@ -677,7 +677,7 @@ static inline void migrate(const PackedScenario *scenario, const PackedClass *cl
         result->final_pages = run.left_pages;
         send_all(scenario, ring, &run);
         run.now_s += scenario->load_s + scenario->resume_s;
-        run.stopped_s -= scenario->in_flight_s;
+        run.stopped_s -= scenario->in_flight_s + scenario->translate_s;
         result->downtime_s = run.now_s - run.stopped_s;
         run.now_s += scenario->release_s;
     } else if (action == TIME_OUT) {

@@ -20,6 +20,7 @@ from migkit.cli.qemu_profile import measured
 from migkit.errors import CapabilityError
 from migkit.models.dirty import unique_dirty_pages
 from migkit.qemu.machine import QEMU
+from migkit.qemu.resting import Restart
 from migkit.scenario import DirtyClass, Guest
 from migkit.scenario.form import schema
 from migkit.scenario.policy import presets
@@ -101,6 +102,8 @@ class Known:
 
     name, memory_bytes, parameters = "by definition", 256 * MIB, {"max-bandwidth": 20 * MIB, "downtime-limit": 200}
 
+    restart = Restart((("virtio", 2),), 1500.0)
+
     def __init__(self, version, accelerator):
         self.monitor, self.accelerator = SimpleNamespace(version=version), accelerator
 
@@ -133,6 +136,7 @@ def test_what_a_qemu_says_of_itself_is_taken_unless_it_is_given(monkeypatch, qem
     _, _, case = measured(Path("vm.qmp"), None, 0.5, 10.0, True, tables)
     assert (case.policy.name, case.host.platform, case.policy.downtime_limit_s) == told
     assert case.policy.max_bandwidth_bytes_per_s == 20 * MIB
+    assert (case.guest.devices, case.guest.restart_blocks) == known.restart
 
 
 def test_a_guest_cannot_be_given_and_measured_at_once(tmp_path):

@@ -34,7 +34,12 @@ def text(guest: Guest, comments: Iterable[str] = (), tables: Tables = _COUNTED) 
     <BLANKLINE>
     """
     lines = [f"# {' '.join(printable(line).split())}" for line in comments]
-    lines += ["", "[guest]", f'memory = "{guest.memory_bytes} B"', f'zero = "{guest.zero_bytes} B"', ""]
+    lines += ["", "[guest]", f'memory = "{guest.memory_bytes} B"', f'zero = "{guest.zero_bytes} B"']
+    if guest.devices:
+        lines.append(f"devices = {{ {', '.join(f'{kind} = {number:g}' for kind, number in guest.devices)} }}")
+    if guest.restart_blocks:
+        lines.append(f"restart_blocks = {guest.restart_blocks:g}")
+    lines.append("")
     for one in guest.dirty:
         lines += [*_class(one), ""]
     for name, table in tables.items():

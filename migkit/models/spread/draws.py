@@ -49,7 +49,8 @@ NOTICE_S: Final = 0.006  # later than expected, the sender begins, and notices t
 HEADERS: Final = 0.06  # of a nominal rate of Ethernet that is no payload of TCP: 1448 of 1538 bytes are
 VHOST_USER_SHARE: Final = 0.15  # of guests whose devices nobody named; one in six of the field reports
 _ALIKE: Final = 0.8  # correlation of one part of a downtime with what makes a whole host fast or slow
-_STANDING: Final = ("stop_s", "stop_per_vcpu_s", "flush_disks_s", "load_s", "resume_s", "announce_s")
+_TRANSLATION: Final = "translate_block_s"
+_STANDING: Final = ("stop_s", "stop_per_vcpu_s", "flush_disks_s", "load_s", "resume_s", "announce_s", _TRANSLATION)
 _ADDED: Final = ("setup_s", *_STANDING, "release_s")
 _BACKEND: Final = "reconnect_s"
 _CODECS: Final = ("tls_bytes_per_s", "zlib_bytes_per_s", "zstd_bytes_per_s", "lz4_bytes_per_s", "xbzrle_bytes_per_s")
@@ -240,7 +241,8 @@ def additions(case: Scenario, number: int, seed: int) -> tuple[Any, Any]:
     (True, (1, 509))
     """
     host = case.host
-    names = [name for name in host.uncertain if name in _ADDED]
+    emulated = np.any(case.guest.restart_blocks)
+    names = [name for name in host.uncertain if name in _ADDED and (emulated or name != _TRANSLATION)]
     points = uniforms(number, len(names) + 5, seed, first=SCATTERS)
     z = normals(number, len(names) + 5, seed, first=SCATTERS)
     own = math.sqrt(1.0 - _ALIKE**2)
@@ -303,8 +305,9 @@ def _column(value: Any) -> Any:
 def _columns(case: Scenario) -> Scenario:
     """Return a scenario whose values stand below each other, so that draws go beside them."""
     host = changed(case.host, {name: _column(getattr(case.host, name)) for name in (*_ADDED, _BACKEND)})
-    return changed(case, {"host": host, "guest": changed(case.guest, {"vcpus": _column(case.guest.vcpus)})})
+    guest = {name: _column(getattr(case.guest, name)) for name in ("vcpus", "restart_blocks")}
+    return changed(case, {"host": host, "guest": changed(case.guest, guest)})
 
 
 def _stands_s(case: Scenario) -> Any:
-    return downtime.stopped_s(case) + downtime.resume_s(case)
+    return downtime.stopped_s(case) + downtime.resume_s(case) + downtime.translate_s(case)

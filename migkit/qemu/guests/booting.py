@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from migkit.qemu.guests import applications
 from migkit.qemu.guests import layout as layouts
 from migkit.qemu.guests.image import guest_image
 from migkit.scenario import Guest
+from migkit.scenario.guest import LINUX_RESTART_BLOCKS
 from migkit.units import GIB, MIB, format_size
 
 __all__ = ["BARE_METAL", "GUESTS", "Bare", "Booted", "Linux"]
@@ -128,15 +130,24 @@ class Linux:
             raise UsageError(
                 f"operations: {operations_per_s:g} a second is out of range; it must be above 0, at most 1e6"
             )
-        self.guest, self._name, self._pace = guest, name, operations_per_s
+        self._name, self._pace = name, operations_per_s
+        self.guest = dataclasses.replace(
+            guest,
+            devices=guest.devices or (("virtio", len(self._disks) + 1),),
+            restart_blocks=guest.restart_blocks or LINUX_RESTART_BLOCKS,
+        )
         self._image = applications.opened(image)
+
+    @property
+    def _disks(self) -> list[int]:
+        """Sizes of its disks [B]; beside them it has a network."""
+        return [_DISK_BYTES, *filter(None, [self._application.disk_bytes])]
 
     @contextlib.contextmanager
     def options(self, accelerator: str) -> Iterator[tuple[str, ...]]:
         """Lend its options, with disks that both sides share and that no folder shows."""
-        sizes = [_DISK_BYTES, *filter(None, [self._application.disk_bytes])]
         with contextlib.ExitStack() as disks:
-            drives = [option for at, size in enumerate(sizes) for option in _drive(disks, at, size)]
+            drives = [option for at, size in enumerate(self._disks) for option in _drive(disks, at, size)]
             yield (
                 *("-kernel", str(self._image.kernel), "-initrd", str(self._image.archives[self._name])),
                 *("-append", self._command_line(accelerator), "-no-reboot"),

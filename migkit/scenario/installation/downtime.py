@@ -1,17 +1,20 @@
 """The parts of a downtime that do not depend on memory: what happens while the guest is stopped, by name.
 
 Downtime = stop the processors + flush disks + final sync + last pages + device state + load at the destination
-+ reconnect backends + resume + announce. The last pages depend on what the migration came to; the engine sends them.
++ reconnect backends + resume + translate code + announce. The last pages depend on what the migration came to; the
+engine sends them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from migkit.scenario.installation import devices
 from migkit.scenario.scenario import Scenario
 
-__all__ = ["device_bytes", "fixed_parts", "resume_s", "stopped_s"]
+__all__ = ["device_bytes", "fixed_parts", "resume_s", "stopped_s", "translate_s"]
+
+_AFTERWARDS: Final = ("resume", "translate code", "announce")
 
 
 def device_bytes(case: Scenario) -> Any:
@@ -43,6 +46,7 @@ def fixed_parts(case: Scenario) -> dict[str, Any]:
         "load": host.load_s + devices.device_s(guest),
         "reconnect backends": host.reconnect_s * devices.vhost_users(guest),
         "resume": host.resume_s,
+        "translate code": translate_s(case),
         "announce": host.announce_s,
     }
 
@@ -56,7 +60,7 @@ def stopped_s(case: Scenario) -> Any:
     >>> stopped_s(Scenario(guest=Guest(memory_bytes=2**28), host=Host(platform="qemu-tcg", load_s=0.02)))
     0.02
     """
-    return sum(value for name, value in fixed_parts(case).items() if name not in ("resume", "announce"))
+    return sum(value for name, value in fixed_parts(case).items() if name not in _AFTERWARDS)
 
 
 def resume_s(case: Scenario) -> Any:
@@ -69,3 +73,19 @@ def resume_s(case: Scenario) -> Any:
     0.75
     """
     return case.host.resume_s + case.host.announce_s
+
+
+def translate_s(case: Scenario) -> Any:
+    """Return how long the destination translates code until a program of the guest runs again [s].
+
+    The source has been released by then, so that it is no part of the total time. The cache of translated code
+    (accel/tcg/translate-all.c) is no part of the state that QEMU sends.
+
+    Examples
+    --------
+    >>> from migkit import Guest, Host
+    >>> guest = Guest(memory_bytes=2**28, restart_blocks=2000)
+    >>> translate_s(Scenario(guest=guest, host=Host(platform="qemu-tcg"))), translate_s(Scenario(guest=guest))
+    (0.012, 0.0)
+    """
+    return case.host.translate_block_s * case.guest.restart_blocks

@@ -107,6 +107,13 @@ class Host(Noun):
         metadata=rule("From the last byte sent to the guest ready to run: device state and hand-shake."),
     )
     resume_s: float = dataclasses.field(default=USUAL["resume_s"], metadata=rule("From ready to running."))
+    translate_block_s: float = dataclasses.field(
+        default=USUAL["translate_block_s"],
+        metadata=rule(
+            "To translate a block of the guest's code where software emulates its processors: the destination starts "
+            "with none. Times guest.restart_blocks, it is part of the downtime and not of the total time.",
+        ),
+    )
     announce_s: float = dataclasses.field(
         default=USUAL["announce_s"],
         metadata=rule(
