@@ -7,7 +7,8 @@ what its class had written by then. Of segments that lie interleaved a run holds
 
 A page of a region that starts as zero pages is zero until its first write; a growth writes each just once. One that
 was sent is pending again only because its block was written, so with blocks of one page none of those is zero. A
-sweep cuts a run where it stands.
+sweep cuts a run where it stands. Where each write leaves its page zero with some probability, a page that was written
+is zero with that probability whenever it is sent.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ def _price(scenario: PackedScenario, run: Run, work: Work, piece: int, page: flo
             continue
         each = one.pages / work.segments[int(run.run_segment)].pages
         zero = 0.0
-        if one.blank > 0.0:
+        if one.blank + one.zero_share > 0.0:
             zero = zero_share(scenario, one, page * each, end * each, at.share, one.run_writes)
             run.zero_share += one.run_share * zero
         if scenario.xbzrle_pages > 0.0 and run.pass_number > FIRST_KEPT:
@@ -236,6 +237,16 @@ def price(scenario: PackedScenario, run: Run) -> None:
 def zero_share(
     scenario: PackedScenario, one: PackedClass, page: float, end: float, share: float, writes: float
 ) -> float:
+    """Return which share of the pending pages between two of a region is zero.
+
+    Those are that were never written, and of the others the class's share.
+    """
+    never = _never(scenario, one, page, end, share, writes) if one.blank > 0.0 else 0.0
+    return never + (1.0 - never) * one.zero_share
+
+
+@lean
+def _never(scenario: PackedScenario, one: PackedClass, page: float, end: float, share: float, writes: float) -> float:
     """Return which share of the pending pages between two of a region was never written.
 
     Of a random class ``exp(-n / W)`` were never written, ``n`` writes to ``W`` pages. Those that are not pending were

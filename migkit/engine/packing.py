@@ -160,7 +160,9 @@ def _pack_guest(packed: Any, guest: Guest) -> None:
         packed.normal_pages += np.where(idle, one.region_pages, 0)
     packed.capacity_writes_per_s = 0.0 if guest.capacity_writes_per_s is None else guest.capacity_writes_per_s
     packed.grain_pages = guest.tracking_bytes // PAGE_BYTES
-    packed.fills_zero = guest.fill == "zero" or any(one.kind == "growth" for one in guest.dirty)
+    packed.fills_zero = np.float64(guest.fill == "zero" or any(one.kind == "growth" for one in guest.dirty))
+    for one in guest.dirty:
+        packed.fills_zero = np.maximum(packed.fills_zero, np.asarray(one.zero_share) > 0.0)
     in_order = sum(one.kind != "random" for one in guest.dirty)
     packed.first_woven = np.minimum(packed.class_count, in_order) if guest.layout == "interleaved" else np.inf
 
@@ -168,6 +170,7 @@ def _pack_guest(packed: Any, guest: Guest) -> None:
 def _pack_class(packed: Any, one: DirtyClass, fill: str, steps: list[tuple[float, ...]]) -> None:
     packed.kind = dirty.RANDOM if one.kind == "random" else dirty.SWEEP
     packed.blank = fill == "zero" or one.kind == "growth"
+    packed.zero_share = one.zero_share
     packed.pages = one.region_pages
     phases, factor = steady.phases(one), steady.rate_factor(one)
     packed.writes_per_s = one.writes_per_s * factor

@@ -298,7 +298,7 @@ def _count_zeros(scenario: PackedScenario, run: Run, work: Work) -> None:
         piece = work.pieces[k]
         c, share, page = int(piece.segment), piece.share, piece.first_page
         zero = 1.0 if c > scenario.class_count else 0.0
-        if c < scenario.class_count and work.segments[c].blank > 0.0 and share > 0.0:
+        if c < scenario.class_count and share > 0.0 and work.segments[c].blank + work.segments[c].zero_share > 0.0:
             one = work.segments[c]
             zero = mixed.zero_share(scenario, one, page, page + piece.pages, share, mixed.written(one))
         work.zero_shares[k] = zero

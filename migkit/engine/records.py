@@ -42,7 +42,7 @@ class PackedScenario(Record):
     class_count: float  # page classes, those that are idle at the end left out
     capacity_writes_per_s: float  # flat out; 0: the guest runs flat out already
     grain_pages: float  # pages that one bit of tracking covers
-    fills_zero: float  # 1: some region starts as zero pages
+    fills_zero: float  # 1: some region starts as zero pages, or holds some at any moment
     first_woven: float  # class that lies interleaved, up to zero pages among them; infinite: none does
     zero_first_pages: float  # of the zero pages, those in one run at the start of memory ...
     zero_last_pages: float  # ... and those in one run at its end
@@ -116,6 +116,7 @@ class PackedClass(Record):
     start_pages: float  # where a sweep stands when the migration begins
     blank: float  # 1: its pages are zero until they are written; of a growth those behind its start
     most_writes: float  # after which it is written no more: a growth ends with its region; else infinite
+    zero_share: float  # of its pages that are zero at any moment
 
 
 class Step(Record):

@@ -96,7 +96,7 @@ def settling_bytes(guest: Guest, bandwidth_bytes_per_s: float, page_wire_bytes: 
     >>> round(settling_bytes(guest, 50e6) / 2**20, 1), settling_bytes(guest, 1e9)
     (64.0, 0.0)
     """
-    window_s = natural_downtime_s(guest, bandwidth_bytes_per_s, page_wire_bytes)
+    window_s = _settles_s(guest, bandwidth_bytes_per_s, page_wire_bytes)
     return unique_dirty_pages(guest, window_s) * PAGE_BYTES
 
 
@@ -112,15 +112,29 @@ def unique_dirty_pages(guest: Guest, window_s: float) -> float:
     >>> round(unique_dirty_pages(guest, 1.0))
     7485
     """
+    return sum(_written_pages(guest, window_s))
+
+
+def _written_pages(guest: Guest, window_s: float) -> list[float]:
+    """Return the distinct pages that each class writes."""
     grain = guest.tracking_bytes / PAGE_BYTES
-    return sum(
+    return [
         one.region_pages * kernel.newly_dirty(_kind(one), one.region_pages, _mean_rate(one) * window_s, grain)
         for one in guest.dirty
-    )
+    ]
+
+
+def _full_pages(guest: Guest, window_s: float) -> float:
+    """Return how many of the distinct pages that a guest writes are not zero when they are sent."""
+    written = zip(_written_pages(guest, window_s), guest.dirty, strict=True)
+    return sum(pages * (1.0 - one.zero_share) for pages, one in written)
 
 
 def natural_downtime_s(guest: Guest, bandwidth_bytes_per_s: float, page_wire_bytes: float = PAGE_BYTES + 8) -> float:
     """Return where pre-copy settles: the root of ``t = wire U(t) / B`` above 0, or 0 [s]; growths have ended then.
+
+    Where classes hold zero pages, a round lasts ``t = wire U_full(t) / B``. What it leaves is told as a rule tells
+    it, ``wire U(t) / B``.
 
     Parameters
     ----------
@@ -138,18 +152,31 @@ def natural_downtime_s(guest: Guest, bandwidth_bytes_per_s: float, page_wire_byt
     >>> round(natural_downtime_s(guest, 50e6), 3), natural_downtime_s(guest, 1e9)
     (1.344, 0.0)
     """
+    window_s = _settles_s(guest, bandwidth_bytes_per_s, page_wire_bytes)
+    if any(one.zero_share > 0.0 for one in guest.dirty) and window_s > 0.0:
+        return unique_dirty_pages(_without_growth(guest), window_s) * page_wire_bytes / bandwidth_bytes_per_s
+    return window_s
+
+
+def _without_growth(guest: Guest) -> Guest:
     if any(one.kind == "growth" for one in guest.dirty):
         guest = dataclasses.replace(guest, dirty=tuple(one for one in guest.dirty if one.kind != "growth"))
+    return guest
+
+
+def _settles_s(guest: Guest, bandwidth_bytes_per_s: float, page_wire_bytes: float) -> float:
+    """Return how long a round lasts once pre-copy has settled [s]."""
+    guest = _without_growth(guest)
     pages = sum(one.region_pages for one in guest.dirty if _mean_rate(one) > 0.0)
     high_s = pages * page_wire_bytes / bandwidth_bytes_per_s
     if high_s == 0.0 or math.isinf(bandwidth_bytes_per_s):
         return 0.0
     low_s = high_s * 1e-9
-    if unique_dirty_pages(guest, low_s) * page_wire_bytes / bandwidth_bytes_per_s <= low_s:
+    if _full_pages(guest, low_s) * page_wire_bytes / bandwidth_bytes_per_s <= low_s:
         return 0.0
     for _ in range(60):
         middle_s = math.sqrt(low_s * high_s)
-        if unique_dirty_pages(guest, middle_s) * page_wire_bytes / bandwidth_bytes_per_s > middle_s:
+        if _full_pages(guest, middle_s) * page_wire_bytes / bandwidth_bytes_per_s > middle_s:
             low_s = middle_s
         else:
             high_s = middle_s

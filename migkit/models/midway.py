@@ -203,7 +203,10 @@ def _stand(
     """Write where the migration stands into the engine's records."""
     scenario, classes, steps, _ = packed.of_one()
     if case.guest.fill != "zero":
-        scenario.fills_zero = 0.0  # a growth then writes its pages once, in order; what of it is zero is said apart
+        # a growth then writes its pages once, in order; what of it is zero is said apart
+        scenario.fills_zero = float(any(one.zero_share > 0.0 for one in case.guest.dirty))
+        for c in range(int(scenario.class_count) if scenario.fills_zero > 0.0 else 0):
+            classes[c].blank = 0.0
     scenario.zero_pages = standing.zero_pages
     scenario.zero_first_pages = scenario.zero_last_pages = scenario.lead_pages = 0.0
     scenario.normal_pages = standing.once_pages

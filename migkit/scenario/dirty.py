@@ -59,6 +59,15 @@ class DirtyClass(Noun):
         default=8,
         metadata=rule("Bytes of a page that one write changes, in the guests of real runs.", low=1, high=PAGE_BYTES),
     )
+    zero_share: float = dataclasses.field(
+        default=0.0,
+        metadata=rule(
+            "Share of the region's pages that hold nothing but zeros at any moment, such as memory that a system "
+            "empties before a program uses it: each write leaves its page zero with this probability. Such a page is "
+            "sent as a zero page. What is left is counted in whole pages, whatever they hold.",
+            high=1.0,
+        ),
+    )
     phases: tuple[tuple[float, float], ...] = dataclasses.field(
         default=(),
         metadata=rule("Repeating steps ``(duration_s, intensity)``; empty means intensity 1 for ever."),

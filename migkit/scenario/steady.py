@@ -55,7 +55,7 @@ def rate_factor(one: DirtyClass) -> float:
 def idle_behind(guest: Guest) -> list[Any]:
     """Return for each class in address order whether it, and every class behind it, is neither written nor read.
 
-    Its pages are sent once, as are those that lie behind: it is none. Regions that start as zero pages stay.
+    Its pages are sent once, as are those that lie behind: it is none. Regions that hold zero pages stay.
     Fields that are numbers may be arrays, one value for each of many guests.
 
     Examples
@@ -68,7 +68,7 @@ def idle_behind(guest: Guest) -> list[Any]:
     for one in reversed(guest.in_address_order):
         idle = idle & (one.kind != "growth")
         still = (np.asarray(one.writes_per_s) == 0.0) & (np.asarray(one.reads_per_s) == 0.0)
-        idle = idle & (still | (rate_factor(one) == 0.0))
+        idle = idle & (still | (rate_factor(one) == 0.0)) & (np.asarray(one.zero_share) == 0.0)
         found.append(bool(idle) if np.ndim(idle) == 0 else idle)
     return found[::-1]
 

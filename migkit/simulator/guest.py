@@ -10,7 +10,8 @@ dirty-limit last counted. How many writes go to other pages before the next one 
 ``P(k) = (1 - f / W)^k f / W`` with ``f`` of ``W`` pages fresh, so these are drawn all at once. Each page is fresh
 once between two syncs, which bounds the work whatever the rate. How often a page was written that is no longer
 fresh is drawn when somebody asks, as XBZRLE alone does: of ``n`` writes each goes there with ``1 / W``, for each
-page by itself; for a sweep it is counted.
+page by itself; for a sweep it is counted. Whether a page holds nothing but zeros is drawn with the first of its
+writes after a sync: later ones leave it zero as often.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ __all__ = ["catch_up", "class_of", "forget_touched", "is_fresh", "lay_out", "rea
 PENDING: Final = 1  # to be sent
 DIRTY: Final = 2  # written since the last sync
 BLANK: Final = 4  # holds nothing but zeros
-TOUCHED: Final = 8  # written since dirty-limit last counted; it holds no zeros
+TOUCHED: Final = 8  # written since dirty-limit last counted
 STALE: Final = DIRTY | TOUCHED  # not fresh
 ONE_WRITE: Final = 16
 MOST_COUNTED: Final = 4095
@@ -51,7 +52,9 @@ SELDOM: Final = 0.25  # share of fresh pages below which writes to others are dr
 
 
 @lean
-def lay_out(scenario: PackedScenario, classes: Any, pages: np.ndarray, guest: Guest) -> None:
+def lay_out(
+    scenario: PackedScenario, classes: Any, pages: np.ndarray, guest: Guest, rng: np.random.Generator
+) -> None:
     """Lay out regions, pages written once and zero pages in address order; all are to be sent."""
     clear(guest)
     at = 0
@@ -73,6 +76,11 @@ def lay_out(scenario: PackedScenario, classes: Any, pages: np.ndarray, guest: Gu
             first, size = region(one)
             for i in range(first + written, first + size):
                 pages[i] = PENDING | BLANK
+        if one.zero_share > 0.0:
+            first, size = region(one)
+            for i in range(first, first + size):
+                if rng.random() < one.zero_share:
+                    pages[i] = PENDING | BLANK
 
 
 @lean
@@ -319,6 +327,8 @@ def _make(
         _turn(one, vain + 1.0)
         one.writes += 1.0
         faulted = _write_page(scenario, pages, counted, guest, one, int(one.fresh_page))
+        if one.zero_share > 0.0 and rng.random() < one.zero_share:
+            pages[int(one.fresh_page)] |= BLANK
         left -= 1.0
         budget_s -= write_s + faulted * scenario.write_fault_s
     return left, budget_s

@@ -88,7 +88,7 @@ def pages_one(
     """
     clear(result)
     send, guest, state = room.send, room.guest, room.state
-    guest_pages.lay_out(scenario, classes, pages, guest)
+    guest_pages.lay_out(scenario, classes, pages, guest, rng)
     time_steps.simplify(scenario, steps, guest)
     sender.begin(scenario, steps, send, pages.size)
     order = weave.order(scenario, guest, pages.size, rng)

@@ -63,6 +63,51 @@ def test_pages_are_zero_again_only_beside_one_that_was_written(layout, grain_byt
     assert predicted == pytest.approx(simulated, rel=0.01)
 
 
+def emptied(kind, share, **changes):
+    """Return a scenario one of whose regions empties its pages."""
+    once = scenario(kind, 8000, 4e7)
+    ahead, region = once.guest.dirty
+    dirty = (ahead, dataclasses.replace(region, zero_share=share))
+    return dataclasses.replace(once, guest=dataclasses.replace(once.guest, fill="random", dirty=dirty, **changes))
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+@pytest.mark.parametrize("kind", ["random", "sweep", "growth"])
+def test_of_the_pages_of_a_class_its_share_is_zero_whenever_they_are_sent(kind, share):
+    predicted, simulated = zeros(emptied(kind, share))
+    assert predicted == pytest.approx(simulated, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["postcopy", "hybrid"])
+def test_a_share_is_zero_of_what_postcopy_brings(name):
+    case = emptied("random", 0.7)
+    case = dataclasses.replace(case, strategy=Strategy(name=name), policy=Policy(max_bandwidth_bytes_per_s=4e7))
+    runs = simulate(case, seed=1, repeats=4)
+    predicted = predict(case, level=None)
+    assert predicted.transferred_bytes == pytest.approx(runs.mean("transferred_bytes"), rel=0.01)
+    assert predicted.total_time_s == pytest.approx(runs.mean("total_time_s"), rel=0.01)
+
+
+def test_zero_pages_count_in_full_in_what_is_left():
+    empties = DirtyClass(region_bytes=64 * MIB, writes_per_s=8000, zero_share=1.0)
+    policy = Policy(max_bandwidth_bytes_per_s=4e7, downtime_limit_s=0.05)
+    told = predict(Scenario(guest=Guest(memory_bytes=128 * MIB, dirty=(empties,)), policy=policy), level=None)
+    second = told.rounds[1]
+    assert second.remaining_bytes > 4e7 * 0.05  # so that the rule goes on
+    assert second.remaining_bytes == pytest.approx(4096 * (second.normal_pages + second.zero_pages), rel=0.01)
+    assert second.sent_bytes < 0.01 * second.remaining_bytes
+
+
+def test_a_region_that_is_idle_and_zero_is_as_zero_memory():
+    idle = DirtyClass(region_bytes=64 * MIB, writes_per_s=0.0, zero_share=1.0)
+    classes = Guest(memory_bytes=128 * MIB, dirty=(idle,))
+    memory = Guest(memory_bytes=128 * MIB, zero_bytes=64 * MIB)
+    policy = Policy(max_bandwidth_bytes_per_s=float("inf"))
+    one, other = (predict(Scenario(guest=guest, policy=policy), level=None) for guest in (classes, memory))
+    assert one.transferred_bytes == pytest.approx(other.transferred_bytes, rel=1e-6)
+    assert one.total_time_s == pytest.approx(other.total_time_s, rel=1e-3)
+
+
 def test_rounds_that_are_jumped_over_send_differences_as_those_before():
     region = DirtyClass(region_bytes=16 * MIB, writes_per_s=1500.0, rewrite_bytes=1024)
     guest = Guest(memory_bytes=64 * MIB, dirty=(region,))

@@ -31,7 +31,7 @@ def laid_out(dirty, counts, **guest_fields):
     packed = pack(scenario, 1e9)
     packed_scenario, classes, steps, _ = packed.of_one()
     room, pages = records.room(packed, REGION), np.zeros(REGION, dtype=np.uint16)
-    guest_pages.lay_out(packed_scenario, classes, pages, room.guest)
+    guest_pages.lay_out(packed_scenario, classes, pages, room.guest, np.random.default_rng(0))
     time_steps.simplify(packed_scenario, steps, room.guest)
     assert room.counted.size == (REGION if counts else 0)
     return packed_scenario, steps, pages, room

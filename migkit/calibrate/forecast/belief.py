@@ -271,7 +271,8 @@ def _in_first_pass(guest: Guest, now: _Now, common: Mapping[str, Any]) -> Standi
     sent = now.sent_bytes / _WIRE_BYTES
     passed = now.memory_pages - now.left_pages
     unwritten = sum(one.region_pages - written_pages(one) for one in guest.dirty if one.kind == "growth")
-    full = now.memory_pages - guest.zero_bytes / PAGE_BYTES - unwritten
+    emptied = sum(one.region_pages * one.zero_share for one in guest.dirty if one.kind != "growth")
+    full = now.memory_pages - guest.zero_bytes / PAGE_BYTES - unwritten - emptied
     if not guest.zero_bytes:
         full = now.memory_pages * min(1.0, sent / passed) if passed > 0 else now.memory_pages
     ahead = min(max(0.0, 1.0 - sent / full), now.left_pages / full) if full > 0 else 0.0
@@ -280,8 +281,8 @@ def _in_first_pass(guest: Guest, now: _Now, common: Mapping[str, Any]) -> Standi
         synced_s=0.0,
         ahead=ahead,
         shares=tuple(float(one.kind != "growth") for one in guest.dirty),
-        once_pages=max(0.0, full - classes) * ahead,
-        zero_pages=max(0.0, now.left_pages - full * ahead),
+        once_pages=max(0.0, full + emptied - classes) * ahead,
+        zero_pages=max(0.0, now.left_pages - (full + emptied) * ahead),
         **common,
     )
 

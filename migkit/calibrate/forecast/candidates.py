@@ -119,7 +119,7 @@ def _stands(guest: Guest, seen: Sequence[Round]) -> bool:
 
 def _told(guest: Guest, seen: Sequence[Round], slowed: bool) -> tuple[list[float], tuple[float, ...]]:
     """Return what each round marked over what the guest says, as logarithms, and what the last sync left dirty."""
-    pages = np.array([one.region_pages for one in guest.dirty], float)
+    pages = np.array([one.region_pages * (1.0 - one.zero_share) for one in guest.dirty], float)
     dirty, ratios = _at_first(guest), []
     for one, (pending, newly) in zip(seen, _followed(guest, seen, slowed), strict=True):
         ratio = max(one.marked_pages, 1.0) / max(float((newly * pages).sum()), 1.0)

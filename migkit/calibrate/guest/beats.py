@@ -1,8 +1,8 @@
 """What a guest wrote while it was followed: the distinct pages of every window, from every start.
 
 A page counts in a window if one of its beats wrote it. Pages of a sample are known to be zero or not after each beat.
-So the pages of a window that are zero at its end, which cost next to nothing to send, are left out of its count, and
-so are those that hold something for the first time: growth.
+So the pages of a window that are zero at its end, which cost next to nothing to send, are counted apart. Those that
+hold something for the first time, growth, are left out.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class History:
         Numbers of the pages that each beat wrote.
     within
         Of each beat the windows that began with it and were shorter: length [s] and distinct pages. Empty: none.
+    counts_zero
+        Whether windows count the pages that are zero at their end, instead of those that hold something.
     memory_pages
         How many there are.
     sample
@@ -54,6 +56,7 @@ class History:
     sample: npt.NDArray[np.int64]
     zero: npt.NDArray[np.bool_]
     within: Sequence[Sequence[tuple[float, int]]] = ()
+    counts_zero: bool = False
 
     @property
     def beats(self) -> int:
@@ -94,7 +97,7 @@ class History:
         return counts
 
     def unique_pages(self, spans: Sequence[int]) -> npt.NDArray[np.float64]:
-        """Return distinct pages written in windows, of those that are to be sent again in full.
+        """Return distinct pages written in windows, of those that are to be sent again in full, or as zero pages.
 
         Parameters
         ----------
@@ -126,12 +129,12 @@ class History:
             for at, span in enumerate(spans):
                 if start + span <= self.beats:
                     found[start, at] = every * ahead[span - 1]
-        return found * self._in_full(spans)
+        return found * self._counted(spans)
 
-    def _in_full(self, spans: Sequence[int]) -> npt.NDArray[np.float64]:
-        """Return which share of the pages of windows so long holds something at their end, and did not grow."""
+    def _counted(self, spans: Sequence[int]) -> npt.NDArray[np.float64]:
+        """Return which share of the pages of windows so long counts: zero at their end, or neither zero nor grown."""
         if not (self.zero.any() or self.grows.any()):
-            return np.ones(len(spans))
+            return np.full(len(spans), 0.0 if self.counts_zero else 1.0)
         written = np.zeros((self.beats, self.sample.size), bool)
         for row, one in zip(written, self.pages, strict=True):
             row[np.searchsorted(self.sample, np.intersect1d(one, self.sample, assume_unique=True))] = True
@@ -140,8 +143,9 @@ class History:
 
     def _share(self, before: Any, span: int) -> float:
         marked = before[span:] > before[:-span]
-        full = marked & ~self.zero[span:] & ~self.grows
-        return float(full.sum() / marked.sum()) if marked.any() else 1.0
+        zero = self.zero[span:]
+        counted = marked & (zero if self.counts_zero else ~zero & ~self.grows)
+        return float(counted.sum() / marked.sum()) if marked.any() else float(not self.counts_zero)
 
     def shorter(self) -> list[npt.NDArray[np.float64]]:
         """Return windows shorter than a beat, those that go together: beat, length [s] and pages of each, (n, 3).
@@ -155,7 +159,7 @@ class History:
         >>> [rows.tolist() for rows in seen.shorter()]
         [[[1.0, 0.1, 2.0]], [[1.0, 0.2, 3.0]]]
         """
-        share = float(self._in_full([1])[0]) if any(self.within) else 1.0
+        share = float(self._counted([1])[0]) if any(self.within) else 1.0
         places = itertools.zip_longest(*([(at, *one) for one in row] for at, row in enumerate(self.within)))
         return [np.array([row for row in place if row]) * (1.0, 1.0, share) for place in places]
 
@@ -183,6 +187,7 @@ class History:
             sample=self.sample,
             zero=self.zero[first : end + 1],
             within=self.within[first:end],
+            counts_zero=self.counts_zero,
         )
 
     def settled(self) -> History:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from statistics import median
 from typing import Final
 
 from migkit.calibrate.guest import readings as rates
@@ -20,6 +21,8 @@ from migkit.units import PAGE_BYTES, format_duration, format_size
 __all__ = ["Fit", "fit_guest"]
 
 _APART: Final = 2.0
+_EMPTIES: Final = 0.1  # of what is sent again: a guest whose classes empty their pages
+_MOST_EMPTIED: Final = 0.99
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +144,12 @@ def _growing(fit: Fit, looks: Looks) -> Fit:
 
 def _of_rounds(observed: Sequence[Observed], total: int, zero: int) -> Fit:
     """Return the guest of all rounds together; what changed is said of each migration."""
-    limit = (total - zero) / PAGE_BYTES
+    emptied = _emptied(observed)
+    limit = (total - zero) / PAGE_BYTES / (1.0 - emptied)
     kept, said, phases = [], [], []
     for one in observed:
         speeds = [1.0 - r.throttle for r in one.rounds]
-        curve, rounds, changes = fit_while_loaded(_in_full(one), limit, speeds)
+        curve, rounds, changes = fit_while_loaded(_in_full(one, emptied), limit, speeds)
         kept += list(rounds)
         said += list(changes.said)
         phases.append(changes.phases)
@@ -153,15 +157,25 @@ def _of_rounds(observed: Sequence[Observed], total: int, zero: int) -> Fit:
         curve, _, _ = fit_while_loaded(kept, limit, [1.0 - r.throttle for r in kept])
     classes = curve.classes()
     steps = max(phases, key=len)
+    if emptied:
+        classes = tuple(dataclasses.replace(one, zero_share=emptied) for one in classes)
+        zero = max(0, zero - sum(int(one.region_pages * emptied) for one in classes) * PAGE_BYTES)
+        said.append(f"{emptied:.0%} of what is sent again is zero when it is sent")
     guest = Guest(memory_bytes=total, zero_bytes=zero, dirty=_phased(classes, steps))
     span = f"{format_duration(min(r.window_s for r in kept))} to {format_duration(max(r.window_s for r in kept))}"
     said.insert(0, f"{len(kept)} rounds of {_many(len(observed), 'migration')}, windows of {span}")
     return Fit(guest=guest, said=tuple(said), cannot_tell=_not_told(observed, zero, Changes((), steps, math.inf)))
 
 
-def _in_full(one: Observed) -> list[Round]:
-    """Return the rounds with those marks alone that are sent in full: an emptied page costs next to nothing."""
-    kept = 1.0 - one.zero_again
+def _emptied(observed: Sequence[Observed]) -> float:
+    """Return which share of what is sent again is zero then; 0 where it is too small to move a round."""
+    share = median(one.zero_again for one in observed)
+    return min(share, _MOST_EMPTIED) if share > _EMPTIES else 0.0
+
+
+def _in_full(one: Observed, emptied: float) -> list[Round]:
+    """Return the rounds; those marks alone that are sent in full where no class of the guest empties its pages."""
+    kept = 1.0 if emptied else 1.0 - one.zero_again
     return [dataclasses.replace(r, marked_pages=r.marked_pages * kept) for r in one.rounds]
 
 

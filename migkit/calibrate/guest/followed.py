@@ -97,7 +97,10 @@ def guest_followed(history: History, memory_bytes: int, case: Scenario) -> Found
     limit = (memory_bytes - empty.zero_bytes) / PAGE_BYTES
     patterns = patterns_of(history.rates, np.diff(history.times_s))
     dirty = operational.classes_of(history, patterns, limit)
-    said: list[str] = []
+    emptied = operational.classes_of(dataclasses.replace(history, counts_zero=True), patterns, empty.zero_pages)
+    empty = dataclasses.replace(empty, zero_bytes=empty.zero_bytes - sum(one.region_bytes for one in emptied))
+    dirty += tuple(dataclasses.replace(one, zero_share=1.0) for one in emptied)
+    said: list[str] = [_emptied_said(emptied)] if emptied else []
     growth = operational.growth_of(
         history, patterns, empty.zero_pages, max(_GROWS_S, _FIRST_PASSES * first_pass_s(case, empty))
     )
@@ -110,6 +113,11 @@ def guest_followed(history: History, memory_bytes: int, case: Scenario) -> Found
         said += [_phases_said(guest, one, at) for at, one in enumerate(patterns) if _with(guest, one)]
         guest, half_width = _begun(guest, patterns, case)
     return Found(guest, tuple(said), half_width)
+
+
+def _emptied_said(emptied: Sequence[DirtyClass]) -> str:
+    size = format_size(sum(one.region_bytes for one in emptied))
+    return f"It empties what it writes to: {size} are written again and again, and zero when they are sent."
 
 
 def _growth_said(growth: DirtyClass) -> str:

@@ -252,8 +252,15 @@ def of_trace(trace: Trace) -> Observed:
     )
     first = float(zero[0]) if len(zero) else math.nan
     took_s = rounds[0].window_s if rounds else math.nan
+    late = float(pending[0]) if len(pending) else 0.0  # of the first pass, whose end is zero in most guests
+    again, emptied = float((normal + zero)[1:].sum()) - late, float(zero[1:].sum()) - late
     return Observed(
-        memory_bytes=memory, zero_pages=first, rounds=rounds, first_pass=len(rounds) > 0, counted_s=took_s
+        memory_bytes=memory,
+        zero_pages=first,
+        rounds=rounds,
+        first_pass=len(rounds) > 0,
+        zero_again=emptied / again if emptied > 0.0 else 0.0,
+        counted_s=took_s,
     )
 
 

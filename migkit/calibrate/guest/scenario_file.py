@@ -53,6 +53,8 @@ def _class(one: DirtyClass) -> Iterator[str]:
     yield f"writes_per_s = {one.writes_per_s!r}"
     if one.kind != "random":
         yield f'kind = "{one.kind}"'
+    if one.zero_share:
+        yield f"zero_share = {one.zero_share!r}"
     if one.phases:
         steps = ", ".join(f'["{duration_s:.6g} s", {intensity}]' for duration_s, intensity in one.phases)
         yield f"phases = [{steps}]"

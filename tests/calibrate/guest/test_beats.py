@@ -1,5 +1,6 @@
 """The windows of a guest that was followed: each as if it had been counted on its own."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migkit.calibrate.guest.beats import History
-from migkit.scenario import DirtyClass
+from migkit.calibrate.guest.followed import guest_followed
+from migkit.scenario import DirtyClass, Guest, Scenario
 from migkit.units import MIB
 from tests.calibrate.guest.written import Written
 
@@ -36,11 +38,25 @@ def test_each_window_holds_the_union_of_its_beats(beats):
                 assert found[start, at] == len(set().union(*beats[start : start + span]))
 
 
-def test_pages_that_are_zero_when_they_are_sent_count_for_nothing():
+def test_pages_that_are_zero_when_they_are_sent_count_apart():
     kept = Written(dirty=(STEADY,), memory_pages=4096).followed(60)
     emptied = Written(dirty=(STEADY,), memory_pages=4096, emptied=0.75).followed(60)
     before, after = (seen.readings([20])[0].pages for seen in (kept, emptied))
     assert after == pytest.approx(before / 4, rel=0.05)
+    zero = dataclasses.replace(emptied, counts_zero=True).readings([20])[0].pages
+    assert zero + after == pytest.approx(before, rel=0.01)
+    assert dataclasses.replace(kept, counts_zero=True).readings([20])[0].pages == 0.0
+
+
+def test_pages_that_are_emptied_are_found_as_classes_of_zero_pages():
+    emptied = Written(dirty=(STEADY,), memory_pages=4096, zero_pages=1024, emptied=0.75).followed(150)
+    case = Scenario(guest=Guest(memory_bytes=16 * MIB))
+    guest, said, _ = guest_followed(emptied, 16 * MIB, case)
+    pages = {share: sum(one.region_pages for one in guest.dirty if one.zero_share == share) for share in (0.0, 1.0)}
+    assert pages[1.0] == pytest.approx(0.75 * STEADY.region_pages, rel=0.05)
+    assert pages[0.0] == pytest.approx(0.25 * STEADY.region_pages, rel=0.05)
+    assert guest.zero_pages == pytest.approx(1024, abs=40)
+    assert said[0].startswith("It empties what it writes to")
 
 
 def test_a_growth_counts_as_growth_and_as_nothing_else():

@@ -1,6 +1,7 @@
 import dataclasses
 import math
 
+import pyarrow as pa
 import pytest
 
 from migkit.calibrate.guest import readings, rounds
@@ -14,7 +15,7 @@ from migkit.importers import read
 from migkit.models.dirty import unique_dirty_pages
 from migkit.models.predict import predict
 from migkit.scenario import DirtyClass, Guest, Host, Strategy
-from migkit.traces import data
+from migkit.traces import data, io
 from migkit.units import MIB
 
 HOT, COLD = (2000.0, 3.0), (40_000.0, 0.02)  # pages, writes to each a second
@@ -227,3 +228,26 @@ def test_only_a_migration_that_sends_each_page_once_tells_how_long_zero_pages_we
     totals = read(data.data_path("kvm_database/precopy-4t-1.json.gz"))[0]
     rare = dataclasses.replace(totals, frame=totals.frame.tail(1).reset_index(drop=True))
     assert math.isnan(rounds.of_log(rare).counted_s)
+
+
+def test_what_is_zero_when_it_is_sent_again_is_a_share_of_the_classes():
+    seen = Observed(memory_bytes=2**30, zero_pages=200_000.0, rounds=tuple(made(WINDOWS)), first_pass=True)
+    full = fit_guest([seen]).guest
+    emptied = fit_guest([dataclasses.replace(seen, zero_again=0.8)])
+    assert {one.zero_share for one in emptied.guest.dirty} == {0.8}
+    assert "80% of what is sent again is zero when it is sent" in emptied.said
+    assert unique_dirty_pages(emptied.guest, 1.0) == pytest.approx(unique_dirty_pages(full, 1.0), rel=0.02)
+    zero = emptied.guest.zero_pages + sum(one.zero_share * one.region_pages for one in emptied.guest.dirty)
+    assert zero == pytest.approx(200_000, abs=len(emptied.guest.dirty))
+
+
+def test_a_trace_tells_which_pages_were_zero_when_they_were_sent_again():
+    trace = io.read(data.data_path("traces/slow.parquet"))
+    told = rounds.of_trace(trace)
+    assert told.zero_again == 0.0
+    table = trace.rounds.to_pandas()
+    table.loc[1:, "zero_pages"] = 3 * table.loc[1:, "normal_pages"] + 3 * told.rounds[0].pending_pages
+    emptied = dataclasses.replace(
+        trace, rounds=pa.Table.from_pandas(table, trace.rounds.schema, preserve_index=False)
+    )
+    assert 0.6 < rounds.of_trace(emptied).zero_again <= 0.8
