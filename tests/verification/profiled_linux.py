@@ -137,7 +137,7 @@ def report(name: str, trace: Trace, found: dict[str, Scenario]) -> dict[str, tup
             f"  by {means}: {told.verdict}, {told.total_time_s:.2f} s ({error[0]:+.1%}, 90 % {interval}), "
             f"{told.transferred_bytes / MIB:.0f} MiB ({error[1]:+.1%}), {told.iterations} rounds, "
             f"downtime {1e3 * told.downtime_s:.0f} ms, zero {one.guest.zero_bytes / MIB:.0f} MiB, classes "
-            f"{[(one.region_bytes // MIB, round(one.writes_per_s), one.kind) for one in one.guest.dirty]}",
+            f"{[(c.region_bytes // MIB, round(c.writes_per_s), c.kind, c.zero_share) for c in one.guest.dirty]}",
             flush=True,
         )
     return errors

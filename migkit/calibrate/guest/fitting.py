@@ -145,7 +145,7 @@ def _growing(fit: Fit, looks: Looks) -> Fit:
 def _of_rounds(observed: Sequence[Observed], total: int, zero: int) -> Fit:
     """Return the guest of all rounds together; what changed is said of each migration."""
     emptied = _emptied(observed)
-    limit = (total - zero) / PAGE_BYTES / (1.0 - emptied)
+    limit = _limit_pages(total, zero, emptied)
     kept, said, phases = [], [], []
     for one in observed:
         speeds = [1.0 - r.throttle for r in one.rounds]
@@ -171,6 +171,14 @@ def _emptied(observed: Sequence[Observed]) -> float:
     """Return which share of what is sent again is zero then; 0 where it is too small to move a round."""
     share = median(one.zero_again for one in observed)
     return min(share, _MOST_EMPTIED) if share > _EMPTIES else 0.0
+
+
+def _limit_pages(total: int, zero: int, emptied: float) -> float:
+    """Return what all classes may have [pages]: what of them is zero at any moment is part of the zero pages."""
+    most = (total - zero) / PAGE_BYTES / (1.0 - emptied)
+    if not emptied:
+        return most
+    return min(most, (zero / emptied if zero else total) / PAGE_BYTES)
 
 
 def _in_full(one: Observed, emptied: float) -> list[Round]:

@@ -80,6 +80,10 @@ class Machine:
         end = filled_bytes(self.guest) // 8
         self.registers[writers.SEED] = seed
         writers.fill(self.words, first, end, seed, self.guest.fill == "constant")
+        page = 0
+        for one in self.guest.dirty:
+            writers.empty(self.words, page, one.region_pages, one.zero_share, seed)
+            page += one.region_pages
 
     def advance(self, target_tick: int, operation_limit: int, written: npt.NDArray[np.uint8]) -> None:
         """Run to the end of a tick, or to an operation."""
@@ -152,6 +156,7 @@ def class_table(guest: Guest) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.f
         row[writers.OFFSET_S] = each.phase_offset_s or 0.0
         row[writers.FIRST_PHASE] = len(phases)
         row[writers.PHASES] = len(each.phases)
+        row[writers.ZERO_SHARE] = each.zero_share
         phases += [value for step in each.phases for value in step]
         page += each.region_pages
     return table.reshape(-1), np.array(phases)

@@ -17,7 +17,7 @@ import numpy as np
 
 from migkit.jit import jit
 
-__all__ = ["advance", "fill", "intensity_s", "mix"]
+__all__ = ["advance", "empty", "fill", "intensity_s", "is_emptied", "mix"]
 
 TICK_S: Final = 1e-3
 PAGE_WORDS: Final = 512
@@ -47,7 +47,8 @@ REWRITE_WORDS: Final = 5
 OFFSET_S: Final = 6
 FIRST_PHASE: Final = 7
 PHASES: Final = 8
-CLASS_COLUMNS: Final = 9
+ZERO_SHARE: Final = 9
+CLASS_COLUMNS: Final = 10
 
 _SWEEP: Final = 1
 _LOW: Final = 0xFFFFFFFF
@@ -74,6 +75,20 @@ def fill(memory: np.ndarray, first_word: int, end_word: int, seed: int, constant
     """Write the content that the guest starts with: the seed's own words, or one word throughout."""
     for i in range(first_word, end_word):
         memory[i] = 0x0101010101010101 if constant else word(seed, i)
+
+
+@jit
+def is_emptied(zero_share: float, value: int) -> bool:
+    """Return whether a write of this word leaves its page zero instead, as so large a share of them does."""
+    return zero_share > 0.0 and mix((value >> 7) & _LOW) < zero_share * (_LOW + 1.0)
+
+
+@jit
+def empty(memory: np.ndarray, first_page: int, pages: int, zero_share: float, seed: int) -> None:
+    """Make a share of the pages of a region zero, as it is when the guest starts."""
+    for page in range(first_page, first_page + pages):
+        if is_emptied(zero_share, word(seed + 2, page)):
+            memory[page * PAGE_WORDS : (page + 1) * PAGE_WORDS] = 0
 
 
 @jit
@@ -190,8 +205,11 @@ def _write(
     page = _page(row, registers[COUNTS + k], value & _LOW)
     length = int(row[REWRITE_WORDS])
     start = page * PAGE_WORDS + mix(value >> 31) % (PAGE_WORDS - length + 1)
-    for i in range(length):
-        memory[start + i] = value ^ (i << 8)
+    if is_emptied(row[ZERO_SHARE], value):
+        memory[page * PAGE_WORDS : (page + 1) * PAGE_WORDS] = 0
+    else:
+        for i in range(length):
+            memory[start + i] = value ^ (i << 8)
     if written.size:
         written[page] = 1
     registers[COUNTS + k] += 1

@@ -120,6 +120,11 @@ def _check(guest: Guest) -> None:
             "program keep 2 MiB; shrink a region or add memory"
         )
     for one in guest.dirty:
+        if one.zero_share:
+            raise UsageError(
+                f"guest.dirty.zero_share: {one.zero_share:g} is not possible; the bare-metal guest empties no page; "
+                "use a Linux (--guest stress-ng) or the harness (migkit capture)"
+            )
         if len(one.phases) > _MOST_PHASES:
             raise UsageError(f"guest.dirty.phases: {len(one.phases)} steps are too many; at most {_MOST_PHASES} fit")
 

@@ -68,6 +68,18 @@ def test_every_write_is_marked_in_the_shared_map_and_only_those():
     assert changed.any()
 
 
+@pytest.mark.parametrize("kind", ["random", "sweep"])
+def test_a_share_of_a_class_is_zero_at_any_moment(kind):
+    one = DirtyClass(region_bytes=4096 * KIB, writes_per_s=2000, kind=kind, zero_share=0.3)
+    made = Machine(Guest(memory_bytes=8192 * KIB, dirty=(one,)))
+    made.boot(3)
+    for operations in (0, 500, 6000):
+        made.run_to(operations)
+        empty = ~made.words.reshape(-1, 512).any(axis=1)
+        assert empty[:1024].mean() == pytest.approx(0.3, abs=0.05)
+        assert not empty[1024:].any()
+
+
 def test_a_sweep_goes_in_order_and_wraps():
     classes, phases = class_table(
         Guest(memory_bytes=64 * KIB, dirty=(DirtyClass(region_bytes=12 * KIB, writes_per_s=1000, kind="sweep"),))
