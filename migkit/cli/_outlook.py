@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from migkit.calibrate.forecast.wording import effect, expected, standing
@@ -12,7 +11,7 @@ from migkit.cli import _output
 from migkit.units import format_duration
 
 if TYPE_CHECKING:
-    from migkit.calibrate.forecast.changes import Change
+    from migkit.calibrate.forecast.looks import Look
     from migkit.calibrate.forecast.outlook import Outlook
 
 __all__ = ["GAUGES", "as_line", "as_record", "as_screen", "is_unsure"]
@@ -36,9 +35,10 @@ GAUGES: Final = {
 }
 
 
-def as_line(outlook: Outlook) -> str:
+def as_line(look: Look) -> str:
     """Return a forecast as one line."""
-    parts = [format_duration(outlook.t_s), standing(outlook), *expected(outlook)]
+    outlook = look.outlook
+    parts = [format_duration(outlook.t_s), standing(outlook), *expected(outlook, look.is_measured)]
     return "  ".join(part for part in parts if part)
 
 
@@ -60,22 +60,25 @@ def is_unsure(outlook: Outlook) -> bool:
     return outlook.phase == "precopy" and (outlook.iteration < _TELLING or is_open)
 
 
-def as_screen(outlook: Outlook, offered: Sequence[Change], hint: str = "") -> str:
+def as_screen(look: Look, hint: str = "") -> str:
     """Return a forecast as the lines of a screen; ``hint`` says what would make it surer."""
+    outlook = look.outlook
     rows = [
         ("time", format_duration(outlook.t_s)),
         ("now", standing(outlook)),
-        *zip(("verdict", "ends", "over", "downtime"), expected(outlook), strict=False),
+        *zip(("verdict", "ends", "over", "downtime"), expected(outlook, look.is_measured), strict=False),
     ]
-    rows += [("would change" if at == 0 else "", f"{one.words}: {effect(one)}") for at, one in enumerate(offered)]
+    rows += [
+        ("would change" if at == 0 else "", f"{one.words}: {effect(one)}") for at, one in enumerate(look.changes)
+    ]
     rows += [("surer", hint)]
     width = max(len(name) for name, value in rows if value)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows if value)
 
 
-def as_record(outlook: Outlook, offered: Sequence[Change]) -> str:
+def as_record(look: Look) -> str:
     """Return a forecast as one JSON object on one line; what is infinite or not known is null."""
-    record = {name: _output.finite(value) for name, value in dataclasses.asdict(outlook).items()}
+    record = {name: _output.finite(value) for name, value in dataclasses.asdict(look.outlook).items()}
     record["changes"] = [
         {
             "name": one.name,
@@ -86,6 +89,6 @@ def as_record(outlook: Outlook, offered: Sequence[Change]) -> str:
             "converges": one.converges,
             "needs_a_new_start": one.needs_a_new_start,
         }
-        for one in offered
+        for one in look.changes
     ]
     return json.dumps(record, allow_nan=False)

@@ -64,6 +64,7 @@ def measured(
     """
     import dataclasses
 
+    from migkit.calibrate.outside import planned
     from migkit.calibrate.profiling import profile
     from migkit.scenario.form import schema
 
@@ -71,8 +72,8 @@ def measured(
         raise UsageError("--longest: it must be above 0 s")
     with _profiling.opened(socket, means) as (source, resting):
         given = dict(tables or {})
-        planned = _profiling.planned(resting.monitor.version, resting.accelerator, resting.parameters)
-        told = {name: table | given.get(name, {}) for name, table in planned.items()}
+        plan = planned(resting.monitor.version, resting.accelerator, resting.parameters)
+        told = {name: table | given.get(name, {}) for name, table in plan.items()}
         case = schema.from_mapping(given | told | {"guest": {"memory": f"{resting.memory_bytes} B"}})
         tell = (lambda *what: None) if quiet else _profiling.tell
         found = profile(source, case, within=within, limit_s=limit_s, progress=tell)

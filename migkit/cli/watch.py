@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migkit.calibrate.forecast.looks import NO_MORE, SHORTEST_S, Asked, Source, opened, pause_s
+from migkit.calibrate.forecast.looks import SHORTEST_S, Asked, Look, Looking, Source, measured, opened, pause_s
 from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.cli._outlook import as_line, as_record, as_screen, is_unsure
-from migkit.errors import CapabilityError, InfeasibleError, MigkitError, RunError, UsageError
+from migkit.errors import InfeasibleError, RunError, UsageError
 from migkit.units import duration
 
 if TYPE_CHECKING:
     from migkit.calibrate.forecast.changes import Change
-    from migkit.calibrate.forecast.measuring import Measuring
+    from migkit.calibrate.forecast.measuring import Meanwhile
     from migkit.calibrate.forecast.outlook import Outlook
     from migkit.qemu.follow import Followed
     from migkit.scenario import Scenario
@@ -29,12 +29,9 @@ __all__ = ["command"]
 
 _APPLICABLE = ("max-bandwidth", "downtime-limit", "post-copy")
 _HAS_LEFT = "QEMU ended after it had stopped the guest: the migration has completed"
-_SURER = (
-    "--guest with a profile of the guest (migkit qemu profile); the counters alone tell little of it so far",
-    "--measure, or --guest with a profile of the guest; the counters alone tell little of it so far",
-)
+_SURER = "--guest with a profile of the guest (migkit qemu profile); the counters alone tell little of it so far"
 _ROUNDS_APART = 3  # between two changes: their effect must show first
-Show = Callable[["Outlook", tuple["Change", ...]], None]
+Show = Callable[[Look], None]
 
 
 @click.command("watch", cls=Command)
@@ -44,7 +41,9 @@ Show = Callable[["Outlook", tuple["Change", ...]], None]
     "--guest", type=click.Path(path_type=Path), help="Scenario file of the guest, as profile or fit wrote it."
 )
 @click.option(
-    "--measure", is_flag=True, help="Measure the guest meanwhile: from outside, as root or QEMU's user, else by QEMU."
+    "--measure/--no-measure",
+    default=None,
+    help="Measure the guest meanwhile: from outside, with --measure else by QEMU [from outside where permitted].",
 )
 @click.option("--vm", metavar="NAME", help="The machine, where metrics tell of several.")
 @click.option("--once", is_flag=True, help="Look once; exit code 3: it does not converge as things stand.")
@@ -57,7 +56,7 @@ def command(
     source: str,
     every: str,
     guest: Path | None,
-    measure: bool,
+    measure: bool | None,
     vm: str | None,
     once: bool,
     as_json: bool,
@@ -77,8 +76,10 @@ def command(
       migkit watch http://prometheus:9090 --vm vm1
 
     Nothing is changed unless --apply names a change. It asks first, and again if that was not enough. Until the
-    first pass has ended nothing is known of what the guest writes, unless --guest names a profile of it, or --measure
-    takes one meanwhile: the forecast begins after a second of it, and is renewed as it goes on.
+    first pass has ended the counters say nothing of what the guest writes. So the guest behind a socket is measured
+    meanwhile from outside, through the page tables of QEMU's process, as root or QEMU's user. --once waits 5 s for
+    that. Where it is not permitted, one line says so, and --measure has QEMU sample pages. --guest names a profile
+    that was taken before; then nothing is measured.
 
     Exit codes: 0 the migration completed, 1 it failed or was cancelled or QEMU ended, 2 SOURCE is no such thing,
     3 --once and it does not converge, 4 no permission or a version without the counters, 130 Ctrl-C; the migration
@@ -96,48 +97,40 @@ def command(
         raise UsageError("--vm: only metrics tell of several machines; leave it out")
     with contextlib.ExitStack() as stack:
         looked_at = stack.enter_context(opened(source, vm))
-        hint = "" if measure or guest is not None else _SURER[isinstance(looked_at, Asked)]
-        show = stack.enter_context(_shown(as_json, prometheus, hint))
-        measuring = _measured(Path(source), looked_at, once, stack) if measure else None
-        _watch(looked_at, base, measuring, show, every_s, once, wanted)
+        is_measured = measure is not False and guest is None
+        meanwhile = stack.enter_context(measured(looked_at, measure is True)) if is_measured else None
+        if measure and meanwhile is None:
+            raise UsageError("--measure: a log has no guest to measure; watch the socket of a QEMU monitor")
+        show = stack.enter_context(_shown(as_json, prometheus, "" if guest is not None else _SURER))
+        _watch(looked_at, Looking(looked_at, base, meanwhile), meanwhile, show, every_s, once, wanted)
 
 
 def _watch(
     looked_at: Source,
-    base: Scenario | None,
-    measuring: Measuring | None,
+    looking: Looking,
+    meanwhile: Meanwhile | None,
     show: Show,
     every_s: float,
     once: bool,
     wanted: str | None,
 ) -> None:
     """Look, show and wait until the migration is over."""
-    from migkit.calibrate.forecast.changes import changes
-    from migkit.calibrate.forecast.outlook import Forecaster
-    from migkit.scenario import Scenario
-
     if wanted is not None and not isinstance(looked_at, Asked):
         raise UsageError("--apply: a log cannot be told anything; watch the socket of a QEMU monitor")
-    forecaster = Forecaster(base)
-    made_at, outlook = -_ROUNDS_APART, None
+    made_at = -_ROUNDS_APART
     while True:
         began_s = time.monotonic()
-        log = looked_at.log()
-        if log is None and not isinstance(looked_at, Asked):
-            raise RunError(NO_MORE)
-        if log is None:
-            return _output.narrate(_HAS_LEFT, False) if outlook is None else show(outlook.completed(), ())
-        guest = measuring.guest() if measuring is not None else None
-        if guest is not None:
-            forecaster.learn(Scenario(guest=guest))
-        outlook = forecaster.outlook(log)
-        if measuring is not None and outlook.iteration > 1:
-            measuring.first_pass_is_over()
-        offered = changes(forecaster.beliefs, outlook.verdict)
-        show(outlook, offered)
+        look = looking.look()
+        if once and meanwhile is not None and look is not None and look.is_measured:
+            meanwhile.wait()
+            look = looking.look()
+        if look is None:
+            return _output.narrate(_HAS_LEFT, False)
+        show(look)
+        outlook = look.outlook
         if outlook.phase == "done":
             return _over(outlook)
-        chosen = next((one for one in offered if one.name == wanted), None)
+        chosen = next((one for one in look.changes if one.name == wanted), None)
         if chosen is not None and isinstance(looked_at, Asked) and outlook.iteration >= made_at + _ROUNDS_APART:
             made_at = outlook.iteration
             wanted = wanted if _applied(looked_at, chosen) else None
@@ -160,34 +153,6 @@ def _base(guest: Path | None) -> Scenario | None:
     from migkit.scenario.form import schema
 
     return None if guest is None else schema.load(guest)
-
-
-def _measured(source: Path, looked_at: Source, once: bool, stack: contextlib.ExitStack) -> Measuring:
-    """Return what measures the guest that moves, once that has told something: from outside, else by QEMU."""
-    from migkit.calibrate.forecast.measuring import ByQemu, FromOutside
-    from migkit.cli import _profiling
-    from migkit.qemu.monitor import QemuError, listener_of
-    from migkit.qemu.resting import accelerator_of
-    from migkit.scenario.form import schema
-
-    if not isinstance(looked_at, Asked):
-        raise UsageError("--measure: a log has no guest to measure; watch the socket of a QEMU monitor")
-    pid, memory_bytes = listener_of(source), looked_at.memory_bytes()
-    monitor = looked_at.followed.monitor
-    parameters = looked_at.run(monitor.do("query-migrate-parameters"))
-    planned = _profiling.planned(monitor.version, looked_at.run(accelerator_of(monitor)), parameters)
-    case = schema.from_mapping(planned | {"guest": {"memory": f"{memory_bytes} B"}})
-    measuring = stack.enter_context(FromOutside(lambda: _profiling.outside(pid, memory_bytes), case))
-    measuring.wait(whole=once)
-    problem = measuring.problem
-    if measuring.guest() is not None or problem is None or isinstance(problem, RunError):
-        return measuring
-    try:
-        by_qemu = ByQemu(looked_at, memory_bytes)
-    except QemuError:
-        raise problem if isinstance(problem, MigkitError) else CapabilityError(f"process {pid}: {problem}") from None
-    _output.narrate(f"not from outside: {problem}; QEMU samples pages instead", quiet=False)
-    return by_qemu
 
 
 def _applied(asked: Asked, change: Change) -> bool:
@@ -218,25 +183,31 @@ async def _make(followed: Followed, change: Change) -> None:
 
 @contextlib.contextmanager
 def _shown(as_json: bool, port: int | None, hint: str) -> Iterator[Show]:
-    """Yield what shows an outlook: a screen on a terminal, else a line each.
+    """Yield what shows a look: a screen on a terminal, else a line each.
 
-    People are told once, or as long as it shows on a screen, what would make an unsure forecast surer.
+    People are told once, or as long as it shows on a screen, what would make a forecast surer that is unsure while
+    the guest is not measured; and once why it is not measured.
     """
     serve = _served(port)
     on_terminal = not as_json and sys.stdout.isatty()
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(_screen()) if on_terminal else None
-        to_say = [] if as_json or screen or not hint else [hint]
+        said: set[str] = set()
 
-        def show(outlook: Outlook, offered: tuple[Change, ...]) -> None:
-            serve(outlook)
-            unsure = is_unsure(outlook)
+        def say(text: str) -> None:
+            if text and text not in said:
+                said.add(text)
+                _output.narrate(text, quiet=False)
+
+        def show(look: Look) -> None:
+            serve(look.outlook)
+            say(look.problem)
+            surer = "" if look.is_measured or look.problem or not is_unsure(look.outlook) else hint
             if screen is not None:
-                screen(as_screen(outlook, offered, hint if unsure else ""))
+                screen(as_screen(look, surer))
                 return
-            if unsure and to_say:
-                _output.narrate(f"surer: {to_say.pop()}", quiet=False)
-            click.echo(as_record(outlook, offered) if as_json else as_line(outlook))
+            say(f"surer: {surer}" if surer and not as_json else "")
+            click.echo(as_record(look) if as_json else as_line(look))
 
         yield show
 

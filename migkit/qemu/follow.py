@@ -31,13 +31,18 @@ class Followed:
         The connection.
     interface
         What this QEMU can be asked and told.
+    accelerator
+        What runs the guest's processors: ``kvm`` or ``tcg``, QEMU's own emulation.
+    parameters
+        Those of its migrations as of the last look, as ``query-migrate-parameters`` names them.
     """
 
     def __init__(self, monitor: Monitor, interface: Interface, kvm: dict[str, Any]) -> None:
         self.monitor, self.interface = monitor, interface
+        self.accelerator = "kvm" if kvm["enabled"] else "tcg"
+        self.parameters: dict[str, Any] = {}
         self._kvm = kvm
         self._answers: list[dict[str, Any]] = []
-        self._settings: dict[str, Any] = {}
         self._capabilities: list[dict[str, Any]] = []
         self._stopped = False
 
@@ -80,7 +85,7 @@ class Followed:
                 "QEMU: no migration is under way, nor has one ended; start it, then watch, "
                 "or measure the guest before it moves with migkit qemu profile"
             )
-        self._settings = await self.monitor.do("query-migrate-parameters")
+        self.parameters = await self.monitor.do("query-migrate-parameters")
         self._capabilities = await self.monitor.do("query-migrate-capabilities")
         if self._answers and _total(answer) < _total(self._answers[-1]) and answer["status"] not in ENDED:
             self._answers = []  # another migration has begun
@@ -102,7 +107,7 @@ class Followed:
         lines = [
             version,
             {"return": self._kvm},
-            {"return": self._settings},
+            {"return": self.parameters},
             {"return": self._capabilities},
             *self._answers,
         ]

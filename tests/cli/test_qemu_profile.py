@@ -14,8 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 from migkit.calibrate.guest.readings import Reading
+from migkit.calibrate.outside import check_is_qemu
 from migkit.cli import _profiling
-from migkit.cli._profiling import _check_is_qemu
 from migkit.cli.qemu_profile import measured
 from migkit.errors import CapabilityError
 from migkit.models.dirty import unique_dirty_pages
@@ -186,4 +186,4 @@ def test_a_qemu_that_the_loader_of_its_own_system_runs_is_qemu(tmp_path, name, i
         process.stdin.flush()
         assert process.stdout.readline() == "runs\n"
         with contextlib.nullcontext() if is_qemu else pytest.raises(CapabilityError, match="not QEMU"):
-            _check_is_qemu(process.pid)
+            check_is_qemu(process.pid)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -16,10 +17,12 @@ import pytest
 
 from migkit.calibrate.forecast.looks import Asked
 from migkit.calibrate.forecast.measuring import ByQemu
+from migkit.harness.tracking.program import WriteProtectedProcess
 from migkit.models.dirty import unique_dirty_pages
 from migkit.qemu.machine import QEMU
 from migkit.traces import data
 from tests.conftest import TOP, require
+from tests.harness.watched import watched as is_held
 
 SLOW = [
     "--memory",
@@ -34,6 +37,12 @@ SLOW = [
     "0 s",
 ]
 SLOW += ["--dirty", 'region = "8 MiB", writes_per_s = 900', "--downtime-limit", "50 ms"]
+SLOWER = [
+    {"10 MB/s": "1.5 MB/s", 'region = "8 MiB", writes_per_s = 900': 'region = "8 MiB", writes_per_s = 80'}.get(
+        flag, flag
+    )
+    for flag in SLOW
+]
 HOT = [*SLOW[:-4], "--dirty", 'region = "16 MiB", writes_per_s = 20000', "--downtime-limit", "20 ms"]
 
 
@@ -192,16 +201,74 @@ def test_a_real_migration_is_forecast_to_its_end(moving):
 
 
 @pytest.mark.live
-def test_a_guest_measured_while_it_moves_is_known_in_the_first_pass(moving):
-    slow = {"10 MB/s": "1.5 MB/s", 'region = "8 MiB", writes_per_s = 900': 'region = "8 MiB", writes_per_s = 80'}
-    slower = [slow.get(flag, flag) for flag in SLOW]
-    path, process = moving(slower)
-    code, out, err = watched(path, "--measure", "--every", "300 ms", "--json")
-    assert code == 0, err
-    outlooks = [json.loads(line) for line in out.splitlines()]
-    first, last = outlooks[0], outlooks[-1]
-    assert (first["iteration"], first["verdict"]) == (1, "converges")
-    assert first["end_s"] == pytest.approx(last["end_s"], rel=0.25)
+def test_a_guest_is_measured_from_outside_while_it_moves(moving):
+    path, process = moving(SLOWER)
+    source = source_of(process).pid
+    with migkit("watch", path, "--every", "200 ms", "--json") as watching:
+        outlooks = [json.loads(watching.stdout.readline())]
+        was_held = False
+        for line in watching.stdout:
+            was_held = was_held or is_held(source)
+            outlooks.append(json.loads(line))
+        assert (watching.wait(), watching.stderr.read()) == (0, "")
+    assert was_held
+    assert (outlooks[0]["iteration"], outlooks[0]["verdict"]) == (1, "not_known"), "it is shown at once"
+    told = next(one for one in outlooks if one["verdict"] == "converges")
+    assert told["iteration"] == 1
+    assert told["end_s"] == pytest.approx(outlooks[-1]["end_s"], rel=0.25)
+    assert "intact" in process.communicate(timeout=60)[0]
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("flags", [["--no-measure"], ["--guest"]])
+def test_a_guest_is_left_alone_where_that_is_asked_for(moving, tmp_path, flags):
+    profile = tmp_path / "guest.toml"
+    profile.write_text('[guest]\nmemory = "48 MiB"\n[[guest.dirty]]\nregion = "8 MiB"\nwrites_per_s = 80\n')
+    path, process = moving(SLOWER)
+    source = source_of(process).pid
+    flags = [*flags, profile] if flags == ["--guest"] else flags
+    with migkit("watch", path, "--every", "100 ms", "--json", *flags) as watching:
+        for line in watching.stdout:
+            assert not is_held(source)
+            if json.loads(line)["t_s"] > 2.0:
+                break
+        watching.kill()
+    assert "intact" in process.communicate(timeout=60)[0]
+
+
+@pytest.mark.live
+def test_looking_once_waits_for_the_measurement(moving):
+    path, _ = moving(SLOWER)
+    code, out, err = watched(path, "--once", "--json")
+    outlook = json.loads(out)
+    assert (code, err, outlook["iteration"], outlook["verdict"]) == (0, "", 1, "converges")
+
+
+@pytest.mark.live
+def test_where_the_guest_may_not_be_measured_one_line_says_so(moving):
+    path, process = moving(SLOWER)
+    with WriteProtectedProcess(source_of(process).pid) as held:
+        held.arm()
+        code, out, err = watched(path, "--every", "200 ms")
+        assert (code, err.count("\n")) == (0, 1)
+        assert err.startswith("not measured from outside: process ")
+        assert "not known before the first pass has ended" in out
+        assert "completed" in out
+    assert "intact" in process.communicate(timeout=60)[0]
+
+
+@pytest.mark.live
+def test_a_watch_that_is_killed_leaves_the_migration_alone(moving):
+    path, process = moving(SLOWER)
+    source, draw = source_of(process).pid, random.Random(5)
+    for _ in range(3):
+        with migkit("watch", path, "--every", "100 ms", "--json") as watching:
+            assert "precopy" in watching.stdout.readline()
+            time.sleep(draw.uniform(0.0, 1.0))
+            watching.kill()
+    limit_s = time.monotonic() + 20.0
+    while is_held(source):
+        assert time.monotonic() < limit_s, "something of the watch is left in QEMU"
     assert "intact" in process.communicate(timeout=60)[0]
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from migkit.calibrate.forecast.changes import Change
+    from migkit.calibrate.forecast.measuring import Meanwhile
     from migkit.calibrate.forecast.outlook import Outlook
     from migkit.importers import Log
     from migkit.models.result import Point
@@ -28,10 +29,22 @@ if TYPE_CHECKING:
     from migkit.scenario import Scenario
     from migkit.traces import Trace
 
-__all__ = ["NO_MORE", "SHORTEST_S", "Asked", "Grown", "Look", "Source", "opened", "pause_s", "watch", "watched"]
+__all__ = [
+    "SHORTEST_S",
+    "Asked",
+    "Grown",
+    "Look",
+    "Looking",
+    "Source",
+    "measured",
+    "opened",
+    "pause_s",
+    "watch",
+    "watched",
+]
 
 SHORTEST_S: Final = 0.05
-NO_MORE: Final = (
+_NO_MORE: Final = (
     "the metrics tell no more of the migration: it has ended, and whether the guest moved they do not say"
 )
 T = TypeVar("T")
@@ -60,6 +73,10 @@ class Look(NamedTuple):
         What will remain from now on, as predicted; empty: not known.
     allowed_bytes
         At how much left the rule switches over [B]; NaN: not known.
+    is_measured
+        Whether the guest is being measured, so that a forecast that is not known yet will be.
+    problem
+        Why it is not measured though it was to be; empty: it is, or it was not to be.
     """
 
     log: Log | None
@@ -67,13 +84,15 @@ class Look(NamedTuple):
     changes: tuple[Change, ...] = ()
     course: tuple[Point, ...] = ()
     allowed_bytes: float = math.nan
+    is_measured: bool = False
+    problem: str = ""
 
 
 class Asked:
-    """A QEMU that is asked through its monitor."""
+    """A QEMU that is asked through its monitor at a UNIX socket."""
 
-    def __init__(self, runner: asyncio.Runner, followed: Followed) -> None:
-        self._runner, self.followed = runner, followed
+    def __init__(self, runner: asyncio.Runner, followed: Followed, socket: Path) -> None:
+        self._runner, self.followed, self.socket = runner, followed, socket
 
     @classmethod
     @contextlib.contextmanager
@@ -86,7 +105,7 @@ class Asked:
         with asyncio.Runner() as runner:
             followed = runner.run(Followed.connect(source))
             try:
-                yield cls(runner, followed)
+                yield cls(runner, followed, source)
             finally:
                 runner.run(followed.close())
 
@@ -194,6 +213,72 @@ def pause_s(outlook: Outlook, every_s: float) -> float:
     return round(min(every_s, max(SHORTEST_S, 0.5 * (outlook.end_s - outlook.t_s))), 6)
 
 
+class Looking:
+    """Looks at one migration, and forecasts it from look to look. It changes nothing.
+
+    Parameters
+    ----------
+    looked_at
+        What looks at it.
+    base
+        What is known beside the readings, see :class:`migkit.calibrate.forecast.outlook.Forecaster`.
+    meanwhile
+        What measures the guest; None: nothing does.
+
+    Examples
+    --------
+    >>> from migkit.traces import data
+    >>> look = Looking(Grown(data.data_path("kvm_database/precopy-4t-1.json.gz"))).look()
+    >>> look.outlook.phase, look.outlook.verdict
+    ('done', 'converges')
+    """
+
+    def __init__(self, looked_at: Source, base: Scenario | None = None, meanwhile: Meanwhile | None = None) -> None:
+        from migkit.calibrate.forecast.outlook import Forecaster
+
+        self._looked_at, self._meanwhile = looked_at, meanwhile
+        self._forecaster = Forecaster(base)
+        self._outlook: Outlook | None = None
+
+    def look(self) -> Look | None:
+        """Look once; None: QEMU ended after it had stopped the guest, before anything was seen of the migration.
+
+        Raises
+        ------
+        RunError
+            No migration is under way, or QEMU ended, or the metrics tell no more.
+        """
+        from migkit.calibrate.forecast.belief import allowed_bytes, course_of
+        from migkit.calibrate.forecast.changes import changes
+
+        log = self._looked_at.log()
+        if log is None:
+            return self._left()
+        outlook, problem, measured = self._forecast(log)
+        found = self._forecaster.beliefs
+        course, allowed = course_of(found), allowed_bytes(found)
+        return Look(log, outlook, changes(found, outlook.verdict), course, allowed, measured, problem)
+
+    def _left(self) -> Look | None:
+        if not isinstance(self._looked_at, Asked):
+            raise RunError(_NO_MORE)
+        return None if self._outlook is None else Look(None, self._outlook.completed())
+
+    def _forecast(self, log: Log) -> tuple[Outlook, str, bool]:
+        """Return the outlook, why the guest is not measured, and whether it is."""
+        from migkit.scenario import Scenario
+
+        meanwhile = self._meanwhile
+        guest = meanwhile.guest() if meanwhile is not None else None
+        if guest is not None:
+            self._forecaster.learn(Scenario(guest=guest))
+        self._outlook = outlook = self._forecaster.outlook(log)
+        if meanwhile is None:
+            return outlook, "", False
+        meanwhile.see(outlook)
+        return outlook, meanwhile.problem, meanwhile.is_under_way
+
+
 def watch(
     source: Path | str,
     show: Callable[[Look], None],
@@ -201,6 +286,7 @@ def watch(
     stop: threading.Event,
     every_s: float = 1.0,
     base: Scenario | None = None,
+    measure: bool = True,
 ) -> None:
     """Look at a migration until it is over, or until ``stop`` is set; change nothing.
 
@@ -216,6 +302,8 @@ def watch(
         Time between two looks [s].
     base
         What is known beside the readings, see :class:`migkit.calibrate.forecast.outlook.Forecaster`.
+    measure
+        Whether the guest behind a monitor is measured from outside meanwhile, unless ``base`` has page classes of it.
 
     Raises
     ------
@@ -231,26 +319,44 @@ def watch(
     >>> watch(path, lambda look: print(look.outlook.phase, look.outlook.verdict), stop=threading.Event())
     done converges
     """
-    from migkit.calibrate.forecast.belief import allowed_bytes, course_of
-    from migkit.calibrate.forecast.changes import changes
-    from migkit.calibrate.forecast.outlook import Forecaster
-
-    forecaster, outlook = Forecaster(base), None
-    with opened(source) as looked_at:
+    with contextlib.ExitStack() as stack:
+        looked_at = stack.enter_context(opened(source))
+        measure = measure and (base is None or not base.guest.dirty)
+        looking = Looking(looked_at, base, stack.enter_context(measured(looked_at)) if measure else None)
         while not stop.is_set():
-            log = looked_at.log()
-            if log is None and not isinstance(looked_at, Asked):
-                raise RunError(NO_MORE)
-            if log is None:
-                if outlook is not None:
-                    show(Look(None, outlook.completed()))
+            look = looking.look()
+            if look is None:
                 return
-            outlook = forecaster.outlook(log)
-            found = forecaster.beliefs
-            show(Look(log, outlook, changes(found, outlook.verdict), course_of(found), allowed_bytes(found)))
-            if outlook.phase == "done":
+            show(look)
+            if look.outlook.phase == "done":
                 return
-            stop.wait(pause_s(outlook, every_s))
+            stop.wait(pause_s(look.outlook, every_s))
+
+
+@contextlib.contextmanager
+def measured(looked_at: Source, by_qemu: bool = False) -> Iterator[Meanwhile | None]:
+    """Yield what measures the guest of a migration while it is looked at; None: a log or metrics have no guest.
+
+    Parameters
+    ----------
+    looked_at
+        What looks at the migration.
+    by_qemu
+        Whether QEMU may be told to sample pages where the guest cannot be measured from outside.
+
+    Examples
+    --------
+    >>> with measured(Grown(Path("job.log"))) as meanwhile:
+    ...     meanwhile is None
+    True
+    """
+    from migkit.calibrate.forecast.measuring import Meanwhile
+
+    if not isinstance(looked_at, Asked):
+        yield None
+        return
+    with Meanwhile(looked_at, by_qemu) as meanwhile:
+        yield meanwhile
 
 
 def watched(
@@ -286,7 +392,7 @@ def watched(
         begun.wait()
         if not running.done():
             try:
-                watch(socket, show, stop=stop, every_s=every_s)
+                watch(socket, show, stop=stop, every_s=every_s, measure=False)
             except RunError:
                 if running.exception() is None:  # QEMU ended between two looks: the run tells how
                     return running.result()

@@ -1,31 +1,35 @@
 """The guest of a migration under way, measured meanwhile: from outside in a thread, or by QEMU between two looks.
 
-The forecast does not wait for the whole measurement. The guest is told anew each time that it was followed for
-longer. It is followed for 5 s, and for up to 10 s while the first pass lasts.
+The forecast does not wait for the measurement. The guest is told anew each time that it was followed for longer. It
+is followed for 5 s, and for up to 10 s while the first pass lasts. From outside nothing is asked of QEMU.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from migkit.calibrate.guest.followed import guest_followed, later
 from migkit.calibrate.guest.readings import Reading
+from migkit.calibrate.outside import outside, planned
 from migkit.calibrate.profiling import Following, Source, guest_of
 from migkit.errors import MigkitError, RunError
-from migkit.qemu.monitor import LackingError
+from migkit.qemu.monitor import LackingError, QemuError, listener_of
 from migkit.qemu.resting import SAMPLED_FROM_BYTES, SAMPLES_PER_GIB
+from migkit.scenario.form import schema
 from migkit.units import MIB, PAGE_BYTES
 
 if TYPE_CHECKING:
     from migkit.calibrate.forecast.looks import Asked
+    from migkit.calibrate.forecast.outlook import Outlook
     from migkit.scenario import Guest, Scenario
 
-__all__ = ["ByQemu", "FromOutside", "Measuring"]
+__all__ = ["ByQemu", "FromOutside", "Meanwhile"]
 
 _BEAT_S: Final = 0.05
 _STEP_S: Final = 0.25  # after which it is seen whether to go on
@@ -35,16 +39,89 @@ _WINDOWS_S: Final = (1, 2, 4)  # QEMU before 8.2 knows whole seconds only
 _CUT_OFF: Final = 0.5  # MiB/s in the mean: QEMU gives whole ones
 
 
-class Measuring(Protocol):
-    """What measures a guest while it moves."""
+class Meanwhile:
+    """The guest behind a monitor, measured from the first look on that sees its migration in pre-copy.
+
+    It is measured from outside. Where that cannot be, QEMU samples its pages if that is allowed; else it is not
+    measured. Leave it as a context: that ends the measurement.
+
+    Parameters
+    ----------
+    asked
+        The monitor.
+    by_qemu
+        Whether QEMU may be told to sample pages.
+
+    Attributes
+    ----------
+    problem
+        Why the guest is not measured from outside; empty: it is, or it was not tried yet.
+    """
+
+    def __init__(self, asked: Asked, by_qemu: bool = False) -> None:
+        self._asked, self._by_qemu = asked, by_qemu
+        self._stack = contextlib.ExitStack()
+        self._measuring: FromOutside | ByQemu | None = None
+        self.problem = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the guest is measured."""
+        return self._measuring is not None
+
+    def see(self, outlook: Outlook) -> None:
+        """Begin with a migration in pre-copy, and measure no longer than usual when its first pass is over."""
+        if outlook.phase not in ("setup", "precopy"):
+            return
+        if self._measuring is None and not self.problem:
+            self._begin()
+        elif self._measuring is not None and outlook.iteration > 1:
+            self._measuring.first_pass_is_over()
 
     def guest(self) -> Guest | None:
-        """Return the guest as far as it is known now; None: not yet."""
-        ...
+        """Return the guest as far as it is known now; None: not yet, or not at all.
 
-    def first_pass_is_over(self) -> None:
-        """Measure no longer than usual."""
-        ...
+        Call it as soon as QEMU has answered: what ends with QEMU is then no problem of the measurement.
+        """
+        told = self._measuring.guest() if self._measuring is not None else None
+        if isinstance(self._measuring, FromOutside) and self._measuring.problem is not None:
+            self._cannot(self._measuring.problem)
+        return told
+
+    def wait(self) -> None:
+        """Wait until the guest was followed from outside for as long as usual, or cannot be."""
+        if isinstance(self._measuring, FromOutside):
+            self._measuring.wait()
+
+    def _begin(self) -> None:
+        followed = self._asked.followed
+        try:
+            pid, memory_bytes = listener_of(self._asked.socket), self._asked.memory_bytes()
+        except QemuError as error:
+            self._cannot(error)
+            return
+        tables = planned(followed.monitor.version, followed.accelerator, followed.parameters)
+        case = schema.from_mapping(tables | {"guest": {"memory": f"{memory_bytes} B"}})
+        self._measuring = self._stack.enter_context(FromOutside(lambda: outside(pid, memory_bytes), case))
+
+    def _cannot(self, problem: Exception) -> None:
+        self._measuring = None
+        self.problem = f"not measured from outside: {problem}"
+        if not self._by_qemu:
+            return
+        try:
+            self._measuring = ByQemu(self._asked, self._asked.memory_bytes())
+            self.problem += "; QEMU samples pages instead"
+        except QemuError as error:
+            self.problem += f"; nor by QEMU: {error}"
 
 
 class FromOutside:
@@ -85,8 +162,7 @@ class FromOutside:
 
     def __init__(self, opened: Callable[[], AbstractContextManager[Source]], case: Scenario) -> None:
         self._opened, self._case = opened, case
-        self._stop, self._short = threading.Event(), threading.Event()
-        self._told, self._usual = threading.Event(), threading.Event()
+        self._stop, self._short, self._usual = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._measure, name="migkit-measuring", daemon=True)
         self._found: tuple[float, Guest] | None = None
         self.problem: Exception | None = None
@@ -101,9 +177,9 @@ class FromOutside:
         self._stop.set()
         self._thread.join()
 
-    def wait(self, whole: bool = False) -> None:
-        """Wait until the guest is known for the first time, or was followed for as long as usual, or cannot be."""
-        (self._usual if whole else self._told).wait()
+    def wait(self) -> None:
+        """Wait until the guest was followed for as long as usual, or cannot be."""
+        self._usual.wait()
 
     def guest(self) -> Guest | None:
         """Return the guest as it is now, its growths carried on; None: not known yet."""
@@ -124,7 +200,6 @@ class FromOutside:
         except (MigkitError, OSError) as error:
             self.problem = error
         finally:
-            self._told.set()
             self._usual.set()
 
     def _follow(self, following: Following, memory_bytes: int) -> None:
@@ -137,7 +212,6 @@ class FromOutside:
                     return
             ended_s = time.monotonic()
             self._found = ended_s, guest_followed(history, memory_bytes, self._case).guest
-            self._told.set()
             if at_s >= _USUAL_S:
                 self._usual.set()
 

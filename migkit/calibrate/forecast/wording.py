@@ -32,8 +32,10 @@ def standing(outlook: Outlook) -> str:
     return f"{outlook.phase}, round {outlook.iteration}{left}{sent}{slow}"
 
 
-def expected(outlook: Outlook) -> tuple[str, ...]:
+def expected(outlook: Outlook, is_measured: bool = False) -> tuple[str, ...]:
     """Return verdict, end, share and downtime in words, as far as they are known.
+
+    ``is_measured`` says that the guest is being measured, so that a forecast that is not known yet will be.
 
     Examples
     --------
@@ -48,7 +50,8 @@ def expected(outlook: Outlook) -> tuple[str, ...]:
         return ended, f"after {format_duration(outlook.end_s)}", "", stood
     if outlook.verdict == "not_known":
         least = f"ends at {format_duration(outlook.end_s)} if the guest writes nothing"
-        return "not known before the first pass has ended", least if math.isfinite(outlook.end_s) else ""
+        awaited = "the guest has been followed for a second" if is_measured else "the first pass has ended"
+        return f"not known before {awaited}", least if math.isfinite(outlook.end_s) else ""
     likely = outlook.converges if outlook.verdict == "converges" else 1.0 - outlook.converges
     verdict = f"{outlook.verdict.replace('_', ' ')} (probability {likely:.0%})"
     if math.isinf(outlook.end_s):

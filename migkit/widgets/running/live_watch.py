@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,9 @@ _PERIODS: Final = ("100 ms", "200 ms", "500 ms", "1 s", "2 s", "5 s", "10 s")
 
 
 class WatchExplorer(SlowPanel):
-    """Follow a migration from the page; nothing is ever changed, it is only read.
+    """Follow a migration from the page; nothing is ever changed.
+
+    The guest behind a monitor is measured from outside meanwhile, where that is permitted, as ``migkit watch`` does.
 
     Parameters
     ----------
@@ -142,9 +145,11 @@ class WatchExplorer(SlowPanel):
         """Show one look, in the thread that looks."""
         self.looks.append(look)
         outlook = look.outlook
-        verdict, *others = (text for text in expected(outlook) if text)
+        verdict, *others = (text for text in expected(outlook, look.is_measured) if text)
         self.headline.value = listing.paragraphs([verdict, "; ".join(others)])
-        self.status.value = f"{format_duration(outlook.t_s)}: {standing(outlook)}"
+        self.status.value = "; ".join(
+            text for text in (f"{format_duration(outlook.t_s)}: {standing(outlook)}", escape(look.problem)) if text
+        )
         self.helps.value = listing.rows(
             ["what would change it", "what it would do"], [[one.words, effect(one)] for one in look.changes]
         )
