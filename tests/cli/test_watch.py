@@ -278,12 +278,12 @@ def test_qemu_samples_the_pages_of_a_guest_that_moves(moving):
     path, process = moving(flags)
     with Asked.opened(path) as asked:
         measuring = ByQemu(asked, asked.memory_bytes())
-        assert measuring.guest() is None
+        assert measuring.told() is None
         limit_s = time.monotonic() + 30.0
-        while (guest := measuring.guest()) is None and time.monotonic() < limit_s:
+        while (told := measuring.told()) is None and time.monotonic() < limit_s:
             asked.log()
-        assert guest is not None
-        assert unique_dirty_pages(guest, 1.0) == pytest.approx(720, rel=0.6)  # of 2048, 900 writes a second
+        assert told is not None
+        assert unique_dirty_pages(told.guest, 1.0) == pytest.approx(720, rel=0.6)  # of 2048, 900 writes a second
     assert "intact" in process.communicate(timeout=60)[0]
 
 

@@ -57,7 +57,7 @@ class Belief(NamedTuple):
     known: bool
 
 
-def beliefs(log: Log, base: Scenario | None = None, told_now: bool = False) -> list[Belief]:
+def beliefs(log: Log, base: Scenario | None = None, told_now: bool = False, seen_s: float = math.inf) -> list[Belief]:
     """Return what the counters of a migration in pre-copy allow one to believe, the central belief first.
 
     Parameters
@@ -68,6 +68,8 @@ def beliefs(log: Log, base: Scenario | None = None, told_now: bool = False) -> l
         What is known beside them: its policy and strategy, and its guest where that has page classes.
     told_now
         Whether that guest is as it is now; else it is as it was at the request, and its growths have gone on since.
+    seen_s
+        For how long it was measured [s].
 
     Examples
     --------
@@ -85,9 +87,9 @@ def beliefs(log: Log, base: Scenario | None = None, told_now: bool = False) -> l
     case = _case(log, now, base)
     memory_bytes = int(now.memory_pages) * PAGE_BYTES
     profiled = base.guest if base is not None else None
-    if profiled is not None and not told_now:
-        profiled = later(profiled, now.t_s)
-    found = candidates(observed, memory_bytes, profiled, case.strategy.auto_converge or now.throttle > 0.0)
+    if profiled is not None:
+        profiled = _turned_back(profiled if told_now else later(profiled, now.t_s), now.t_s)
+    found = candidates(observed, memory_bytes, profiled, case.strategy.auto_converge or now.throttle > 0.0, seen_s)
     known = bool(found)
     if case.xbzrle_cache_bytes is not None and observed is not None:
         each = difference_bytes(log)
@@ -139,6 +141,17 @@ def allowed_bytes(found: Sequence[Belief]) -> float:
     if not found or not found[0].standing.bandwidth_bytes_per_s > 0:
         return math.nan
     return found[0].standing.bandwidth_bytes_per_s * found[0].case.policy.downtime_limit_s
+
+
+def _turned_back(guest: Guest, now_s: float) -> Guest:
+    """Return a guest with its phases, where known, as they were at the request, when the engine's clock began."""
+    dirty = []
+    for one in guest.dirty:
+        if one.phase_offset_s is not None and one.phases:
+            cycle_s = sum(duration_s for duration_s, _ in one.phases)
+            one = dataclasses.replace(one, phase_offset_s=(one.phase_offset_s - now_s) % cycle_s)
+        dirty.append(one)
+    return dataclasses.replace(guest, dirty=tuple(dirty))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,9 @@ _CONTRADICTED: Final = 0.5  # of what a profile says, as logarithm: then the rou
 _REMEMBERED: Final = 20  # rounds that say which guest tells them best
 _SPARE: Final = 100.0  # times its demand: what a guest could write that no throttle slows
 _RATIOS: Final = (0.05, 20.0)
+_TURNED: Final = 0.65  # of the time for which a sweep was followed: a longer turn was not seen to end
+_AGAIN: Final = 0.1  # writes to a page while it was followed, below which random writes look as a sweep does
+_EXTENTS: Final = 9
 
 
 class Candidate(NamedTuple):
@@ -48,7 +51,11 @@ class Candidate(NamedTuple):
 
 
 def candidates(
-    observed: Observed | None, memory_bytes: int, profiled: Guest | None = None, throttles: bool = False
+    observed: Observed | None,
+    memory_bytes: int,
+    profiled: Guest | None = None,
+    throttles: bool = False,
+    seen_s: float = math.inf,
 ) -> list[Candidate]:
     """Return the guests that may be this one, the central one first; none where nothing is known.
 
@@ -59,9 +66,11 @@ def candidates(
     memory_bytes
         What the source sends in the first pass [B].
     profiled
-        The guest as it was measured before the move; its page classes are taken instead of fitted ones.
+        The guest as it was measured; its page classes are taken instead of fitted ones.
     throttles
         Whether the rule may throttle the guest.
+    seen_s
+        For how long it was measured [s]. What it wrote page after page until then may go on.
 
     Examples
     --------
@@ -74,9 +83,9 @@ def candidates(
     """
     seen = _in_full(observed)
     if profiled is not None and profiled.dirty:
-        guest = _better([(profiled, True), (profiled, False)], seen)
-        if _stands(guest, seen):
-            return _around(guest, seen, _OF_PROFILE)
+        guests = [_better([(one, True), (one, False)], seen) for one in _extended(profiled, seen_s)]
+        if any(_stands(guest, seen) for guest in guests):
+            return _around(_drawn_from(guests, seen), seen, _OF_PROFILE)
     if observed is None or not seen:
         return []
     zero = 0 if math.isnan(observed.zero_pages) else int(observed.zero_pages) * PAGE_BYTES
@@ -254,17 +263,68 @@ def _of(dirty: Any, pages: Any) -> tuple[float, ...]:
     return tuple(dirty[pages >= 1.0].tolist())
 
 
-def _around(guest: Guest, seen: Sequence[Round], least: float) -> list[Candidate]:
-    """Return a guest as busy as its last rounds were, and others that write somewhat more or less."""
-    slowed = guest.capacity_writes_per_s is None
-    ratios, shares = _told(guest, seen, slowed)
+def _extended(guest: Guest, seen_s: float) -> list[Guest]:
+    """Return guests of which each goes on for another time with what was not seen to begin anew: one, if all was.
+
+    A class that wrote page after page for all of the time has at least the pages that it wrote. How many more is
+    not known, nor on which scale. So the prior is that of a scale, and ``P(pages > k seen) = 1 / k`` (Gott 1993,
+    doi:10.1038/363315a0). The guests stand for equal parts of it, the median first.
+    """
+    is_open = [_is_open(one, seen_s) for one in guest.dirty]
+    if not any(is_open):
+        return [guest]
+    room = (guest.memory_bytes - guest.zero_bytes) / PAGE_BYTES - sum(one.region_pages for one in guest.dirty)
+    parts = sorted(((at + 0.5) / _EXTENTS for at in range(_EXTENTS)), key=lambda part: abs(part - 0.5))
+    return [_going_on(guest, is_open, seen_s, 1.0 / part, room) for part in parts]
+
+
+def _is_open(one: DirtyClass, seen_s: float) -> bool:
+    """Return whether a class was not seen to write a page again."""
+    written = one.writes_per_s * _level(one) * seen_s
+    most = {"sweep": 1.0 / _TURNED, "random": _AGAIN}.get(one.kind, 0.0) * one.region_pages
+    return written < most
+
+
+def _going_on(guest: Guest, is_open: Sequence[bool], seen_s: float, times: float, room: float) -> Guest:
+    """Return the guest whose open classes are sweeps of so many times what was seen of them, if there is room."""
+    dirty = []
+    for one, goes_on in zip(guest.dirty, is_open, strict=True):
+        if goes_on:
+            wanted = times * one.writes_per_s * _level(one) * seen_s
+            pages = max(1, int(min(wanted, one.region_pages + max(0.0, room))))
+            one = dataclasses.replace(one, region_bytes=pages * PAGE_BYTES, kind="sweep")
+        dirty.append(one)
+    return dataclasses.replace(guest, dirty=tuple(dirty))
+
+
+def _drawn_from(guests: Sequence[Guest], seen: Sequence[Round]) -> list[Guest]:
+    """Return guests, each as often as it is probable by the rounds; in the order in which they are given."""
+    if len(guests) == 1:
+        return [guests[0]] * DRAWS
+    likely = []
+    for guest in guests:
+        ratios, _ = _told(guest, seen, guest.capacity_writes_per_s is None)
+        off = np.array(ratios[-_REMEMBERED:]) / _OF_PROFILE
+        likely.append(-0.5 * (_TAIL + 1.0) * float(np.log1p(off**2 / _TAIL).sum()))
+    weights = np.exp(np.array(likely) - max(likely))
+    until = np.cumsum(weights / weights.sum())
+    return [guests[int(np.searchsorted(until, (at + 0.5) / DRAWS))] for at in range(DRAWS)]
+
+
+def _around(guests: Sequence[Guest], seen: Sequence[Round], least: float) -> list[Candidate]:
+    """Return guests as busy as their last rounds were, but for the first one somewhat more or less."""
+    amounts = (0.0, *normals(DRAWS, 2, 1)[1:, 0].tolist())
+    return [_as_busy(guest, seen, least, amount) for guest, amount in zip(guests, amounts, strict=True)]
+
+
+def _as_busy(guest: Guest, seen: Sequence[Round], least: float, amount: float) -> Candidate:
+    ratios, shares = _told(guest, seen, guest.capacity_writes_per_s is None)
     busy, spread = 0.0, least
     if ratios:
         latest = np.array(ratios[-_LATEST:])
         busy = float(np.median(latest))
         spread = max(_LEAST_SPREAD, 1.4826 * float(np.median(np.abs(latest - busy))))
-    amounts = (0.0, *normals(DRAWS, 2, 1)[1:, 0].tolist())
-    return [Candidate(_busier(guest, busy + spread * amount), shares) for amount in amounts]
+    return Candidate(_busier(guest, busy + spread * amount), shares)
 
 
 def _busier(guest: Guest, amount: float) -> Guest:

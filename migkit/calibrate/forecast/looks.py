@@ -269,9 +269,9 @@ class Looking:
         from migkit.scenario import Scenario
 
         meanwhile = self._meanwhile
-        guest = meanwhile.guest() if meanwhile is not None else None
-        if guest is not None:
-            self._forecaster.learn(Scenario(guest=guest))
+        told = meanwhile.told() if meanwhile is not None else None
+        if told is not None:
+            self._forecaster.learn(Scenario(guest=told.guest), told.seen_s)
         self._outlook = outlook = self._forecaster.outlook(log)
         if meanwhile is None:
             return outlook, "", False

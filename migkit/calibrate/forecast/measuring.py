@@ -1,7 +1,7 @@
 """The guest of a migration under way, measured meanwhile: from outside in a thread, or by QEMU between two looks.
 
 The forecast does not wait for the measurement. The guest is told anew each time that it was followed for longer. It
-is followed for 5 s, and for up to 10 s while the first pass lasts. From outside nothing is asked of QEMU.
+is followed for 10 s, and for up to 20 s while the first pass lasts. From outside nothing is asked of QEMU.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from migkit.calibrate.guest.followed import guest_followed, later
 from migkit.calibrate.guest.readings import Reading
@@ -29,14 +29,22 @@ if TYPE_CHECKING:
     from migkit.calibrate.forecast.outlook import Outlook
     from migkit.scenario import Guest, Scenario
 
-__all__ = ["ByQemu", "FromOutside", "Meanwhile"]
+__all__ = ["ByQemu", "FromOutside", "Meanwhile", "Told"]
 
 _BEAT_S: Final = 0.05
 _STEP_S: Final = 0.25  # after which it is seen whether to go on
-_TOLD_AT_S: Final = (1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0)
-_USUAL_S: Final = 5.0
+_TOLD_AT_S: Final = (*(0.5 * at for at in range(1, 11)), *range(6, 21))
+_ENOUGH_S: Final = 5.0  # for a single look
+_USUAL_S: Final = 10.0
 _WINDOWS_S: Final = (1, 2, 4)  # QEMU before 8.2 knows whole seconds only
 _CUT_OFF: Final = 0.5  # MiB/s in the mean: QEMU gives whole ones
+
+
+class Told(NamedTuple):
+    """A guest as it is now, and for how long it was followed [s]."""
+
+    guest: Guest
+    seen_s: float
 
 
 class Meanwhile:
@@ -86,18 +94,18 @@ class Meanwhile:
         elif self._measuring is not None and outlook.iteration > 1:
             self._measuring.first_pass_is_over()
 
-    def guest(self) -> Guest | None:
+    def told(self) -> Told | None:
         """Return the guest as far as it is known now; None: not yet, or not at all.
 
         Call it as soon as QEMU has answered: what ends with QEMU is then no problem of the measurement.
         """
-        told = self._measuring.guest() if self._measuring is not None else None
+        told = self._measuring.told() if self._measuring is not None else None
         if isinstance(self._measuring, FromOutside) and self._measuring.problem is not None:
             self._cannot(self._measuring.problem)
         return told
 
     def wait(self) -> None:
-        """Wait until the guest was followed from outside for as long as usual, or cannot be."""
+        """Wait until the guest was followed from outside for 5 s, or cannot be."""
         if isinstance(self._measuring, FromOutside):
             self._measuring.wait()
 
@@ -156,15 +164,15 @@ class FromOutside:
     ...                        zero=np.tile(np.arange(4096) >= 3000, (beats + 1, 1)))
     >>> with FromOutside(lambda: contextlib.nullcontext(Known()), Scenario(guest=Guest(memory_bytes=2**24))) as found:
     ...     found.wait()
-    ...     found.guest().zero_pages
+    ...     found.told().guest.zero_pages
     1096
     """
 
     def __init__(self, opened: Callable[[], AbstractContextManager[Source]], case: Scenario) -> None:
         self._opened, self._case = opened, case
-        self._stop, self._short, self._usual = threading.Event(), threading.Event(), threading.Event()
+        self._stop, self._short, self._enough = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._measure, name="migkit-measuring", daemon=True)
-        self._found: tuple[float, Guest] | None = None
+        self._found: tuple[float, Told] | None = None
         self.problem: Exception | None = None
 
     def __enter__(self) -> Self:
@@ -178,13 +186,15 @@ class FromOutside:
         self._thread.join()
 
     def wait(self) -> None:
-        """Wait until the guest was followed for as long as usual, or cannot be."""
-        self._usual.wait()
+        """Wait until the guest was followed for 5 s, or cannot be."""
+        self._enough.wait()
 
-    def guest(self) -> Guest | None:
-        """Return the guest as it is now, its growths carried on; None: not known yet."""
-        found = self._found
-        return None if found is None else later(found[1], time.monotonic() - found[0])
+    def told(self) -> Told | None:
+        """Return the guest as it is now, its growths and phases carried on; None: not known yet."""
+        if self._found is None:
+            return None
+        ended_s, told = self._found
+        return told._replace(guest=later(told.guest, time.monotonic() - ended_s))
 
     def first_pass_is_over(self) -> None:
         """Measure no longer than usual."""
@@ -200,7 +210,7 @@ class FromOutside:
         except (MigkitError, OSError) as error:
             self.problem = error
         finally:
-            self._usual.set()
+            self._enough.set()
 
     def _follow(self, following: Following, memory_bytes: int) -> None:
         until_s = 0.0
@@ -211,9 +221,10 @@ class FromOutside:
                 if self._stop.is_set() or (at_s > _USUAL_S and self._short.is_set()):
                     return
             ended_s = time.monotonic()
-            self._found = ended_s, guest_followed(history, memory_bytes, self._case).guest
-            if at_s >= _USUAL_S:
-                self._usual.set()
+            guest = guest_followed(history, memory_bytes, self._case, moves=True).guest
+            self._found = ended_s, Told(guest, at_s)
+            if at_s >= _ENOUGH_S:
+                self._enough.set()
 
 
 class ByQemu:
@@ -240,13 +251,15 @@ class ByQemu:
         self._readings: list[Reading] = []
         self._begin()
 
-    def guest(self) -> Guest | None:
+    def told(self) -> Told | None:
         """Ask how far QEMU is, and return the guest as far as it is known; None: not yet."""
         if self._windows_s:
             answer = self._asked.run(self._asked.followed.monitor.do("query-dirty-rate"))
             if answer["status"] == "measured":
                 self._take(float(self._windows_s.pop(0)), float(answer["dirty-rate"]))
-        return guest_of(self._readings, self._memory_bytes) if self._readings else None
+        if not self._readings:
+            return None
+        return Told(guest_of(self._readings, self._memory_bytes), self._readings[-1].window_s)
 
     def first_pass_is_over(self) -> None:
         """Begin no further window."""

@@ -108,13 +108,13 @@ class Forecaster:
     """
 
     def __init__(self, base: Scenario | None = None) -> None:
-        self._base, self._told_now = base, False
+        self._base, self._told_now, self._seen_s = base, False, math.inf
         self._best = 0.0
         self.beliefs: list[Belief] = []
 
-    def learn(self, base: Scenario) -> None:
-        """Take what is known beside the readings from now on; its guest is as it is at the next reading."""
-        self._base, self._told_now = base, True
+    def learn(self, base: Scenario, seen_s: float = math.inf) -> None:
+        """Take what is known beside the readings from now on: its guest is as it is now, and was measured so long."""
+        self._base, self._told_now, self._seen_s = base, True, seen_s
 
     def outlook(self, log: Log) -> Outlook:
         """Return what is expected now, from a log of all readings so far.
@@ -127,7 +127,7 @@ class Forecaster:
             return self._shown(_over(log, last))
         if last["phase"] in ("postcopy", "stopcopy"):
             return self._shown(_pushing(log, last))
-        found = self.beliefs = beliefs(log, self._base, self._told_now)
+        found = self.beliefs = beliefs(log, self._base, self._told_now, self._seen_s)
         if not found:
             return _unknown(last, math.inf)
         return self._shown(_expected(found, last))

@@ -50,7 +50,7 @@ def expected(outlook: Outlook, is_measured: bool = False) -> tuple[str, ...]:
         return ended, f"after {format_duration(outlook.end_s)}", "", stood
     if outlook.verdict == "not_known":
         least = f"ends at {format_duration(outlook.end_s)} if the guest writes nothing"
-        awaited = "the guest has been followed for a second" if is_measured else "the first pass has ended"
+        awaited = "the guest has been followed for half a second" if is_measured else "the first pass has ended"
         return f"not known before {awaited}", least if math.isfinite(outlook.end_s) else ""
     likely = outlook.converges if outlook.verdict == "converges" else 1.0 - outlook.converges
     verdict = f"{outlook.verdict.replace('_', ' ')} (probability {likely:.0%})"

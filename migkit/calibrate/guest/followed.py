@@ -70,7 +70,7 @@ class Found(NamedTuple):
     half_width: float
 
 
-def guest_followed(history: History, memory_bytes: int, case: Scenario) -> Found:
+def guest_followed(history: History, memory_bytes: int, case: Scenario, *, moves: bool = False) -> Found:
     """Return the guest that was followed.
 
     Parameters
@@ -81,6 +81,8 @@ def guest_followed(history: History, memory_bytes: int, case: Scenario) -> Found
         What it has [B].
     case
         The migration that is planned; its guest is not looked at.
+    moves
+        Whether it moves already: then its phases are where they stand at the end, and go on from there.
 
     Examples
     --------
@@ -111,6 +113,8 @@ def guest_followed(history: History, memory_bytes: int, case: Scenario) -> Found
     guest, half_width = dataclasses.replace(empty, dirty=dirty), 0.0
     if any(one.phases for one in dirty):
         said += [_phases_said(guest, one, at) for at, one in enumerate(patterns) if _with(guest, one)]
+        if moves:
+            return Found(_standing(guest, patterns, np.diff(history.times_s)), tuple(said), 0.0)
         guest, half_width = _begun(guest, patterns, case)
     return Found(guest, tuple(said), half_width)
 
@@ -144,6 +148,16 @@ def _phases_said(guest: Guest, pulses: Pulses, number: int) -> str:
     )
 
 
+def _standing(guest: Guest, patterns: Sequence[Pulses], lengths_s: np.ndarray) -> Guest:
+    """Return the guest with its phases where they stand at the end of its history."""
+    dirty = guest.dirty
+    for one in patterns:
+        alike = _with(guest, one)
+        stands_s = one.stands_s(lengths_s)
+        dirty = tuple(dataclasses.replace(each, phase_offset_s=stands_s) if each in alike else each for each in dirty)
+    return dataclasses.replace(guest, dirty=dirty)
+
+
 def _begun(guest: Guest, patterns: Sequence[Pulses], case: Scenario) -> tuple[Guest, float]:
     """Return the guest with its cycles written down from where a migration that begins there takes the median time.
 
@@ -174,14 +188,14 @@ def _total_s(guest: Guest, case: Scenario) -> float:
 
 
 def later(guest: Guest, after_s: float) -> Guest:
-    """Return a guest as it will be so much later: its growths have gone on.
+    """Return a guest as it will be so much later: its growths have gone on, and so have phases that are known.
 
     Parameters
     ----------
     guest
         As it was found at the end of its profile.
     after_s
-        From then until its migration [s].
+        From then until its migration [s]; negative: before.
 
     Examples
     --------
@@ -193,9 +207,11 @@ def later(guest: Guest, after_s: float) -> Guest:
 
 
 def _later(one: DirtyClass, after_s: float) -> DirtyClass:
+    cycle_s = sum(duration_s for duration_s, _ in one.phases)
+    if one.phase_offset_s is not None and cycle_s > 0.0:
+        one = dataclasses.replace(one, phase_offset_s=(one.phase_offset_s + after_s) % cycle_s)
     if one.kind != "growth":
         return one
-    cycle_s = sum(duration_s for duration_s, _ in one.phases)
     busy = sum(duration_s * level for duration_s, level in one.phases) / cycle_s if one.phases else 1.0
     pages = (one.sweep_offset_bytes or 0) // PAGE_BYTES + round(one.writes_per_s * busy * after_s)
     return dataclasses.replace(one, sweep_offset_bytes=min(pages, one.region_pages) * PAGE_BYTES)

@@ -77,6 +77,26 @@ class Pulses(NamedTuple):
         cut = ((first_s - begins_s, intensity), other, (begins_s, intensity))
         return tuple(step for step in cut if step[0] > 0.0)
 
+    def stands_s(self, lengths_s: npt.NDArray[np.float64]) -> float:
+        """Return where in the cycle, which begins with the busy time, the guest is at the end of its beats [s].
+
+        Examples
+        --------
+        >>> busy = np.array([0.0, 0.5, 1.0, 1.0, 0.25, 0.0, 0.0])
+        >>> round(Pulses(busy, 0.3, 0.4, 0.0).stands_s(np.full(7, 0.1)), 3)
+        0.575
+        >>> round(Pulses(busy[:4], 0.3, 0.4, 0.0).stands_s(np.full(4, 0.1)), 3)
+        0.25
+        """
+        is_busy = self.busy >= 0.5
+        changes = np.flatnonzero(np.diff(is_busy))
+        if not changes.size:
+            return 0.0 if is_busy[-1] else self.busy_s
+        last = int(changes[-1])
+        share = self.busy if is_busy[-1] else 1.0 - self.busy
+        since_s = float((share[last:] * lengths_s[last:]).sum())
+        return since_s if is_busy[-1] else self.busy_s + since_s
+
 
 def pulses_of(rates: npt.NDArray[np.float64], lengths_s: npt.NDArray[np.float64]) -> Pulses | None:
     """Return when the guest was busy; None: it wrote alike all the time, or without a pattern.
