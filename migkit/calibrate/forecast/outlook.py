@@ -11,11 +11,11 @@ import numpy as np
 from migkit.calibrate.forecast.belief import Belief, beliefs
 from migkit.calibrate.forecast.candidates import DRAWS
 from migkit.calibrate.forecast.lattice import normals
-from migkit.calibrate.forecast.speeds import BINDS, falling, fastest_of, speed_of
+from migkit.calibrate.forecast.speeds import BINDS, falling, fastest_of, pushed, speed_of, zero_pages_passed
 from migkit.engine.records import Result
 from migkit.models.midway import rest
 from migkit.policies import decision
-from migkit.scenario import Host, Scenario
+from migkit.scenario import Guest, Host, Scenario
 from migkit.units import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Forecaster:
         if last["phase"] == "done":
             return self._shown(_over(log, last))
         if last["phase"] in ("postcopy", "stopcopy"):
-            return self._shown(_pushing(log, last))
+            return self._shown(_pushing(log, last, self._base.guest if self._base is not None else None))
         found = self.beliefs = beliefs(log, self._base, self._told_now, self._seen_s)
         if not found:
             return _unknown(last, math.inf)
@@ -184,11 +184,14 @@ def _over(log: Log, last: dict[str, Any]) -> Outlook:
     )
 
 
-def _pushing(log: Log, last: dict[str, Any]) -> Outlook:
-    """Return the outlook where nothing is dirtied any more: what remains goes at the speed of the last seconds."""
-    speed = _push_bytes_per_s(log) if last["phase"] == "postcopy" else math.nan
-    left_s = last["remaining_bytes"] / speed if speed > 0 else 0.0
-    left_s = left_s if math.isfinite(left_s) else 0.0
+def _pushing(log: Log, last: dict[str, Any], guest: Guest | None) -> Outlook:
+    """Return the outlook where nothing is dirtied any more.
+
+    What remains goes as the last seconds did. How much of it is zero pages nobody knows, unless the guest is known.
+    """
+    left_s = 0.0
+    if last["phase"] == "postcopy":
+        left_s = _push_s(log, last["remaining_bytes"], guest)
     end_s = last["t_s"] + left_s
     zero_s = last["remaining_bytes"] / PAGE_BYTES * Host().postcopy_zero_page_cpu_s  # if no page holds anything
     return Outlook(
@@ -196,20 +199,32 @@ def _pushing(log: Log, last: dict[str, Any]) -> Outlook:
         verdict="converges",
         end_s=end_s,
         low_s=last["t_s"] + min(0.8 * left_s, zero_s) if zero_s > 0.0 else end_s,
-        high_s=end_s + 0.5 * left_s,
+        high_s=end_s + max(0.5 * left_s, 2.0 * _WINDOW_S),
         share=0.0,
         converges=1.0,
     )
 
 
-def _push_bytes_per_s(log: Log) -> float:
-    """Return how fast the push goes: at its first reading as fast as a host can, if a cap held the pre-copy back."""
+def _push_s(log: Log, left_bytes: float, guest: Guest | None) -> float:
+    """Return how long the push takes from now on [s]; 0: not known.
+
+    At its first reading it goes as fast as a host can, if a cap held the pre-copy back.
+    """
     said = log.meta["settings"]
     cap = float(said.get("max_bandwidth_bytes_per_s") or math.inf)
     first = int((log.frame["phase"] == "postcopy").sum()) < 2
+    zero_page_s = Host().postcopy_zero_page_cpu_s
+    speed = math.nan
     if first and fastest_of(log) >= BINDS * cap:
-        return min(Host().goodput_bytes_per_s, float(said.get("max_postcopy_bandwidth_bytes_per_s") or math.inf))
-    return falling(log)
+        speed = min(Host().goodput_bytes_per_s, float(said.get("max_postcopy_bandwidth_bytes_per_s") or math.inf))
+    if guest is None or not guest.zero_bytes:
+        speed = speed if speed > 0 else falling(log)
+        zero_bytes = 0.0
+    else:
+        speed = speed if speed > 0 else pushed(log, zero_page_s)
+        zero_bytes = min(left_bytes, max(0.0, guest.zero_bytes - PAGE_BYTES * zero_pages_passed(log)))
+    found = (left_bytes - zero_bytes) / speed + zero_bytes / PAGE_BYTES * zero_page_s if speed > 0 else 0.0
+    return found if math.isfinite(found) else 0.0
 
 
 def _expected(found: list[Belief], last: dict[str, Any]) -> Outlook:

@@ -13,7 +13,16 @@ from migkit.units import PAGE_BYTES
 if TYPE_CHECKING:
     from migkit.importers import Log
 
-__all__ = ["BINDS", "falling", "fastest_of", "speed_of", "spent_since_s", "zero_page_s"]
+__all__ = [
+    "BINDS",
+    "falling",
+    "fastest_of",
+    "pushed",
+    "speed_of",
+    "spent_since_s",
+    "zero_page_s",
+    "zero_pages_passed",
+]
 
 BINDS: Final = 0.9  # of a cap: what is sent at less is held back by something else
 _WIRE_BYTES: Final = PAGE_BYTES + 8.0
@@ -170,3 +179,47 @@ def falling(log: Log) -> float:
     first = max(0, min(int(np.searchsorted(t_s, t_s[-1] - _LAST_S)), t_s.size - 3))
     lasting_s, fell = t_s[-1] - t_s[first], left[first] - left[-1]
     return float(fell / lasting_s) if lasting_s > 0 and fell > 0 else speed_of(log)
+
+
+def pushed(log: Log, zero_page_s: float) -> float:
+    """Return how fast a post-copy pushed full pages in the last seconds [B/s]; NaN: not told.
+
+    Parameters
+    ----------
+    log
+        The readings.
+    zero_page_s
+        What a zero page takes [s]; that time does not count.
+
+    Examples
+    --------
+    >>> from migkit.importers import read_reference
+    >>> 1e9 < pushed(read_reference("a9-q7-0").until(1.2), 2e-7) < 3e9
+    True
+    """
+    stretches = _Stretches.of(log, "postcopy")
+    if not stretches.lasting_s.size:
+        return speed_of(log)
+    first = max(0, int(np.searchsorted(-np.cumsum(stretches.lasting_s[::-1])[::-1], -_LAST_S, side="right")) - 1)
+    took_s = stretches.lasting_s[first:].sum() - zero_page_s * np.maximum(0.0, stretches.zero_pages[first:]).sum()
+    sent = float(stretches.sent_bytes[first:].sum())
+    return sent / float(took_s) if took_s > 0.0 and sent > 0.0 else falling(log)
+
+
+def zero_pages_passed(log: Log) -> float:
+    """Return how many zero pages have gone, as counted, else as what was sent and what remains tell.
+
+    Examples
+    --------
+    >>> from migkit.importers import read_reference
+    >>> 70000 < zero_pages_passed(read_reference("a9-q7-0")) < 90000
+    True
+    """
+    frame = log.frame
+    if "zero_pages" in frame and frame["zero_pages"].notna().any():
+        return float(frame["zero_pages"].max())
+    told = frame[frame["sent_bytes"].notna() & frame["remaining_bytes"].notna()]
+    total = frame["total_bytes"].max() if "total_bytes" in frame else math.nan
+    before = (total - told["remaining_bytes"].iloc[0]) / PAGE_BYTES - told["sent_bytes"].iloc[0] / _WIRE_BYTES
+    passed = np.maximum(0.0, _Stretches.of(log, "precopy", "postcopy").zero_pages).sum()
+    return float(max(0.0, np.nan_to_num(before)) + passed)

@@ -1,13 +1,16 @@
 """Forecasts of migrations under way, from recorded ones that are read up to a moment."""
 
 import dataclasses
+import json
 import math
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from migkit.calibrate.forecast.belief import Belief, beliefs
 from migkit.calibrate.forecast.changes import changes
-from migkit.calibrate.forecast.outlook import Forecaster
+from migkit.calibrate.forecast.outlook import Forecaster, Outlook
 from migkit.calibrate.forecast.rewrites import with_rewrites
 from migkit.calibrate.guest.rounds import Round
 from migkit.engine import differences
@@ -144,3 +147,87 @@ def test_what_a_difference_costs_tells_what_a_write_changes(length):
     one = Round(start_s=0.0, window_s=1.0, window_error_s=0.0, marked_pages=1.0, to_send_pages=1.0, pending_pages=0.0)
     unknown = dataclasses.replace(case.guest, dirty=(dataclasses.replace(once, rewrite_bytes=4096),))
     assert with_rewrites(unknown, [one], each, case.host).dirty[0].rewrite_bytes == pytest.approx(length, abs=2)
+
+
+@pytest.mark.parametrize("name", ["a9-q7-0", "a9-q10-0", "a10-q7-0", "a10-q10-0"])
+def test_a_push_of_a_guest_whose_zero_pages_are_known_ends_when_it_is_said_to(recordings, name):
+    one = recordings[name]
+    pushing = [at(one, t_s) for t_s in one.log.frame.loc[one.log.frame["phase"] == "postcopy", "t_s"]]
+    known = [Forecaster(Scenario(guest=one.guest)).outlook(log) for log in pushing]
+    assert [each.end_s for each in known] == pytest.approx([one.end_s] * len(known), rel=0.06)
+    assert all(each.low_s <= one.end_s <= each.high_s for each in known)
+
+
+def moving(dirty, seen_s, *, log, memory=256 * MIB, zero=96 * MIB):
+    """Return what is expected of a migration in its first pass, of a guest that was followed for a time."""
+    forecaster = Forecaster()
+    forecaster.learn(Scenario(guest=Guest(memory_bytes=memory, zero_bytes=zero, dirty=dirty)), seen_s)
+    return forecaster.outlook(log), forecaster.beliefs
+
+
+def first_pass():
+    """Return the readings of a first pass of 160 MiB at 20 MiB/s, up to 2 s."""
+    rows = [
+        {
+            "status": "active",
+            "total-time": round(1e3 * t_s),
+            "ram": {
+                "total": 256 * MIB,
+                "transferred": round(20 * MIB * t_s),
+                "remaining": round(256 * MIB - 20 * MIB * t_s * 4096 / 4104),
+                "normal": round(20 * MIB * t_s / 4104),
+                "duplicate": 0,
+                "dirty-sync-count": 1,
+                "mbps": 20 * 8 * MIB / 1e6,
+            },
+        }
+        for t_s in (0.5, 1.0, 1.5, 2.0)
+    ]
+    return read("\n".join(map(json.dumps, [{"max-bandwidth": 20 * MIB, "downtime-limit": 100}, *rows])))[-1]
+
+
+def test_what_a_guest_wrote_page_after_page_may_go_on():
+    log = first_pass()
+    sweep = DirtyClass(region_bytes=1400 * 4096, writes_per_s=1000.0, kind="sweep")
+    outlook, found = moving((sweep,), 1.5, log=log)
+    pages = sorted(sum(one.region_pages for one in belief.case.guest.dirty) for belief in found)
+    assert pages[0] >= 0.8 * 1500, "it has what was seen of it"
+    assert pages[-1] > 8 * 1500, "it may have many times that"
+    assert pages[len(pages) // 2] == pytest.approx(3000, rel=0.25), "half of all such have twice as much"
+    assert outlook.high_s > outlook.low_s + 2.0
+    turned, found = moving((sweep,), 5.0, log=log)
+    assert turned.high_s - turned.low_s < 0.5 * (outlook.high_s - outlook.low_s)
+    assert all(sum(one.region_pages for one in each.case.guest.dirty) < 2200 for each in found)
+
+
+def test_phases_go_on_from_where_they_stand():
+    log = first_pass()
+    one = DirtyClass(region_bytes=32 * MIB, writes_per_s=4000.0, phases=((3.0, 1.0), (3.0, 0.0)), phase_offset_s=2.5)
+    _, found = moving((one,), 10.0, log=log)
+    assert found[0].case.guest.dirty[0].phase_offset_s == pytest.approx(0.5)
+    guest = Guest(memory_bytes=256 * MIB, dirty=(one,))
+    before = beliefs(log, Scenario(guest=guest))
+    assert before[0].case.guest.dirty[0].phase_offset_s == pytest.approx(2.5), "as it was at the request"
+
+
+@hypothesis.given(
+    st.lists(st.tuples(st.floats(0.01, 5.0), st.one_of(st.floats(0.01, 1e4), st.just(math.inf))), min_size=2)
+)
+def test_whatever_is_expected_what_is_shown_runs_back_by_no_more_than_two_percent(steps):
+    forecaster, now_s, best = Forecaster(), 0.0, 0.0
+    for lasts_s, left_s in steps:
+        now_s += lasts_s
+        told = Outlook(
+            t_s=now_s,
+            phase="precopy",
+            verdict="converges" if left_s < math.inf else "does_not_converge",
+            end_s=now_s + left_s,
+            low_s=now_s,
+            high_s=math.inf,
+            share=0.0 if left_s < math.inf else math.nan,
+        )
+        shown = forecaster._shown(told)
+        if left_s < math.inf:
+            assert shown.share >= best - 0.02 - 1e-12
+            assert shown.end_s * shown.share == pytest.approx(now_s)
+            best = max(best, shown.share)
