@@ -71,7 +71,7 @@ WITHOUT = {
     },
     "a migration under way": {
         "migkit.calibrate.forecast.measuring.ByQemu",
-        "migkit.calibrate.forecast.measuring.Measuring",
+        "migkit.calibrate.forecast.measuring.Meanwhile",
     },
     "what counts, as in the example of profile": {
         "migkit.calibrate.profiling.Following",
@@ -87,6 +87,9 @@ WITHOUT = {
         "migkit.calibrate.forecast.looks.Asked",
         "migkit.calibrate.forecast.looks.Source",
         "migkit.calibrate.forecast.looks.watched",
+        "migkit.calibrate.guest.outside.Outside",
+        "migkit.calibrate.guest.outside.check_is_qemu",
+        "migkit.calibrate.guest.outside.outside",
         "migkit.models.warm.compile_once",
         "migkit.models.warm.compiling",
         "migkit.models.warm.warm_up",

@@ -13,8 +13,8 @@ from migkit.errors import CapabilityError, UsageError
 from migkit.units import format_duration
 
 if TYPE_CHECKING:
+    from migkit.calibrate.guest.outside import Outside
     from migkit.calibrate.guest.readings import Reading
-    from migkit.calibrate.outside import Outside
     from migkit.calibrate.profiling import Answer
     from migkit.qemu.resting import Resting
 
@@ -76,7 +76,7 @@ def opened(socket: Path, means: str | None) -> Iterator[tuple[Any, Resting]]:
 
 
 def _from_outside(resting: Resting, stack: contextlib.ExitStack, asked: bool) -> Outside | None:
-    from migkit.calibrate.outside import outside
+    from migkit.calibrate.guest.outside import outside
 
     try:
         return stack.enter_context(outside(resting.pid, resting.memory_bytes))

@@ -64,7 +64,7 @@ def measured(
     """
     import dataclasses
 
-    from migkit.calibrate.outside import planned
+    from migkit.calibrate.guest.outside import planned
     from migkit.calibrate.profiling import profile
     from migkit.scenario.form import schema
 

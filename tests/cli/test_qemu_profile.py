@@ -13,8 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from migkit.calibrate.guest.outside import check_is_qemu
 from migkit.calibrate.guest.readings import Reading
-from migkit.calibrate.outside import check_is_qemu
 from migkit.cli import _profiling
 from migkit.cli.qemu_profile import measured
 from migkit.errors import CapabilityError

@@ -30,7 +30,7 @@ from pathlib import Path
 from migkit import predict
 from migkit.calibrate.forecast.measuring import FromOutside
 from migkit.calibrate.forecast.outlook import Forecaster, Outlook
-from migkit.calibrate.outside import outside
+from migkit.calibrate.guest.outside import outside
 from migkit.errors import MigkitError
 from migkit.importers import read
 from migkit.qemu.capture import Options, capture

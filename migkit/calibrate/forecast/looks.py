@@ -1,6 +1,6 @@
 """A migration under way, looked at again and again: through QEMU's monitor, in a log that grows, or by metrics.
 
-It only reads.
+It changes nothing. The guest behind a monitor is measured from outside meanwhile, where that is permitted.
 """
 
 from __future__ import annotations

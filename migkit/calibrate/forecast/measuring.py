@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from migkit.calibrate.guest.followed import guest_followed, later
+from migkit.calibrate.guest.outside import outside, planned
 from migkit.calibrate.guest.readings import Reading
-from migkit.calibrate.outside import outside, planned
 from migkit.calibrate.profiling import Following, Source, guest_of
 from migkit.errors import MigkitError, RunError
 from migkit.qemu.monitor import LackingError, QemuError, listener_of

@@ -1,10 +1,15 @@
 import gzip
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from migkit.qemu.capture import Options, capture
 from migkit.qemu.machine import QEMU
+from migkit.scenario import DirtyClass, Guest, Policy, Scenario
 from migkit.traces import data
+from migkit.units import MIB
 from migkit.widgets import QemuExplorer, WatchExplorer
 from tests.conftest import require
 
@@ -100,3 +105,25 @@ def test_a_real_virtual_machine_is_migrated_and_watched():
     assert explorer.trace.outcome.verified
     assert explorer.looks[-1].outlook.phase == "done"
     assert "measured" in explorer.table.value
+
+
+@pytest.mark.live
+def test_a_guest_behind_a_monitor_is_measured_while_it_moves(tmp_path):
+    require(shutil.which(QEMU), f"{QEMU} is not installed; apt-get install qemu-system-x86")
+    dirty = DirtyClass(region_bytes=8 * MIB, writes_per_s=80.0)
+    case = Scenario(
+        guest=Guest(memory_bytes=48 * MIB, zero_bytes=28 * MIB, dirty=(dirty,)),
+        policy=Policy(name="qemu-7", max_bandwidth_bytes_per_s=1.5e6, downtime_limit_s=0.05, time_limit_s=60.0),
+    )
+    begun, socket = threading.Event(), tmp_path / "vm.qmp"
+    with ThreadPoolExecutor(1) as aside:
+        running = aside.submit(capture, case, Options(monitor=socket), lambda sample: begun.set())
+        running.add_done_callback(lambda _: begun.set())
+        begun.wait()
+        explorer = WatchExplorer(socket)
+        explorer.begin()
+        assert explorer.wait(120), running.result()
+        assert running.result().outcome.verified
+    first, told = explorer.looks[0], next(one for one in explorer.looks if one.outlook.verdict == "converges")
+    assert (first.outlook.verdict, first.problem) == ("not_known", "")
+    assert (told.outlook.iteration, told.is_measured) == (1, True)
