@@ -287,14 +287,25 @@ def _is_open(one: DirtyClass, seen_s: float) -> bool:
 
 def _going_on(guest: Guest, is_open: Sequence[bool], seen_s: float, times: float, room: float) -> Guest:
     """Return the guest whose open classes are sweeps of so many times what was seen of them, if there is room."""
-    dirty = []
-    for one, goes_on in zip(guest.dirty, is_open, strict=True):
-        if goes_on:
-            wanted = times * one.writes_per_s * _level(one) * seen_s
-            pages = max(1, int(min(wanted, one.region_pages + max(0.0, room))))
-            one = dataclasses.replace(one, region_bytes=pages * PAGE_BYTES, kind="sweep")
-        dirty.append(one)
+    pages = [float(one.region_pages) for one in guest.dirty]
+    wanted = [
+        times * one.writes_per_s * _level(one) * seen_s if goes_on else now
+        for one, goes_on, now in zip(guest.dirty, is_open, pages, strict=True)
+    ]
+    more = sum(max(0.0, then - now) for then, now in zip(wanted, pages, strict=True))
+    share = min(1.0, max(0.0, room) / more) if more > 0.0 else 1.0
+    dirty = [
+        dataclasses.replace(one, region_bytes=_whole(now + min(share * (then - now), then - now)), kind="sweep")
+        if goes_on
+        else one
+        for one, goes_on, now, then in zip(guest.dirty, is_open, pages, wanted, strict=True)
+    ]
     return dataclasses.replace(guest, dirty=tuple(dirty))
+
+
+def _whole(pages: float) -> int:
+    """Return the bytes of whole pages, of one at least."""
+    return max(1, int(pages)) * PAGE_BYTES
 
 
 def _drawn_from(guests: Sequence[Guest], seen: Sequence[Round]) -> list[Guest]:

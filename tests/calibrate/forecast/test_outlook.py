@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from migkit.calibrate.forecast.belief import Belief, beliefs
+from migkit.calibrate.forecast.candidates import candidates
 from migkit.calibrate.forecast.changes import changes
 from migkit.calibrate.forecast.outlook import Forecaster, Outlook
 from migkit.calibrate.forecast.rewrites import with_rewrites
@@ -231,3 +232,18 @@ def test_whatever_is_expected_what_is_shown_runs_back_by_no_more_than_two_percen
             assert shown.share >= best - 0.02 - 1e-12
             assert shown.end_s * shown.share == pytest.approx(now_s)
             best = max(best, shown.share)
+
+
+@hypothesis.given(
+    st.lists(
+        st.tuples(st.integers(1, 9000), st.floats(1.0, 9000.0), st.sampled_from(["sweep", "random"])), max_size=4
+    ),
+    st.floats(0.5, 20.0),
+)
+def test_a_guest_that_goes_on_has_no_more_than_its_memory(classes, seen_s):
+    dirty = tuple(
+        DirtyClass(region_bytes=pages * 4096, writes_per_s=rate, kind=kind) for pages, rate, kind in classes
+    )
+    guest = Guest(memory_bytes=256 * MIB, zero_bytes=96 * MIB, dirty=dirty)
+    for one in candidates(None, guest.memory_bytes, guest, seen_s=seen_s):
+        assert sum(each.region_bytes for each in one.guest.dirty) <= 160 * MIB
