@@ -23,7 +23,7 @@ from migkit.models.midway import Pass
 from migkit.scenario import DirtyClass, Guest
 from migkit.units import PAGE_BYTES
 
-__all__ = ["DRAWS", "SAMPLES", "Candidate", "candidates", "passes", "written_pages"]
+__all__ = ["DRAWS", "SAMPLES", "Candidate", "candidates", "passes", "turned", "written_pages"]
 
 DRAWS: Final = 17
 SAMPLES: Final = 61
@@ -39,6 +39,7 @@ _REMEMBERED: Final = 20  # rounds that say which guest tells them best
 _SPARE: Final = 100.0  # times its demand: what a guest could write that no throttle slows
 _RATIOS: Final = (0.05, 20.0)
 _TURNED: Final = 0.65  # of the time for which a sweep was followed: a longer turn was not seen to end
+_BEGUN_ANEW: Final = 0.93  # of what a class would have written page after page: less, and it came back to some
 _AGAIN: Final = 0.1  # writes to a page while it was followed, below which random writes look as a sweep does
 _EXTENTS: Final = 9
 
@@ -276,6 +277,55 @@ def _extended(guest: Guest, seen_s: float) -> list[Guest]:
     room = (guest.memory_bytes - guest.zero_bytes) / PAGE_BYTES - sum(one.region_pages for one in guest.dirty)
     parts = sorted(((at + 0.5) / _EXTENTS for at in range(_EXTENTS)), key=lambda part: abs(part - 0.5))
     return [_going_on(guest, is_open, seen_s, 1.0 / part, room) for part in parts]
+
+
+def turned(guest: Guest, seen_s: float, written_pages: float) -> tuple[Guest, float]:
+    """Return a guest with sweeps as large as all that was written says, and for how long it was seen to go on [s].
+
+    A sweep that began anew while it was followed has written fewer pages than one that goes on. Then its size is
+    known, and the time is infinite. Page classes are fitted to shorter windows, which tell that later.
+
+    Parameters
+    ----------
+    guest
+        As it was fitted.
+    seen_s
+        For how long it was followed [s].
+    written_pages
+        Distinct pages that it wrote in all of that time.
+
+    Examples
+    --------
+    >>> sweep = DirtyClass(region_bytes=2100 * PAGE_BYTES, writes_per_s=1000.0, kind="sweep")
+    >>> turned(Guest(memory_bytes=2**28, dirty=(sweep,)), 3.0, 3000.0)[1]
+    3.0
+    >>> found, seen_s = turned(Guest(memory_bytes=2**28, dirty=(sweep,)), 3.0, 2400.0)
+    >>> found.dirty[0].region_pages, seen_s
+    (2400, inf)
+    """
+    is_open = [_is_open(one, seen_s) for one in guest.dirty]
+    rates = [
+        one.writes_per_s * _level(one) if goes_on else 0.0 for one, goes_on in zip(guest.dirty, is_open, strict=True)
+    ]
+    others = sum(
+        _distinct_pages(one, seen_s) for one, goes_on in zip(guest.dirty, is_open, strict=True) if not goes_on
+    )
+    left = max(0.0, written_pages - others)
+    if not any(rates) or left >= _BEGUN_ANEW * sum(rates) * seen_s:
+        return guest, seen_s
+    dirty = [
+        dataclasses.replace(one, region_bytes=_whole(left * rate / sum(rates)), kind="sweep") if rate else one
+        for one, rate in zip(guest.dirty, rates, strict=True)
+    ]
+    return dataclasses.replace(guest, dirty=tuple(dirty)), math.inf
+
+
+def _distinct_pages(one: DirtyClass, window_s: float) -> float:
+    """Return how many pages of a class are written in a window; of a growth none, which is counted apart."""
+    written = one.writes_per_s * _level(one) * window_s / one.region_pages
+    if one.kind == "growth":
+        return 0.0
+    return one.region_pages * (-math.expm1(-written) if one.kind == "random" else min(1.0, written))
 
 
 def _is_open(one: DirtyClass, seen_s: float) -> bool:

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
+from migkit.calibrate.forecast.candidates import turned
 from migkit.calibrate.guest.followed import guest_followed, later
 from migkit.calibrate.guest.outside import outside, planned
 from migkit.calibrate.guest.readings import Reading
@@ -41,7 +42,7 @@ _CUT_OFF: Final = 0.5  # MiB/s in the mean: QEMU gives whole ones
 
 
 class Told(NamedTuple):
-    """A guest as it is now, and for how long it was followed [s]."""
+    """A guest as it is now, and for how long it was followed [s]; infinite: its sweeps were seen to begin anew."""
 
     guest: Guest
     seen_s: float
@@ -222,7 +223,8 @@ class FromOutside:
                     return
             ended_s = time.monotonic()
             guest = guest_followed(history, memory_bytes, self._case, moves=True).guest
-            self._found = ended_s, Told(guest, at_s)
+            written = float(history.unique_pages([history.beats])[0, 0])
+            self._found = ended_s, Told(*turned(guest, at_s, written))
             if at_s >= _ENOUGH_S:
                 self._enough.set()
 
