@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from migkit.calibrate.forecast.extents import extended, level_of
 from migkit.calibrate.forecast.lattice import normals
 from migkit.calibrate.forecast.shapes import Shapes, grid
 from migkit.calibrate.guest.rounds import Observed, Round
@@ -23,7 +24,7 @@ from migkit.models.midway import Pass
 from migkit.scenario import DirtyClass, Guest
 from migkit.units import PAGE_BYTES
 
-__all__ = ["DRAWS", "SAMPLES", "Candidate", "candidates", "passes", "turned", "written_pages"]
+__all__ = ["DRAWS", "SAMPLES", "Candidate", "candidates", "passes", "written_pages"]
 
 DRAWS: Final = 17
 SAMPLES: Final = 61
@@ -38,10 +39,6 @@ _CONTRADICTED: Final = 0.5  # of what a profile says, as logarithm: then the rou
 _REMEMBERED: Final = 20  # rounds that say which guest tells them best
 _SPARE: Final = 100.0  # times its demand: what a guest could write that no throttle slows
 _RATIOS: Final = (0.05, 20.0)
-_TURNED: Final = 0.65  # of the time for which a sweep was followed: a longer turn was not seen to end
-_BEGUN_ANEW: Final = 0.93  # of what a class would have written page after page: less, and it came back to some
-_AGAIN: Final = 0.1  # writes to a page while it was followed, below which random writes look as a sweep does
-_EXTENTS: Final = 9
 
 
 class Candidate(NamedTuple):
@@ -84,7 +81,7 @@ def candidates(
     """
     seen = _in_full(observed)
     if profiled is not None and profiled.dirty:
-        guests = [_better([(one, True), (one, False)], seen) for one in _extended(profiled, seen_s)]
+        guests = [_better([(one, True), (one, False)], seen) for one in extended(profiled, seen_s)]
         if any(_stands(guest, seen) for guest in guests):
             return _around(_drawn_from(guests, seen), seen, _OF_PROFILE)
     if observed is None or not seen:
@@ -150,7 +147,7 @@ def _followed(guest: Guest, seen: Sequence[Round], slowed: bool) -> Iterator[tup
     times a second each, of which the share ``q`` was still pending.
     """
     pages = np.array([one.region_pages for one in guest.dirty], float)
-    rates = np.array([one.writes_per_s * _level(one) for one in guest.dirty]) / np.maximum(pages, 1.0)
+    rates = np.array([one.writes_per_s * level_of(one) for one in guest.dirty]) / np.maximum(pages, 1.0)
     sweeps = np.array([one.kind != "random" for one in guest.dirty], bool)
     grows = np.array([one.kind == "growth" for one in guest.dirty], bool)
     dirty = _at_first(guest)
@@ -194,12 +191,6 @@ def written_pages(one: DirtyClass) -> int:
     2
     """
     return (one.sweep_offset_bytes or 0) // PAGE_BYTES
-
-
-def _level(one: DirtyClass) -> float:
-    """Return how busy a class is in the mean over its phases."""
-    cycle_s = sum(duration_s for duration_s, _ in one.phases)
-    return sum(duration_s * level for duration_s, level in one.phases) / cycle_s if cycle_s > 0.0 else 1.0
 
 
 def _drawn(seen: Sequence[Round], memory_bytes: int, limit_pages: float, throttles: bool) -> list[Candidate]:
@@ -262,100 +253,6 @@ def _weighed(shapes: Shapes, seen: Sequence[Round], slowed: bool, limit_pages: f
 
 def _of(dirty: Any, pages: Any) -> tuple[float, ...]:
     return tuple(dirty[pages >= 1.0].tolist())
-
-
-def _extended(guest: Guest, seen_s: float) -> list[Guest]:
-    """Return guests of which each goes on for another time with what was not seen to begin anew: one, if all was.
-
-    A class that wrote page after page for all of the time has at least the pages that it wrote. How many more is
-    not known, nor on which scale. So the prior is that of a scale, and ``P(pages > k seen) = 1 / k`` (Gott 1993,
-    doi:10.1038/363315a0). The guests stand for equal parts of it, the median first.
-    """
-    is_open = [_is_open(one, seen_s) for one in guest.dirty]
-    if not any(is_open):
-        return [guest]
-    room = (guest.memory_bytes - guest.zero_bytes) / PAGE_BYTES - sum(one.region_pages for one in guest.dirty)
-    parts = sorted(((at + 0.5) / _EXTENTS for at in range(_EXTENTS)), key=lambda part: abs(part - 0.5))
-    return [_going_on(guest, is_open, seen_s, 1.0 / part, room) for part in parts]
-
-
-def turned(guest: Guest, seen_s: float, written_pages: float) -> tuple[Guest, float]:
-    """Return a guest with sweeps as large as all that was written says, and for how long it was seen to go on [s].
-
-    A sweep that began anew while it was followed has written fewer pages than one that goes on. Then its size is
-    known, and the time is infinite. Page classes are fitted to shorter windows, which tell that later.
-
-    Parameters
-    ----------
-    guest
-        As it was fitted.
-    seen_s
-        For how long it was followed [s].
-    written_pages
-        Distinct pages that it wrote in all of that time.
-
-    Examples
-    --------
-    >>> sweep = DirtyClass(region_bytes=2100 * PAGE_BYTES, writes_per_s=1000.0, kind="sweep")
-    >>> turned(Guest(memory_bytes=2**28, dirty=(sweep,)), 3.0, 3000.0)[1]
-    3.0
-    >>> found, seen_s = turned(Guest(memory_bytes=2**28, dirty=(sweep,)), 3.0, 2400.0)
-    >>> found.dirty[0].region_pages, seen_s
-    (2400, inf)
-    """
-    is_open = [_is_open(one, seen_s) for one in guest.dirty]
-    rates = [
-        one.writes_per_s * _level(one) if goes_on else 0.0 for one, goes_on in zip(guest.dirty, is_open, strict=True)
-    ]
-    others = sum(
-        _distinct_pages(one, seen_s) for one, goes_on in zip(guest.dirty, is_open, strict=True) if not goes_on
-    )
-    left = max(0.0, written_pages - others)
-    if not any(rates) or left >= _BEGUN_ANEW * sum(rates) * seen_s:
-        return guest, seen_s
-    dirty = [
-        dataclasses.replace(one, region_bytes=_whole(left * rate / sum(rates)), kind="sweep") if rate else one
-        for one, rate in zip(guest.dirty, rates, strict=True)
-    ]
-    return dataclasses.replace(guest, dirty=tuple(dirty)), math.inf
-
-
-def _distinct_pages(one: DirtyClass, window_s: float) -> float:
-    """Return how many pages of a class are written in a window; of a growth none, which is counted apart."""
-    written = one.writes_per_s * _level(one) * window_s / one.region_pages
-    if one.kind == "growth":
-        return 0.0
-    return one.region_pages * (-math.expm1(-written) if one.kind == "random" else min(1.0, written))
-
-
-def _is_open(one: DirtyClass, seen_s: float) -> bool:
-    """Return whether a class was not seen to write a page again."""
-    written = one.writes_per_s * _level(one) * seen_s
-    most = {"sweep": 1.0 / _TURNED, "random": _AGAIN}.get(one.kind, 0.0) * one.region_pages
-    return written < most
-
-
-def _going_on(guest: Guest, is_open: Sequence[bool], seen_s: float, times: float, room: float) -> Guest:
-    """Return the guest whose open classes are sweeps of so many times what was seen of them, if there is room."""
-    pages = [float(one.region_pages) for one in guest.dirty]
-    wanted = [
-        times * one.writes_per_s * _level(one) * seen_s if goes_on else now
-        for one, goes_on, now in zip(guest.dirty, is_open, pages, strict=True)
-    ]
-    more = sum(max(0.0, then - now) for then, now in zip(wanted, pages, strict=True))
-    share = min(1.0, max(0.0, room) / more) if more > 0.0 else 1.0
-    dirty = [
-        dataclasses.replace(one, region_bytes=_whole(now + min(share * (then - now), then - now)), kind="sweep")
-        if goes_on
-        else one
-        for one, goes_on, now, then in zip(guest.dirty, is_open, pages, wanted, strict=True)
-    ]
-    return dataclasses.replace(guest, dirty=tuple(dirty))
-
-
-def _whole(pages: float) -> int:
-    """Return the bytes of whole pages, of one at least."""
-    return max(1, int(pages)) * PAGE_BYTES
 
 
 def _drawn_from(guests: Sequence[Guest], seen: Sequence[Round]) -> list[Guest]:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from migkit.calibrate.forecast.candidates import turned
+from migkit.calibrate.forecast.extents import turned
 from migkit.calibrate.guest.followed import guest_followed, later
 from migkit.calibrate.guest.outside import outside, planned
 from migkit.calibrate.guest.readings import Reading
