@@ -77,6 +77,28 @@ def test_a_push_that_follows_goes_ahead_of_a_sweep(engine):
     assert follows.postcopy_faults < 0.6 * stays.postcopy_faults
 
 
+MIXED = (
+    DirtyClass(region_bytes=8 * MIB, writes_per_s=24_000),
+    DirtyClass(region_bytes=48 * MIB, writes_per_s=100, kind="sweep", sweep_offset_bytes=0),
+    DirtyClass(region_bytes=48 * MIB, writes_per_s=80),
+)
+SWEEPS = tuple(
+    DirtyClass(region_bytes=size * MIB, writes_per_s=rate, kind="sweep", sweep_offset_bytes=at * MIB)
+    for size, rate, at in ((64, 450, 16), (48, 900, 24))
+)
+
+
+@pytest.mark.parametrize("dirty", [MIXED, SWEEPS])
+@pytest.mark.parametrize("name", ["qemu-7", "qemu-11.1"])
+def test_a_push_that_follows_goes_where_pages_are_demanded(name, dirty):
+    zero_bytes = 192 * MIB - sum(one.region_bytes for one in dirty)
+    held = {"memory_bytes": 192 * MIB, "zero_bytes": zero_bytes, "dirty": dirty}
+    guest = Guest(**held, layout="blocks", capacity_writes_per_s=5e6)
+    scenario = dataclasses.replace(case(name, limit_s=0.5, cap=3e7), guest=guest)
+    drawn = [run.total_time_s for run in simulate(scenario, repeats=5, seed=1).runs]
+    assert min(drawn) - 0.02 <= predict(scenario).total_time_s <= max(drawn) + 0.02
+
+
 def test_a_guest_with_capacity_to_spare_makes_up_for_what_it_waited():
     flat_out, paced = predict(case(capacity=None)), predict(case())
     assert paced.postcopy_faults > 1.15 * flat_out.postcopy_faults
