@@ -10,8 +10,8 @@ accesses times the share of pages that are missing. Each page is sent once, so t
 under a cap ``C`` it goes in windows of ``W`` = 100 ms, each as fast as the path until its quota ``C W`` is used up,
 and ends after ``W`` for each window but the last, and what is left in that takes at ``B``. What is demanded while
 the push waits for its next window comes on top of the quota, so that it ends sooner, or waits with it. A push that
-follows the guest goes on where it demands, by turns. Where the cap is not kept to the end, what is left goes without it
-once it is less than ``rest_s`` times what was sent a second.
+follows the guest goes on where it demands, by turns. Where the cap is not kept to the end, what is left goes without
+it once it is less than ``rest_s`` times what was sent a second.
 """
 
 from __future__ import annotations
