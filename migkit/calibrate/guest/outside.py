@@ -20,9 +20,31 @@ if TYPE_CHECKING:
     from migkit.harness.tracking.program import TrackedProcess
     from migkit.harness.tracking.writing import Beat
 
-__all__ = ["Outside", "check_is_qemu", "outside", "planned"]
+__all__ = ["Outside", "check_is_qemu", "least_block_bytes", "outside", "planned"]
 
 _LEAST_BLOCK_BYTES: Final = 16 * MIB  # of guest memory in one mapping of QEMU
+
+
+def least_block_bytes(mappings: Sequence[Mapping], memory_bytes: int) -> int:
+    """Return how large a mapping of QEMU must be to be memory of the guest [B].
+
+    Usually all memory is one mapping, the largest. That of several nodes is several.
+
+    Examples
+    --------
+    >>> from migkit.harness.linux.maps import Mapping
+    >>> sizes = {"[heap]": 70 * MIB, "": 48 * MIB, "/dev/zero": 8 * MIB}
+    >>> held = [Mapping(0, size, "rw-p", path) for path, size in sizes.items()]
+    >>> least_block_bytes(held, 48 * MIB) // MIB, least_block_bytes(held, 128 * MIB) // MIB
+    (48, 16)
+    """
+    most = max((mapping.length_bytes for mapping in mappings if _may_be_guest(mapping)), default=0)
+    return most if 2 * most >= memory_bytes else min(_LEAST_BLOCK_BYTES, memory_bytes // 2)
+
+
+def _may_be_guest(mapping: Mapping) -> bool:
+    """Say whether a mapping is neither code that QEMU generates nor what it allocates for itself."""
+    return "x" not in mapping.permissions and mapping.path != "[heap]"
 
 
 class Outside:
@@ -33,17 +55,8 @@ class Outside:
     def __init__(self, process: TrackedProcess, memory_bytes: int) -> None:
         self.memory_bytes = memory_bytes
         self._process = process
-        whole = memory_bytes // 2
-        most = max(mapping.length_bytes for mapping in process.memory() if "x" not in mapping.permissions)
-        self._least_bytes = whole if most >= whole else min(_LEAST_BLOCK_BYTES, whole)
-        process.counts = self._is_guest_memory
-
-    def _is_guest_memory(self, mapping: Mapping) -> bool:
-        """Return whether a mapping is memory of the guest: large, and no code that QEMU generates.
-
-        Usually all memory is one mapping; that of several nodes is several.
-        """
-        return mapping.length_bytes >= self._least_bytes and "x" not in mapping.permissions
+        least_bytes = least_block_bytes(process.memory(), memory_bytes)
+        process.counts = lambda mapping: _may_be_guest(mapping) and mapping.length_bytes >= least_bytes
 
     def zero_bytes(self) -> int:
         """Return how much of the memory is zero [B]."""
