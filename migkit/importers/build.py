@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
@@ -22,6 +23,8 @@ __all__ = ["migration_log", "rate_log"]
 
 _MOST_EVENTS: Final = 200
 _SECONDS: Final = re.compile(r"\b(?:after|for) (\d{1,9}) sec\b")
+_COUNTED_ON: Final = "counted_to_the_end_s"
+_LONG_S: Final = 0.1  # a push of at least this: a pause may be as long as a shorter one
 _SLACK_S: Final = 60.0  # between the clocks of a count and of a log
 _ONCE: Final = ("request_s", "end_s", "succeeded", "failed", "mended_rates")
 
@@ -35,6 +38,8 @@ def migration_log(migration: Migration, about: Mapping[str, Any]) -> Log:
     frame = framed(columns)
     version = _version(migration)
     totals = _totals(migration, rows)
+    if _is_no_pause(migration, rows, totals):
+        totals[_COUNTED_ON] = totals.pop("downtime_s")
     meta = {
         **about,
         "source": SOURCES[migration.family],
@@ -130,6 +135,19 @@ def _totals(migration: Migration, rows: Sequence[Mapping[str, Any]]) -> dict[str
     if times:
         found["total_time_s"] = ends[0] if ends and "t_s" not in migration.samples[-1].values else times[-1]
     return {name: _plain(value) for name, value in found.items()}
+
+
+def _is_no_pause(migration: Migration, rows: Sequence[Mapping[str, Any]], totals: Mapping[str, Any]) -> bool:
+    """Return whether what QEMU calls the downtime of a post-copy is as long as all of its push.
+
+    Where the pause rounds to 0 ms, QEMU takes it for not counted yet, and counts at the end of the migration: since
+    the guest stopped, or, with QEMU 7.2, since the host booted (migration/migration.c: ``if (!s->downtime)``).
+    """
+    pushed = [row["t_s"] for row in rows if row["phase"] == "postcopy" and row.get("t_s") is not None]
+    if migration.family not in ("qmp", "hmp", "guestperf") or not pushed or rows[-1]["phase"] != "done":
+        return False
+    push_s = totals.get("total_time_s", math.nan) - pushed[0]
+    return bool(totals.get("downtime_s", 0.0) >= push_s > _LONG_S)
 
 
 def _apart(name: str, value: Any) -> bool:
@@ -236,6 +254,11 @@ def _notes(migration: Migration, totals: Mapping[str, Any]) -> list[str]:
     notes = []
     if migration.repeated:
         notes.append(f"{migration.repeated} readings only repeat the one before them: left out")
+    if _COUNTED_ON in totals:
+        notes.append(
+            f"QEMU counts {format_duration(totals[_COUNTED_ON])} of downtime, as long as all of the push or longer: "
+            "it does so where the pause rounds to 0 ms"
+        )
     if "mended_rates" in totals:
         notes.append("this KubeVirt wrote its rates 64 times too low (bytes over 8 as Mbps): set right here")
     if migration.afterwards:

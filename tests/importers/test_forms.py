@@ -41,6 +41,16 @@ def test_a_finished_migration_that_is_polled_on_stays_one():
     assert log.meta["repeated_readings"] == 2
 
 
+@pytest.mark.parametrize(("downtime_ms", "is_pause"), [(4, True), (750, True), (1301, False), (8543409, False)])
+def test_a_pause_of_post_copy_that_rounds_to_nothing_is_no_long_one(downtime_ms, is_pause):
+    """Of QEMU 7.2 and 10.0, whose guests stood for 3 ms; and two that may have stood for as long as is said."""
+    push = [answer(time_ms, "postcopy-active") for time_ms in (700, 1300)]
+    (log,) = read(lines(answer(600), *push, answer(2000, "completed") | {"downtime": downtime_ms}))
+    assert log.meta["totals"].get("downtime_s") == (downtime_ms / 1000 if is_pause else None)
+    assert any("the pause rounds to 0 ms" in note for note in log.meta["notes"]) != is_pause
+    assert log.meta["totals"].get("counted_to_the_end_s") == (None if is_pause else downtime_ms / 1000)
+
+
 @pytest.mark.parametrize("field", ["total-time", "setup-time", "downtime"])
 def test_several_numbers_are_no_number(field):
     (log,) = read(lines(answer(100), answer(200) | {field: [1, 1.5]}, answer(300)))
