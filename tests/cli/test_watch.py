@@ -213,9 +213,9 @@ def test_a_guest_is_measured_from_outside_while_it_moves(moving):
         assert (watching.wait(), watching.stderr.read()) == (0, "")
     assert was_held
     assert (outlooks[0]["iteration"], outlooks[0]["verdict"]) == (1, "not_known"), "it is shown at once"
-    told = next(one for one in outlooks if one["verdict"] == "converges")
-    assert told["iteration"] == 1
-    assert told["end_s"] == pytest.approx(outlooks[-1]["end_s"], rel=0.25)
+    told = [one for one in outlooks if one["iteration"] == 1 and one["verdict"] == "converges"]
+    assert told, "from its counters alone nothing is known in the first pass"
+    assert told[-1]["end_s"] == pytest.approx(outlooks[-1]["end_s"], rel=0.1)
     assert "intact" in process.communicate(timeout=60)[0]
 
 
