@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,15 @@ def require(available, reason):
     if os.environ.get("MIGKIT_LIVE") == "1":
         pytest.fail(f"MIGKIT_LIVE=1, but {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before():
+    """Give signals their effect back: each program that is started later would ignore what a command ignores."""
+    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for kind, handler in before.items():
+        signal.signal(kind, handler)
 
 
 @pytest.fixture
