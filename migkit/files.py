@@ -14,19 +14,20 @@ import errno
 import json
 import os
 import re
-import secrets
 import stat
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from migkit.errors import MigkitError, RunError, UsageError
 from migkit.units import format_size
 
 __all__ = [
     "appearing",
     "check_place",
     "each_key_once",
+    "failure",
     "make_private",
     "open_regular",
     "parse_json",
@@ -190,6 +191,19 @@ def check_place(path: Path | str) -> None:
         raise OSError(errno.EEXIST, "there is a pipe, a socket or a device of that name")
 
 
+def failure(error: OSError) -> type[MigkitError]:
+    """Return what a file that cannot be written is: a run that failed where the disk is full, else a wrong place.
+
+    Examples
+    --------
+    >>> failure(OSError(errno.ENOSPC, "No space left on device")).exit_code
+    1
+    >>> failure(PermissionError(errno.EACCES, "Permission denied")).exit_code
+    2
+    """
+    return RunError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else UsageError
+
+
 @contextlib.contextmanager
 def appearing(path: Path | str, *, private: bool = True, replace: bool = True) -> Iterator[BinaryIO]:
     """Yield a new file that is named ``path`` at the end, if all went well: it appears whole or not at all.
@@ -255,7 +269,7 @@ def _new(path: Path) -> tuple[int, Path | None]:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.part")
+    return path.with_name(f".{path.name[:200]}.{os.urandom(8).hex()}.part")
 
 
 def _link(descriptor: int, path: Path) -> None:

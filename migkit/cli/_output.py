@@ -20,7 +20,6 @@ import click
 
 from migkit import files
 from migkit.errors import MigkitError, UsageError, printable
-from migkit.traces.place import failure
 from migkit.units import format_duration
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ def _check_place(path: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> MigkitError:
-    return failure(error)(f"output {path}: cannot be written ({error.strerror}); choose another file")
+    return files.failure(error)(f"output {path}: cannot be written ({error.strerror}); choose another file")
 
 
 def choose_format(asked: str | None, output: Path | None) -> str:
@@ -183,7 +182,7 @@ def _print(content: bytes) -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter tries again at its end
         if not isinstance(error, BrokenPipeError):
-            raise failure(error)(
+            raise files.failure(error)(
                 f"standard output: cannot be written ({error.strerror}); name a file with -o"
             ) from error
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import glob
 import os
 import tempfile
 import time
 from pathlib import Path
 
-from migkit.errors import MigkitError, RunError, UsageError
+from migkit.errors import UsageError
+from migkit.files import failure
 
-__all__ = ["check_place", "check_room", "failure"]
+__all__ = ["check_place", "check_room"]
 
 _ROOM_BYTES = 1 << 13  # about the least that a trace takes
 _OLD_S = 60.0
@@ -46,19 +46,6 @@ def _remove_parts(output: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - part.stat().st_mtime > _OLD_S:
                 part.unlink()
-
-
-def failure(error: OSError) -> type[MigkitError]:
-    """Return what a file that cannot be written is: a run that failed where the disk is full, else a wrong place.
-
-    Examples
-    --------
-    >>> failure(OSError(errno.ENOSPC, "No space left on device")).exit_code
-    1
-    >>> failure(PermissionError(errno.EACCES, "Permission denied")).exit_code
-    2
-    """
-    return RunError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else UsageError
 
 
 def check_room(folder: Path, what: str) -> None:

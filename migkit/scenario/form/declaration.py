@@ -13,7 +13,6 @@ messages name neither the unit nor the remedy, so the checks would stay ours.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import inspect
 import math
@@ -332,7 +331,10 @@ def advice(key: str, known: Sequence[str], elsewhere: Sequence[str] = ()) -> str
         table, _, name = place.partition(".")
         if name in (key, file_key(key)) or (table == "settings" and key.endswith(f"_{name}")):
             near.append(place)
-    near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    if not near:
+        import difflib  # 0.5 ms of each start, for those who misspell
+
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     return f'did you mean "{near[0]}"?' if near else f"the keys are {', '.join(known)}"
 
 
