@@ -36,6 +36,8 @@ class Conditions(NamedTuple):
         Whether auto-converge throttled the guest.
     postcopy_s
         When it went post-copy [s]; infinite: never.
+    switchover_bandwidth_bytes_per_s
+        What its rule was told to reckon with (avail-switchover-bandwidth) [B/s]; NaN: what it measures.
     """
 
     speed_bytes_per_s: float
@@ -44,6 +46,7 @@ class Conditions(NamedTuple):
     downtime_limit_s: float
     throttled: bool
     postcopy_s: float
+    switchover_bandwidth_bytes_per_s: float = math.nan
 
 
 def of_log(log: Log) -> Conditions:
@@ -72,6 +75,7 @@ def of_log(log: Log) -> Conditions:
         downtime_limit_s=_limit_s(frame, settings),
         throttled=bool((frame["throttle"].to_numpy(float) > 0).any()),
         postcopy_s=float(posts[0]) if posts.size else math.inf,
+        switchover_bandwidth_bytes_per_s=_number(settings.get("switchover_bandwidth_bytes_per_s")),
     )
 
 
@@ -112,6 +116,8 @@ def scenario(guest: Guest, held: Conditions) -> Scenario:
         changes["max_bandwidth_bytes_per_s"] = held.speed_bytes_per_s
     if math.isfinite(held.downtime_limit_s):
         changes["downtime_limit_s"] = held.downtime_limit_s
+    if math.isfinite(held.switchover_bandwidth_bytes_per_s):
+        changes["settings"] = (("switchover_bandwidth_bytes_per_s", held.switchover_bandwidth_bytes_per_s),)
     return Scenario(
         guest=guest,
         host=Host(firmware_bytes=0),

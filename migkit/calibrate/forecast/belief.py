@@ -37,6 +37,8 @@ __all__ = ["Belief", "allowed_bytes", "beliefs", "course_of"]
 
 _WIRE_BYTES: Final = PAGE_BYTES + 8.0
 _SPEED_SPREAD: Final = 0.01
+_SEEN: Final = 3  # rounds before the present one: what was long ago was under another limit
+_WINDOW_S: Final = 0.1  # of QEMU's rate limit
 
 
 class Belief(NamedTuple):
@@ -84,7 +86,7 @@ def beliefs(log: Log, base: Scenario | None = None, told_now: bool = False, seen
     observed = rounds.of_log(log)
     if now is None:
         return []
-    case = _case(log, now, base)
+    case = _as_seen(_case(log, now, base), now, observed)
     memory_bytes = int(now.memory_pages) * PAGE_BYTES
     profiled = base.guest if base is not None else None
     if profiled is not None:
@@ -140,7 +142,13 @@ def allowed_bytes(found: Sequence[Belief]) -> float:
     """
     if not found or not found[0].standing.bandwidth_bytes_per_s > 0:
         return math.nan
-    return found[0].standing.bandwidth_bytes_per_s * found[0].case.policy.downtime_limit_s
+    return _allowed_bytes(found[0].case, found[0].standing.bandwidth_bytes_per_s)
+
+
+def _allowed_bytes(case: Scenario, measured_bytes_per_s: float) -> float:
+    """Return at how much left QEMU's rule switches over [B]."""
+    told = case.policy.setting("switchover_bandwidth_bytes_per_s")
+    return float(told or measured_bytes_per_s) * case.policy.downtime_limit_s
 
 
 def _turned_back(guest: Guest, now_s: float) -> Guest:
@@ -214,6 +222,26 @@ def _case(log: Log, now: _Now, base: Scenario | None) -> Scenario:
             policy = dataclasses.replace(policy, name=base.policy.name, settings=base.policy.settings)
     said = dataclasses.replace(said, policy=policy)
     return _held_back(said, now, held.cap_bytes_per_s)
+
+
+def _as_seen(case: Scenario, now: _Now, observed: Observed | None) -> Scenario:
+    """Return the scenario with a limit that the last rounds bear out.
+
+    The rule looks once a window of the rate limit. Where less is left than it allows, it syncs, and where that finds
+    less as well, it switches over. So it allows no more than the last syncs found, nor than what was left at them and
+    one window.
+    """
+    seen = observed.rounds[-_SEEN:] if observed is not None else ()
+    if observed is None or len(seen) < _SEEN or not case.policy.name.startswith("qemu"):
+        return case
+    found = min(observed.found_pages, *(one.to_send_pages for one in seen))
+    left = max(one.pending_pages for one in seen)
+    most_bytes = min(found * PAGE_BYTES, left * PAGE_BYTES + now.speed_bytes_per_s * _WINDOW_S)
+    share = most_bytes / _allowed_bytes(case, now.window_bytes_per_s)
+    if not share < 1.0:
+        return case
+    policy = dataclasses.replace(case.policy, downtime_limit_s=case.policy.downtime_limit_s * share)
+    return dataclasses.replace(case, policy=policy)
 
 
 def _strategy(log: Log, said: Strategy) -> Strategy:

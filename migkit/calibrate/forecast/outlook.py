@@ -32,6 +32,7 @@ _NEAR: Final = 0.07  # an end that is off by no more is as good as right, as log
 _FAR: Final = 0.12  # ... and one that is off by so much as bad as any
 _ASKED: Final = 201
 _AS_GOOD: Final = 0.99
+_WAITS: Final = {"pre-switchover": "migrate-continue", "postcopy-paused": "migrate-recover"}  # by state: the command
 _FINISHED: Final = {"completed": "converges", "cancelled": "aborted", "failed": "aborted"}
 
 
@@ -58,6 +59,8 @@ class Outlook:
         For how long the guest will stand, and the bounds of that at 90 % [s]; NaN: not known.
     iteration, remaining_bytes, bandwidth_bytes_per_s, throttle
         As of the reading.
+    waits_for
+        The command that somebody must give before it goes on, so that its end is not known; empty: none.
     """
 
     t_s: float
@@ -75,6 +78,7 @@ class Outlook:
     remaining_bytes: float = math.nan
     bandwidth_bytes_per_s: float = math.nan
     throttle: float = 0.0
+    waits_for: str = ""
 
     def completed(self) -> Outlook:
         """Return the outlook once the guest is known to have moved, though no reading tells of the end."""
@@ -156,6 +160,7 @@ def _last(log: Log) -> dict[str, Any]:
         "remaining_bytes": float(told["remaining_bytes"].iloc[-1]) if len(told) else math.nan,
         "bandwidth_bytes_per_s": speed_of(log),
         "throttle": float(np.nan_to_num(row["throttle"])),
+        "waits_for": _WAITS.get(row["status"], "") if "status" in frame else "",
     }
 
 
@@ -188,10 +193,16 @@ def _pushing(log: Log, last: dict[str, Any], guest: Guest | None) -> Outlook:
     """Return the outlook where nothing is dirtied any more.
 
     What remains goes as the last seconds did. How much of it is zero pages nobody knows, unless the guest is known.
+    A guest that stands already may stand for as long again: what it waits for is not in the counters.
     """
-    left_s = 0.0
+    if last["waits_for"]:
+        ends = {"end_s": math.inf, "low_s": last["t_s"], "high_s": math.inf, "share": math.nan}
+        return Outlook(**last, verdict="converges", converges=1.0, **ends)
+    left_s, stood_s = 0.0, 0.0
     if last["phase"] == "postcopy":
         left_s = _push_s(log, last["remaining_bytes"], guest)
+    else:
+        stood_s = last["t_s"] - float(log.frame.loc[log.frame["phase"] == "stopcopy", "t_s"].min())
     end_s = last["t_s"] + left_s
     zero_s = last["remaining_bytes"] / PAGE_BYTES * Host().postcopy_zero_page_cpu_s  # if no page holds anything
     return Outlook(
@@ -199,7 +210,7 @@ def _pushing(log: Log, last: dict[str, Any], guest: Guest | None) -> Outlook:
         verdict="converges",
         end_s=end_s,
         low_s=last["t_s"] + min(0.8 * left_s, zero_s) if zero_s > 0.0 else end_s,
-        high_s=end_s + max(0.5 * left_s, 2.0 * _WINDOW_S),
+        high_s=end_s + max(0.5 * left_s, 2.0 * _WINDOW_S, stood_s),
         share=0.0,
         converges=1.0,
     )

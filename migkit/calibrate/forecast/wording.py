@@ -43,6 +43,9 @@ def expected(outlook: Outlook, is_measured: bool = False) -> tuple[str, ...]:
     >>> expected(Outlook(t_s=3.0, phase="precopy", verdict="does_not_converge", end_s=math.inf, low_s=math.inf,
     ...                  high_s=math.inf, share=math.nan, converges=0.02))
     ('does not converge (probability 98%)',)
+    >>> expected(Outlook(t_s=3.0, phase="postcopy", verdict="converges", end_s=math.inf, low_s=3.0, high_s=math.inf,
+    ...                  share=math.nan, waits_for="migrate-recover"))
+    ('waits for somebody to give migrate-recover', 'its end is not known before that')
     """
     if outlook.phase == "done":
         ended = "completed" if outlook.verdict == "converges" else "failed or cancelled"
@@ -52,6 +55,8 @@ def expected(outlook: Outlook, is_measured: bool = False) -> tuple[str, ...]:
         least = f"ends at {format_duration(outlook.end_s)} if the guest writes nothing"
         awaited = "the guest has been followed for half a second" if is_measured else "the first pass has ended"
         return f"not known before {awaited}", least if math.isfinite(outlook.end_s) else ""
+    if outlook.waits_for:
+        return f"waits for somebody to give {outlook.waits_for}", "its end is not known before that"
     likely = outlook.converges if outlook.verdict == "converges" else 1.0 - outlook.converges
     verdict = f"{outlook.verdict.replace('_', ' ')} (probability {likely:.0%})"
     if math.isinf(outlook.end_s):

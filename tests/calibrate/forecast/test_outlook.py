@@ -8,11 +8,12 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from migkit.calibrate.forecast.belief import Belief, beliefs
+from migkit.calibrate.forecast.belief import Belief, allowed_bytes, beliefs
 from migkit.calibrate.forecast.candidates import candidates
 from migkit.calibrate.forecast.changes import changes
 from migkit.calibrate.forecast.outlook import Forecaster, Outlook
 from migkit.calibrate.forecast.rewrites import with_rewrites
+from migkit.calibrate.forecast.wording import expected
 from migkit.calibrate.guest.rounds import Round
 from migkit.engine import differences
 from migkit.engine.packing import pack
@@ -247,3 +248,49 @@ def test_a_guest_that_goes_on_has_no_more_than_its_memory(classes, seen_s):
     guest = Guest(memory_bytes=256 * MIB, zero_bytes=96 * MIB, dirty=dirty)
     for one in candidates(None, guest.memory_bytes, guest, seen_s=seen_s):
         assert sum(each.region_bytes for each in one.guest.dirty) <= 160 * MIB
+
+
+def changed(log, rows=0, **columns):
+    """Return a log whose last rows say something else."""
+    frame = log.frame.copy()
+    for name, value in columns.items():
+        frame.loc[frame.index[-rows:], name] = value
+    return dataclasses.replace(log, frame=frame)
+
+
+def told(log, **settings):
+    """Return a log whose source says something else of its settings."""
+    return dataclasses.replace(log, meta={**log.meta, "settings": {**log.meta["settings"], **settings}})
+
+
+@pytest.mark.parametrize(
+    ("status", "phase", "command"),
+    [("pre-switchover", "stopcopy", "migrate-continue"), ("postcopy-paused", "postcopy", "migrate-recover")],
+)
+def test_what_somebody_must_let_go_on_is_said_and_has_no_end(recordings, status, phase, command):
+    outlook = Forecaster().outlook(changed(at(recordings["postcopy-4t-1"], 1.0), 1, status=status, phase=phase))
+    assert outlook.waits_for == command
+    assert math.isinf(outlook.end_s)
+    assert any(command in text for text in expected(outlook))
+
+
+def test_a_guest_that_stands_may_stand_for_as_long_again(recordings):
+    log = changed(at(recordings["a1-q7-0"], 5.1), 3, status="device", phase="stopcopy")
+    stood_s = log.frame["t_s"].iloc[-1] - log.frame["t_s"].iloc[-3]
+    outlook = Forecaster().outlook(log)
+    assert outlook.end_s == outlook.t_s
+    assert outlook.high_s >= outlook.t_s + stood_s
+
+
+def test_the_bandwidth_that_the_rule_was_told_decides_when_it_switches_over(recordings):
+    log = at(recordings["a1-q7-0"], 5.1)
+    limit_s = log.meta["settings"]["downtime_limit_s"]
+    found = beliefs(told(log, switchover_bandwidth_bytes_per_s=1e6))
+    assert allowed_bytes(found) == pytest.approx(1e6 * limit_s)
+    assert allowed_bytes(beliefs(log)) > 10 * allowed_bytes(found)
+
+
+def test_syncs_that_did_not_end_it_tell_that_its_limit_is_below_what_they_found(recordings):
+    log = told(at(recordings["a4-q10-0"], 8.0), downtime_limit_s=100.0)  # under which its first sync would have been
+    assert allowed_bytes(beliefs(log)) < log.frame["total_bytes"].max() / 10
+    assert Forecaster().outlook(log).verdict == "does_not_converge"
