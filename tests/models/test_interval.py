@@ -142,3 +142,24 @@ def test_classes_of_the_same_phases_begin_together():
             ),
         )
     )
+
+
+def test_what_a_throttled_guest_can_write_differs_from_run_to_run():
+    """Under 99 % a slice of 10 ms a second decides, and how much the guest does in it."""
+    each = 450_000.0
+    guest = Guest(
+        memory_bytes=384 * MIB,
+        zero_bytes=192 * MIB,
+        dirty=(DirtyClass(region_bytes=40 * MIB, writes_per_s=each),),
+        capacity_writes_per_s=each,
+    )
+    case = Scenario(
+        guest=guest,
+        host=Host(platform="qemu-tcg"),
+        policy=Policy(max_bandwidth_bytes_per_s=7.5e7, downtime_limit_s=0.174, time_limit_s=60.0),
+        strategy=Strategy(auto_converge=True),
+    )
+    assert 0.0 < predict(case).interval.converges < 1.0
+    plain = dataclasses.replace(case, strategy=Strategy())
+    faster = dataclasses.replace(guest, capacity_writes_per_s=2 * each)
+    assert predict(plain).interval == predict(dataclasses.replace(plain, guest=faster)).interval
