@@ -72,13 +72,20 @@ def _first_line(migration: Migration) -> int:
 
 
 def _joined(streams: Mapping[tuple[str, str], _Stream]) -> list[_Stream]:
-    """Give events and settings that name no machine to the only one of their source."""
+    """Join what names no machine with what names the only one of its source, where just one of them counts."""
     kept = dict(streams)
     for (family, vm), stream in streams.items():
         others = [key for key in kept if key[0] == family and key[1] != vm]
-        if vm == "" and len(others) == 1 and not stream.counts:
-            kept[others[0]].adopt(stream)
+        if vm or len(others) != 1:
+            continue
+        other = kept[others[0]]
+        if not stream.counts:
+            other.adopt(stream)
             del kept[family, vm]
+        elif not other.counts:
+            stream.adopt(other)
+            stream.called(others[0][1])
+            del kept[others[0]]
     return list(kept.values())
 
 
@@ -127,6 +134,11 @@ class _Stream:
             for target in first:
                 target.settings[:0] = migration.settings
                 target.events[:0] = migration.events
+
+    def called(self, vm: str) -> None:
+        """Give its migrations the name of a machine."""
+        for migration in (*self._closed, *self._open):
+            migration.vm = vm
 
     def take(self, item: Item) -> None:
         """Take the next piece."""

@@ -26,6 +26,7 @@ _SECONDS: Final = re.compile(r"\b(?:after|for) (\d{1,9}) sec\b")
 _COUNTED_ON: Final = "counted_to_the_end_s"
 _LONG_S: Final = 0.1  # a push of at least this: a pause may be as long as a shorter one
 _SLACK_S: Final = 60.0  # between the clocks of a count and of a log
+_PASS: Final = re.compile(r"pass (\d{1,6})")
 _ONCE: Final = ("request_s", "end_s", "succeeded", "failed", "mended_rates")
 
 
@@ -37,7 +38,7 @@ def migration_log(migration: Migration, about: Mapping[str, Any]) -> Log:
     columns = columns_of(rows)
     frame = framed(columns)
     version = _version(migration)
-    totals = _totals(migration, rows)
+    totals = _counted(migration, clock) | _totals(migration, rows)
     if _is_no_pause(migration, rows, totals):
         totals[_COUNTED_ON] = totals.pop("downtime_s")
     meta = {
@@ -108,6 +109,7 @@ def rate_log(rates: Sequence[Rate], about: Mapping[str, Any]) -> Log:
 
 def _outcome(migration: Migration, totals: Mapping[str, Any]) -> str:
     states = [sample.status for sample in migration.samples if sample.status]
+    over = states[-1:] == ["none"] and len(set(states)) > 1
     states += [event.status for event in migration.events if event.status and event.status in OUTCOMES]
     ended = [OUTCOMES[state] for state in states if state in OUTCOMES]
     if ended:
@@ -116,6 +118,8 @@ def _outcome(migration: Migration, totals: Mapping[str, Any]) -> str:
         return "completed" if totals.get("succeeded") else "failed"
     if states and set(states) == {"none"}:
         return "not started"
+    if over:
+        return "ended"
     last = migration.samples[-1].line if migration.samples else 0
     if any(event.status == TIMED_OUT and event.line > last for event in migration.events):
         return TIMED_OUT
@@ -135,6 +139,18 @@ def _totals(migration: Migration, rows: Sequence[Mapping[str, Any]]) -> dict[str
     if times:
         found["total_time_s"] = ends[0] if ends and "t_s" not in migration.samples[-1].values else times[-1]
     return {name: _plain(value) for name, value in found.items()}
+
+
+def _counted(migration: Migration, clock: str | None) -> dict[str, Any]:
+    """Return what events tell where nothing counts: the time from the first state or request to the end, passes."""
+    passes = [int(match[1]) for event in migration.events if (match := _PASS.fullmatch(event.what))]
+    found: dict[str, Any] = {"iteration": max(passes)} if passes else {}
+    stamped = [e for e in migration.events if e.stamp is not None and e.stamp.clock == clock]
+    begun = [e.stamp.seconds for e in stamped if e.stamp and (e.begins or PHASES.get(e.status or "") == "setup")]
+    ended = [e.stamp.seconds for e in stamped if e.stamp and e.status in OUTCOMES]
+    if begun and ended and ended[-1] >= begun[0]:
+        found["total_time_s"] = ended[-1] - begun[0]
+    return found
 
 
 def _is_no_pause(migration: Migration, rows: Sequence[Mapping[str, Any]], totals: Mapping[str, Any]) -> bool:
@@ -180,7 +196,7 @@ def _resolution(migration: Migration) -> dict[str, float]:
 
 def _events(migration: Migration, clock: str | None) -> list[dict[str, Any]]:
     told = []
-    for event in migration.events[:_MOST_EVENTS]:
+    for event in sorted(migration.events, key=lambda event: event.line)[:_MOST_EVENTS]:
         what = f"state {event.status}" if event.what == "state" else event.what
         on_clock = event.stamp is not None and event.stamp.clock == clock
         told.append(

@@ -33,18 +33,23 @@ _MACHINES: Final = (
     "vm-name",
     "name",
 )
+_PROGRAMS: Final = ("component", "SYSLOG_IDENTIFIER", "program", "programname", "container_name", "ident", "service")
 _MONITOR: Final = re.compile(r"\b(?:mon|monitor)=(0x[0-9a-fA-F]{4,16})\b")
 _INSTANCE: Final = re.compile(r"\[instance: ([0-9A-Za-z-]{4,64})\]")
-_NAMED: Final = re.compile(r"\b(?:vm|domain|dom|guest|instance|name)[=:]\s*['\"]?([\w.-]{1,64})")
+_NAMED: Final = re.compile(
+    r"\b(?:vm|domain|dom|guest|instance|name)(?:[=:]\s*['\"]?|\s+['\"](?=[\w.-]+['\"]))([\w.-]{1,64})"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Context:
-    """The line, the stamp and the virtual machine that hold for something in a log."""
+    """The line, the stamp, the virtual machine and the program that hold for something in a log."""
 
     line: int
     vm: str = ""
     stamp: Stamp | None = None
+    program: str = ""
+    """What wrote it, where an envelope says so."""
 
     def item(self, family: str) -> Any:
         """Return the fields of an item said here."""
@@ -57,7 +62,11 @@ class Context:
 
     def within(self, envelope: Mapping[str, Any]) -> Context:
         """Return the context of what ``envelope`` holds: its own clock and machine where it names them."""
-        return dataclasses.replace(self, stamp=_clock(envelope) or self.stamp, vm=_machine(envelope) or self.vm)
+        program = next(
+            (words(envelope[key]) for key in _PROGRAMS if isinstance(envelope.get(key), str)), self.program
+        )
+        vm, stamp = _machine(envelope) or self.vm, _clock(envelope) or self.stamp
+        return dataclasses.replace(self, stamp=stamp, vm=vm, program=program)
 
     @classmethod
     def of(cls, line: int, prefix: str, vm: str = "") -> Context:

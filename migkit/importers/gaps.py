@@ -33,6 +33,7 @@ _QEMU: Final = (
     "metrics",
     "progress",
     "guestperf",
+    "trace-events",
 )
 _NONE: Final = np.empty(0)
 
@@ -53,7 +54,9 @@ def cannot_tell(columns: Columns, meta: Mapping[str, Any]) -> tuple[str, ...]:
         said.append(
             "It has no counts of pages sent in full and as zero pages: dirtied pages cannot be counted from it."
         )
-    if _readings(columns) <= 1:
+    if _readings(columns) == 0:
+        said.append("It has no reading of counters: nothing of how the migration went.")
+    elif _readings(columns) == 1:
         said.append("It has a single reading: nothing of how the migration went.")
     elif _step_s(columns) > _SELDOM_S:
         said.append(f"It was read every {format_duration(_step_s(columns))}: what happened in between is not in it.")
@@ -62,6 +65,11 @@ def cannot_tell(columns: Columns, meta: Mapping[str, Any]) -> tuple[str, ...]:
     said += _about_time(columns, meta)
     if meta["outcome"] in ("under way", "not said"):
         said.append("It stops while the migration is under way: total time, downtime and outcome are not in it.")
+    elif meta["outcome"] == "ended":
+        said.append(
+            "Its last reading knows no job any more: total time, downtime and outcome are not in it; "
+            "`virsh domjobinfo VM --completed` tells them afterwards."
+        )
     elif meta["outcome"] == TIMED_OUT:
         said.append(
             "It stops at the completion timeout: whether Nova aborted the migration there, as "
@@ -85,7 +93,7 @@ def _about_end(columns: Columns, meta: Mapping[str, Any]) -> list[str]:
 
 def _about_time(columns: Columns, meta: Mapping[str, Any]) -> list[str]:
     said = []
-    if not _said(columns, "t_s"):
+    if not _said(columns, "t_s") and meta["clock"] is None:
         said.append("It has neither time stamps nor a time since the request: no rates follow from it.")
     elif meta["clock"] is None:
         said.append("It is not stamped: when the migration ran is not in it.")

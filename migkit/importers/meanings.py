@@ -39,6 +39,8 @@ SOURCES: Final[Mapping[str, str]] = {
     "vdsm": "a log of oVirt's vdsm",
     "nova": "a log of OpenStack Nova",
     "kubevirt": "a log of KubeVirt's virt-launcher",
+    "kubevirt-status": "the status of a migration in KubeVirt",
+    "trace-events": "QEMU's trace events",
     "metrics": "samples of Prometheus",
     "xen": "a log of Xen's xl or libxc",
     "cloud-hypervisor": "a log of Cloud Hypervisor",
@@ -83,6 +85,18 @@ MEANINGS: Final[Mapping[str, tuple[tuple[str, tuple[int, int], tuple[int, int], 
             (99, 0),
             "of the dump only: the time to freeze the processes and the time that they stood frozen; copying images "
             "and restoring come on top",
+        ),
+        (
+            "cloud-hypervisor",
+            (0, 0),
+            (99, 0),
+            "Cloud Hypervisor counts it at the source: the last pass, the state of the guest and its completion",
+        ),
+        (
+            "trace-events",
+            (0, 0),
+            (99, 0),
+            "from the checkpoint src-downtime-start to src-downtime-end, by the stamps of the trace at the source",
         ),
         (
             "virsh jobstats kubevirt",

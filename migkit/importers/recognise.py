@@ -14,12 +14,13 @@ from migkit.importers.assemble import group
 from migkit.importers.context import Context
 from migkit.importers.findings import Item, Log, Rate
 from migkit.importers.reading import blocks
+from migkit.importers.reading.dressing import bare, undressed
 from migkit.importers.reading.numbers import words
 from migkit.importers.reading.objects import Found, Plain, pieces
 from migkit.importers.reading.stamps import Stamp, split
 from migkit.importers.reading.text import Text, decode, load
 from migkit.importers.reading.walk import walk
-from migkit.importers.tools import dirtyrate, hypervisors, managers, metrics
+from migkit.importers.tools import dirtyrate, hypervisors, kubevirt, managers, metrics, trace_events
 
 __all__ = ["read"]
 
@@ -113,6 +114,8 @@ class _Reader:
         return found
 
     def _scan(self, text: str, around: Context | None, depth: int) -> None:
+        text, notes = undressed(text)
+        self._notes += [note for note in notes if note not in self._notes]
         for piece in pieces(text, self._notes):
             if len(self._items) > _MOST_ITEMS:
                 raise TraceError(f"log {self._text.name}: more than {_MOST_ITEMS} readings; split it by migration")
@@ -156,8 +159,8 @@ class _Reader:
         if around is None:
             context = Context.named(piece.line, piece.text, self._vm, stamp)
         else:
-            context = Context(around.line, around.vm, stamp or around.stamp)
-        taken = False
+            context = dataclasses.replace(around, stamp=stamp or around.stamp)
+        taken, rest = False, bare(rest)
         for parser in self._parsers:  # each sees every line, since a block ends at a line of another
             if taken:
                 parser.end()
@@ -206,7 +209,8 @@ class _Reader:
         ]
 
     def _nothing(self) -> TraceError:
-        first = f' (it begins "{self._skipped[0][1]}")' if self._skipped else " (it is empty)"
+        begun = self._text.text.strip().split("\n", 1)[0]
+        first = f' (it begins "{words(begun)}")' if begun else " (it is empty)"
         hint = "; ".join([*self._notes, *self._passed(), *self._language()])
         return TraceError(
             f"log {self._text.name}: nothing in it is of a migration{first}; "
@@ -220,6 +224,8 @@ def _parsers(emit: Any) -> tuple[Any, ...]:
         managers.Proxmox(emit),
         managers.Nova(emit),
         managers.KubeVirt(emit),
+        kubevirt.Status(emit),
+        trace_events.Traced(emit),
         managers.Vdsm(emit),
         hypervisors.CloudHypervisor(emit),
         hypervisors.Xen(emit),

@@ -27,6 +27,7 @@ _OUTCOMES: Final = {
     "cancelled": "was cancelled",
     "under way": "was under way at the last reading",
     TIMED_OUT: "ran into its completion timeout, at which Nova aborts it by default",
+    "ended": "was over at the last reading; how it ended is not in the log",
     "not started": "no migration was under way",
     "not said": "has no outcome in the log",
 }
@@ -121,7 +122,7 @@ def _time(log: Log) -> str:
     ended = log.meta["outcome"] in ("completed", "failed", "cancelled")
     text = f"{format_duration(total)} in all" if ended else f"{format_duration(total)} so far"
     readings = len(log.frame)
-    return f"{text}, {readings} reading{'s' if readings != 1 else ''}"
+    return f"{text}, {readings} reading{'s' if readings != 1 else ''}" if readings else text
 
 
 def _memory(totals: Mapping[str, Any], frame: pd.DataFrame) -> str:

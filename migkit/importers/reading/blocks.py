@@ -44,6 +44,7 @@ class _Block:
         self._texts: dict[str, str] = {}
         self._marks: list[str] = []
         self._group = ""
+        self._held: list[tuple[str, str]] = []
 
     def end(self) -> None:
         """Emit the reading under way."""
@@ -66,8 +67,19 @@ class _Block:
         """Set right what only the whole reading can tell."""
 
     def _begin(self, context: Context, status: str | None) -> None:
+        held = self._held if status is None else []
         self.end()
         self._context, self._status = context, status
+        for theirs, said in held:
+            self._note(theirs, said)
+
+    def _hold(self, theirs: str, said: str) -> bool:
+        """Keep a field that other texts have too, until a later line tells that it belongs to this one."""
+        name = TABLES[self.family].get(theirs)
+        if name is None or said[-1:].isdigit() or quantity(said, self.family, name) is None:
+            return False  # libvirt's raw statistics have such names too, but no units
+        self._held.append((theirs, said))
+        return True
 
     def _note(self, theirs: str, said: str) -> bool:
         """Keep a field; return whether the table knows it."""
@@ -144,7 +156,7 @@ class Monitor(_Block):
     def _field(self, theirs: str, said: str, context: Context) -> bool:
         if self._context is None:
             if theirs not in self._STRONG:
-                return False
+                return self._hold(theirs, said.strip())
             self._begin(context, None)
         self._group = words(theirs)
         pairs = self._PAIR.findall(said)
@@ -176,7 +188,7 @@ class JobInfo(_Block):
             return False
         if self._context is None:
             if line[1] not in self._STRONG:
-                return False
+                return self._hold(line[1], re.sub(r"\s+", " ", line[2].strip()))
             self._begin(context, None)
         if line[1] == "Operation":
             self._texts["Operation"] = words(line[2].strip())

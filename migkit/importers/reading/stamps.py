@@ -23,8 +23,8 @@ _DATE: Final = re.compile(
     + _CLOCK
     + r"(?: [AP]M)? [A-Z][A-Z0-9+:-]{0,8} (\d{4})\b"
 )
-_EPOCH: Final = re.compile(r"\W{0,5}(\d{10}(?:\.\d{1,9})?|\d{13})(?=[\s:,;\]|])")
-_TIME: Final = re.compile(r"\W{0,5}" + _CLOCK + r"(?=[\s\]:])")
+_EPOCH: Final = re.compile(r"(?:\W{0,5}|\d{1,8}@)(\d{10}(?:\.\d{1,9})?|\d{13})(?=[\s:,;\]|])")
+_TIME: Final = re.compile(r"\W{0,5}" + _CLOCK + r"(?=[\s\]:]|$)")
 _SECONDS: Final = re.compile(r"(?:[\w-]+:)?\s*\[?\s*(\d{1,9}\.\d{3,9})(?:s:|\])")
 _PROGRAM: Final = re.compile(r"[\]:,|\s]*(?:[\w.-]+\s+)?[\w.@/-]+\[\d+\]:\s+")
 
@@ -67,6 +67,8 @@ def from_value(key: str, value: Any) -> Stamp | None:
     >>> from_value("ts", 1646650027807).seconds, from_value("t_monotonic", 7.5).clock
     (1646650027.807, 't_monotonic')
     """
+    if isinstance(value, str) and re.fullmatch(r"\d{10,19}(?:\.\d{1,9})?", value):  # journald's fields
+        value = float(value)
     if isinstance(value, str):
         stamp, _ = split(value[:80] + " ")
         return stamp

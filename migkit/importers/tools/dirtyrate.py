@@ -71,7 +71,9 @@ class _Block:
         self._unknown: dict[str, Any] = {}
 
     def end(self) -> None:
-        """Emit what is under way."""
+        """Emit what is under way; the rate of the guest is the sum of those of its processors."""
+        if self._vcpus and "dirtied_bytes_per_s" not in self._values:
+            self._values["dirtied_bytes_per_s"] = sum(self._vcpus.values())
         if {"window_s", "dirtied_bytes_per_s"} & self._values.keys() or self._vcpus:
             self._emit(
                 Rate(
@@ -125,6 +127,8 @@ class Monitor(_Block):
             self._values["mode"] = words(said)
             return
         found = self._VALUE.match(said)
+        if said == "(not ready)":
+            return
         if found is None:
             self._unknown[words(name)] = words(said)
             return

@@ -26,9 +26,10 @@ class CloudHypervisor(Lines):
             (r"\bPrecopy: (iter=.*)", "_pass"),
             (r"Dirty memory migration (\d{1,4}) of (\d{1,4})", "_older"),
             (r"Sending [Mm]igration|Migrating VM|Starting migration|Migration: start", "_request"),
+            (r"Migration completed after (\d{1,9}(?:\.\d{1,3})?)s with a downtime of (\d{1,9})ms", "_over"),
             (r"Migration (?:complete|finished|succeeded)|Migration: complete", "_completed"),
             (r"Migration (?:failed|aborted|cancelled)(.*)", "_failed"),
-            (r"(Downtime\w*[:=] ?\d+ ?ms.*|Paus(?:ing|ed) (?:the )?VM.*|VM paused.*)", "_told"),
+            (r"(Downtime\w*(?: breakdown)?[:=] ?\d+ ?ms.*|Paus(?:ing|ed) (?:the )?VM.*|VM paused.*)", "_told"),
         )
     )
 
@@ -54,6 +55,10 @@ class CloudHypervisor(Lines):
 
     def _request(self, match: re.Match[str], context: Context) -> None:
         self._event("request", context, begins=True)
+
+    def _over(self, match: re.Match[str], context: Context) -> None:
+        values = {"t_s": float(match[1]), "downtime_s": int(match[2]) / 1000}
+        self._sample(context, "completed", values)
 
     def _completed(self, match: re.Match[str], context: Context) -> None:
         self._event("state", context, status="completed")

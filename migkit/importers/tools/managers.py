@@ -24,16 +24,26 @@ class Lines:
     family = ""
     whole = True  # it sees lines with their stamps
     hints: tuple[str, ...] = ()  # one of them stands in every line that a pattern takes
+    programs: tuple[str, ...] = ()  # one of them stands in its lines, or in their envelope
     patterns: tuple[tuple[re.Pattern[str], str], ...] = ()
+    alike: tuple[tuple[re.Pattern[str], str], ...] = ()
+    """What other tools write alike: taken where the program is named, or after a line that is surely its own."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
+        self._known = False
 
     def take(self, text: str, context: Context) -> bool:
         """Take the line if it is one of this tool; return whether it is."""
         if not any(hint in text for hint in self.hints):
             return False
-        for pattern, method in self.patterns:
+        own = self._first(self.patterns, text, context)
+        self._known = self._known or own
+        named = self._known or any(name in text or name in context.program for name in self.programs)
+        return own or (named and self._first(self.alike, text, context))
+
+    def _first(self, patterns: tuple[tuple[re.Pattern[str], str], ...], text: str, context: Context) -> bool:
+        for pattern, method in patterns:
             match = pattern.search(text)
             if match:
                 return getattr(self, method)(match, context) is not False
@@ -114,6 +124,8 @@ class Proxmox(Lines):
             (r"(?:drive|mirror)-(\w{1,20}): transferred " + _SIZE + r" of .*\bready\b", "_disk"),
             (r"ERROR: (online migrate failure.*|migration .*)", "_error"),
             (r"(set migration[ _](?:caps|capabilities|parameters))", "_step"),
+            (r"starting task UPID:\S{1,120}:qmigrate:(\d{1,10}):", "_begin"),
+            (r"end task UPID:\S{1,120}:qmigrate:(\d{1,10}):\S* (OK|.*)", "_task_over"),
         )
     )  # fmt: skip
 
@@ -183,6 +195,10 @@ class Proxmox(Lines):
         if match[5]:
             self._event("reason: " + words(match[5]), context)
 
+    def _task_over(self, match: re.Match[str], context: Context) -> None:
+        done = match[2].strip() == "OK"
+        self._event(f"task ends: {words(match[2].strip())}", context, status="completed" if done else "failed")
+
     def _error(self, match: re.Match[str], context: Context) -> None:
         self._event("error: " + words(match[1]), context, status="failed")
 
@@ -211,7 +227,7 @@ class Nova(Lines):
             (r"Increasing downtime to (\d{1,9}) ms after (\d{1,9}) sec elapsed time", "_downtime"),
             (r"Migration operation has completed", "_completed"),
             (r"Migration operation was (cancelled|aborted)", "_cancelled"),
-            (r"(?:Migration operation|Live [Mm]igration) (?:has )?(?:failed|failure)(?:: ?(.*))?", "_failed"),
+            (r"(?:Migration operation (?:has )?(?:failed|aborted)|Live Migration failure)(?:: ?(.*))?", "_failed"),
             (r"(Live migration stuck for \d{1,9} sec)", "_told"),
             (r"(Live migration not completed after \d{1,9} sec)", "_timed_out"),
             (r"(Switching to post-copy migration|Starting post-copy|Live migration switched to post_?copy)", "_told"),
@@ -221,6 +237,8 @@ class Nova(Lines):
             (r"Starting monitoring of live migration", "_request"),
         )
     )
+    programs = ("nova",)
+    alike = ((re.compile(r"Live migration (?:has )?failed(?:: ?(.*))?"), "_failed"),)
 
     def _running(self, match: re.Match[str], context: Context) -> None:
         names = ("sent_bytes", "remaining_bytes", "total_bytes", "disk_sent_bytes", "disk_remaining_bytes")
@@ -263,14 +281,19 @@ class KubeVirt(Lines):
         (re.compile(pattern), method)
         for pattern, method in (
             (r"Migration info for ([\w-]{1,64}): (.*)", "_info"),
-            (
-                r"Live migration succe(?:ss|eded)|Migration (?:has )?completed|Live migration (?:has )?completed",
-                "_completed",
-            ),
-            (r"Migration was cancell?ed|Live migration (?:has been )?aborted", "_cancelled"),
-            (r"Migration job failed|Live migration failed(?:.*)", "_failed"),
+            (r"(Live migration (?:is )?not completed after \d{1,9} seconds?.*aborted)", "_aborted"),
             (r"(Live migration (?:is )?stuck for \d+ seconds?.*|.*[Ss]witch(?:ed|ing) .*post-?copy.*)", "_told"),
             (r"Starting memory migration|Initiating live migration", "_request"),
+        )
+    )
+    programs = ("virt-launcher", "virt-handler", "kubevirt")
+    alike = tuple(
+        (re.compile(pattern), method)
+        for pattern, method in (
+            (r"Live migration succe(?:ss|eded)|(?:Migration|Live migration) (?:has )?completed", "_completed"),
+            (r"Migration was cancell?ed|Live migration (?:has been )?aborted", "_cancelled"),
+            (r"(?:Migration job|Live migration) failed(.*)", "_failed"),
+            (r"(operation (?:aborted|failed): .*migration.*|error encountered during MigrateToURI.*)", "_told"),
         )
     )
 
@@ -295,8 +318,12 @@ class KubeVirt(Lines):
     def _cancelled(self, match: re.Match[str], context: Context) -> None:
         self._event("state", context, status="cancelled")
 
+    def _aborted(self, match: re.Match[str], context: Context) -> None:
+        self._event(words(match[1]), context, status="cancelled")
+
     def _failed(self, match: re.Match[str], context: Context) -> None:
-        self._event("state", context, status="failed")
+        reason = words(match[1].strip(" .:"))
+        self._event("failed" + (f": {reason}" if reason else ""), context, status="failed")
 
     def _told(self, match: re.Match[str], context: Context) -> None:
         self._event(words(match[1]), context)

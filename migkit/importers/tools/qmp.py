@@ -120,6 +120,8 @@ def _event(value: Mapping[str, Any], context: Context, emit: Emit) -> bool:
     inner = context.at(value.get("timestamp"))
     if name == "MIGRATION" and isinstance(data.get("status"), str):
         emit(Event(**inner.item("qmp"), what="state", status=words(data["status"])))
+    elif name == "MIGRATION":
+        return False  # of another hypervisor, whose fields are others
     elif name in _EVENTS:
         what = f"pass {words(data.get('pass'))}" if name == "MIGRATION_PASS" else _EVENTS[name]
         emit(Event(**inner.item("qmp"), what=what))

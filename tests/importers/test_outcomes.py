@@ -1,0 +1,155 @@
+"""Who says how a migration ended: events, states and lines that several tools write alike."""
+
+import json
+
+import pytest
+
+from migkit.errors import TraceError
+from migkit.importers import read
+from migkit.importers.summary import summary
+
+
+def lines(*answers):
+    return "\n".join(json.dumps(a) for a in answers) + "\n"
+
+
+def at(second, name, **data):
+    return {"timestamp": {"seconds": 1714557600 + second, "microseconds": 250000}, "event": name, "data": data}
+
+
+def launcher(at, msg, **more):
+    return {"component": "virt-launcher", "msg": msg, "timestamp": f"2024-05-01T10:0{at}Z", "uid": "u1"} | more
+
+
+def test_events_alone_tell_the_time_and_the_passes():
+    states = [at(0, "MIGRATION", status="setup"), at(0, "MIGRATION_PASS", **{"pass": 1})]
+    states += [at(7, "MIGRATION_PASS", **{"pass": 2}), at(9, "STOP"), at(9, "MIGRATION", status="completed")]
+    (log,) = read(lines(*states))
+    assert (log.meta["outcome"], log.meta["totals"]["total_time_s"], log.meta["totals"]["iteration"]) == (
+        "completed", 9.0, 2,
+    )  # fmt: skip
+    assert any("no reading of counters" in line for line in log.cannot_tell)
+    assert not any("neither time stamps" in line for line in log.cannot_tell)
+
+
+def test_events_of_another_hypervisor_are_no_states():
+    with pytest.raises(TraceError, match="nothing in it is of a migration"):
+        read(lines({"event": "MIGRATION", "data": {"sent": 4096, "remaining": -1, "iteration": 0}}))
+
+
+def test_a_failure_in_kubevirt_is_kubevirts():
+    info = (
+        "Migration info for u1: TimeElapsed:2000ms MemoryProcessed:213MiB MemoryRemaining:8003MiB MemoryTotal:8216MiB"
+    )
+    (log,) = read(
+        lines(
+            launcher("0:02", info),
+            launcher("2:40", "Live migration is not completed after 160 seconds and has been aborted"),
+            launcher("2:41", "Live migration failed.", reason="virError(Code=78, Message='operation aborted')"),
+        )
+    )
+    assert (log.meta["family"], log.meta["outcome"], log.meta["vm"]) == ("kubevirt", "failed", "u1")
+    said = [event["what"] for event in log.meta["events"]]
+    assert said[-1] == "failed: virError(Code=78, Message='operation aborted')"
+    assert log.meta["skipped_lines"] == 0
+
+
+@pytest.mark.parametrize("text", ["Migration completed\nMigration has completed\n", "Live migration failed.\n" * 2])
+def test_an_end_of_something_that_nobody_names_is_no_migration(text):
+    with pytest.raises(TraceError, match="nothing in it is of a migration"):
+        read(text)
+
+
+def test_cloud_hypervisor_says_its_downtime():
+    text = (
+        "cloud-hypervisor:   5.0s: <vmm> DEBUG:lib.rs:13 -- Precopy: iter=0 total=512MiB curr=512MiB bw=256MiB/s "
+        "elapsed=2.01s\ncloud-hypervisor:   5.7s: <vmm> INFO:lib.rs:14 -- Migration completed after 2.7s with a "
+        "downtime of 131ms (goal was 300ms)\n"
+    )
+    (log,) = read(text)
+    totals = log.meta["totals"]
+    assert (log.meta["outcome"], totals["total_time_s"], totals["downtime_s"]) == ("completed", 2.7, 0.131)
+    assert log.frame["remaining_bytes"].isna().all()
+
+
+def test_tasks_of_proxmox_in_the_journal():
+    task = "UPID:a:0000C4D3:00A1B2C3:65A67F5B:qmigrate:105:root@pam:"
+    text = f"Jan 16 14:05:31 a pvedaemon[8]: <root@pam> starting task {task}\nJan 16 14:05:58 a pvedaemon[8]: "
+    (log,) = read(f"{text}<root@pam> end task {task} OK\n")
+    assert (log.meta["outcome"], log.meta["totals"]["total_time_s"]) == ("completed", 27.0)
+    (log,) = read(f"{text}<root@pam> end task {task} migration aborted\n")
+    assert log.meta["outcome"] == "failed"
+
+
+def test_a_job_that_is_gone_is_over():
+    block = "Job type:         Unbounded\nTime elapsed:     1012         ms\nMemory remaining: 3.9 GiB\n"
+    (log,) = read(f"10:00:00.123456789\n{block}\n10:00:01.5\nJob type:         None\n")
+    assert log.meta["outcome"] == "ended"
+    assert "how it ended is not in the log" in summary(log)
+    assert any("domjobinfo VM --completed" in line for line in log.cannot_tell)
+
+
+YAML = """kind: VirtualMachineInstanceMigration
+spec:
+  vmiName: vm-a
+status:
+  migrationState:
+    completed: true
+    endTimestamp: "2024-03-05T10:12:41Z"
+    migrationConfiguration:
+      bandwidthPerMigration: 64Mi
+      completionTimeoutPerGiB: 800
+    mode: PreCopy
+    startTimestamp: "2024-03-05T10:11:11Z"
+  phase: Succeeded
+"""
+
+
+def test_the_status_of_a_migration_in_kubernetes():
+    (log,) = read(YAML)
+    assert (log.meta["vm"], log.meta["outcome"], log.meta["totals"]["total_time_s"]) == ("vm-a", "completed", 90.0)
+    assert log.meta["settings"]["max_bandwidth_bytes_per_s"] == 64 * 2**20
+    described = YAML.replace("migrationState", "Migration State").replace("endTimestamp", "End Timestamp")
+    (same,) = read(described.replace("startTimestamp", "Start Timestamp").replace("vmiName", "Vmi Name"))
+    assert same.meta["totals"] == log.meta["totals"]
+
+
+def test_the_status_of_a_migration_that_failed_as_json():
+    state = {"startTimestamp": "2024-03-05T10:11:11Z", "endTimestamp": "2024-03-05T10:37:52Z", "completed": True}
+    state |= {"failed": True, "failureReason": "has been aborted"}
+    (log,) = read(lines({"spec": {"vmiName": "vm-a"}, "status": {"phase": "Failed", "migrationState": state}}))
+    assert (log.meta["outcome"], log.meta["totals"]["total_time_s"]) == ("failed", 1601.0)
+    assert log.meta["events"][-1]["what"] == "failed: has been aborted"
+
+
+TRACE = """7@1714557600.100000:migrate_set_state new state setup
+7@1714557600.200000:migration_bitmap_sync_end dirty_pages 100
+7@1714557600.300000:migrate_set_state new state active
+7@1714557600.400000:migrate_transferred transferred 1200000 time_spent 100 bandwidth 12000 max_size 3600000
+7@1714557601.400000:migrate_pending_exact exact pending size 8192000 (pre = 8192000 post=0)
+7@1714557601.500000:migration_bitmap_sync_end dirty_pages 20
+7@1714557601.600000:vmstate_downtime_checkpoint src-downtime-start
+7@1714557601.690000:vmstate_downtime_checkpoint src-downtime-end
+7@1714557601.700000:migrate_set_state new state completed
+"""
+
+
+def test_trace_events_of_qemu():
+    (log,) = read(TRACE)
+    totals, frame = log.meta["totals"], log.frame
+    assert (totals["iteration"], totals["sent_bytes"]) == (2, 1200000)
+    assert (totals["total_time_s"], totals["downtime_s"]) == (pytest.approx(1.6), pytest.approx(0.09, abs=1e-6))
+    assert frame["bandwidth_bytes_per_s"].dropna().tolist() == [12e6]
+    assert frame["remaining_bytes"].dropna().tolist() == [8192000]
+    assert log.meta["skipped_lines"] == 0
+
+
+def test_trace_events_of_the_simple_backend_count_microseconds_since_the_one_before():
+    text = (
+        "migrate_set_state 0.000 pid=7 new_state=setup\nmigration_exec_outgoing 1000.000 pid=7 cmd=cat\n"
+        "migrate_transferred 99000.000 pid=7 transferred=0x100000 time_spent=0x64 bandwidth=0x28f5 max_size=0x1\n"
+        "migrate_set_state 1400000.000 pid=7 new_state=completed\n"
+    )
+    (log,) = read(text)
+    assert log.frame["t_s"].tolist() == pytest.approx([0.1, 1.5])
+    assert log.frame["bandwidth_bytes_per_s"].dropna().tolist() == [10 * 2**20]
