@@ -32,7 +32,7 @@ PLUMBING = {
             *("assemble", "build", "context", "gaps", "names", "series"),
             *("reading.blocks", "reading.objects", "reading.text", "reading.walk"),
             *("tools.criu", "tools.dirtyrate", "tools.guestperf", "tools.hypervisors", "tools.jobstats"),
-            *("tools.kubevirt", "tools.managers", "tools.metrics", "tools.qmp", "tools.trace_events"),
+            *("tools.kubevirt", "tools.managers", "tools.metrics", "tools.qmp", "tools.trace_events", "tools.vdsm"),
         )
     ),
 }

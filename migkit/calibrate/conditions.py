@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from migkit.importers.glossary import NO_LIMIT
 from migkit.models.dirty import natural_downtime_s
 from migkit.models.predict import predict
 from migkit.scenario import Guest, Host, Policy, Scenario, Strategy
@@ -71,7 +72,7 @@ def of_log(log: Log) -> Conditions:
     return Conditions(
         speed_bytes_per_s=speed,
         steady=steady,
-        cap_bytes_per_s=_number(settings.get("max_bandwidth_bytes_per_s")),
+        cap_bytes_per_s=_cap(settings.get("max_bandwidth_bytes_per_s")),
         downtime_limit_s=_limit_s(frame, settings),
         throttled=bool((frame["throttle"].to_numpy(float) > 0).any()),
         postcopy_s=float(posts[0]) if posts.size else math.inf,
@@ -105,6 +106,12 @@ def _limit_s(frame: Any, settings: Any) -> float:
 
 def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) and value > 0 else math.nan
+
+
+def _cap(value: Any) -> float:
+    """Return a cap; where the setting is as large as it can be, which switches it off, none is said."""
+    said = _number(value)
+    return said if said < NO_LIMIT else math.nan
 
 
 def scenario(guest: Guest, held: Conditions) -> Scenario:

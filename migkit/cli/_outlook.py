@@ -38,7 +38,8 @@ GAUGES: Final = {
 def as_line(look: Look) -> str:
     """Return a forecast as one line."""
     outlook = look.outlook
-    parts = [format_duration(outlook.t_s), standing(outlook), *expected(outlook, look.is_measured)]
+    when = format_duration(outlook.t_s) if outlook.t_s or outlook.phase != "done" else ""
+    parts = [when, standing(outlook), *expected(outlook, look.is_measured)]
     return "  ".join(part for part in parts if part)
 
 

@@ -55,7 +55,8 @@ def command(
     traces, logs = _read(sources)
     found = fit(traces, logs=logs, require=require)
     if not found.constants:
-        raise InfeasibleError(f"calibration: these {found.runs} runs tell no constant; {_first(found)}")
+        runs = "this run tells" if found.runs == 1 else f"these {found.runs} runs tell"
+        raise InfeasibleError(f"calibration: {runs} no constant; {_first(found)}")
     changes = host_file.drift(host_file.load(check), found) if check is not None else ()
     click.echo(_json(found, changes) if kind == "json" else _text(found, changes, check is not None))
     if output is not None:

@@ -60,7 +60,7 @@ def command(
 def _log(record: Path) -> Log:
     from migkit.importers import read
 
-    found = [log for log in read(record) if log.kind == "migration"]
+    found = [log for log in read(record) if log.kind == "migration" and len(log.frame)]
     if not found:
         raise UsageError(f"{record}: holds no reading of a migration; migkit import says what it holds")
     return found[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -93,11 +94,14 @@ def _merged(items: Iterable[Item]) -> list[Item]:
     """Join samples of Prometheus that say one metric each of the same moment, in order of time."""
     kept: list[Item] = []
     moments: dict[tuple[str, Any], Sample] = {}
+    times: Counter[tuple[str, str]] = Counter()
     for item in items:
         if isinstance(item, Sample) and item.family == "metrics":
-            key = (item.vm, item.stamp.seconds if item.stamp else item.line)
-            known = moments.get(key)
-            moments[key] = item if known is None else _together(known, item)
+            said = [(item.vm, name) for name in (*item.values, *item.unknown)]
+            times.update(said)  # without a stamp, a metric that comes again is of the next moment
+            at = item.stamp.seconds if item.stamp else f"time {max((times[name] for name in said), default=0)}"
+            known = moments.get((item.vm, at))
+            moments[item.vm, at] = item if known is None else _together(known, item)
         else:
             kept.append(item)
     late = sorted(moments.values(), key=lambda s: (s.stamp.seconds if s.stamp else 0.0, s.line))

@@ -37,7 +37,7 @@ _PROGRAMS: Final = ("component", "SYSLOG_IDENTIFIER", "program", "programname", 
 _MONITOR: Final = re.compile(r"\b(?:mon|monitor)=(0x[0-9a-fA-F]{4,16})\b")
 _INSTANCE: Final = re.compile(r"\[instance: ([0-9A-Za-z-]{4,64})\]")
 _NAMED: Final = re.compile(
-    r"\b(?:vm|domain|dom|guest|instance|name)(?:[=:]\s*['\"]?|\s+['\"](?=[\w.-]+['\"]))([\w.-]{1,64})"
+    r"\b(?:vm|vmId|domain|dom|guest|instance|name)(?:[=:]\s*['\"]?|\s+['\"](?=[\w.-]+['\"]))([\w.-]{1,64})"
 )
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["COLUMNS", "RATE_COLUMNS", "TOTALS"]
+__all__ = ["COLUMNS", "NO_LIMIT", "RATE_COLUMNS", "TOTALS"]
+
+NO_LIMIT: Final = 2.0**60
+"""A cap of at least this is none [B/s]: QEMU and libvirt write the largest number where there is none."""
 
 COLUMNS: Final[Mapping[str, str]] = {
     "t_s": "time since the request, as the source counts it [s]",

@@ -274,9 +274,11 @@ _METRICS: Final = {
     "kubevirt_vmi_migration_succeeded": _count("succeeded"),
     "kubevirt_vmi_migration_failed": _count("failed"),
     "libvirt_domain_job_info_time_elapsed_seconds": Name("t_s", "s"),
-    "libvirt_domain_job_info_memory_total_bytes": _bytes("total_bytes"),
-    "libvirt_domain_job_info_memory_processed_bytes": _bytes("sent_bytes"),
-    "libvirt_domain_job_info_memory_remaining_bytes": _bytes("remaining_bytes"),
+    **{
+        f"libvirt_domain_job_info_{part}_{left}_bytes": _bytes(f"{ours}{left}_bytes".replace("processed", "sent"))
+        for part, ours in (("data", "data_"), ("memory", ""), ("file", "disk_"))
+        for left in ("total", "processed", "remaining")
+    },
 }
 _GUESTPERF: Final = {
     "duration": _ms("t_s"),
@@ -354,10 +356,8 @@ TABLES: Final[Mapping[str, Mapping[str, Name]]] = {
 # Units as tools print them, to ours (bytes, seconds, bytes a second, pages, shares).
 UNITS: Final[Mapping[str, float]] = {
     "": 1,
-    **dict.fromkeys(
-        ("B", "byte", "bytes", "B/s", "bytes/second", "pages", "page", "pages/s", "pps", "times", "s"), 1
-    ),
-    **dict.fromkeys(("sec", "secs", "seconds"), 1),
+    **dict.fromkeys(("B", "byte", "bytes", "B/s", "bytes/second", "pages", "page", "pages/s", "pps", "times"), 1),
+    **dict.fromkeys(("s", "sec", "secs", "seconds"), 1),
     **dict.fromkeys(("kbytes", "KiB", "Ki", "K", "KiB/s"), KIB),
     **dict.fromkeys(("MiB", "Mi", "M", "MiB/s"), MIB),
     **dict.fromkeys(("GiB", "Gi", "G", "GiB/s"), GIB),

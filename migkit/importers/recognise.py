@@ -20,7 +20,7 @@ from migkit.importers.reading.objects import Found, Plain, pieces
 from migkit.importers.reading.stamps import Stamp, split
 from migkit.importers.reading.text import Text, decode, load
 from migkit.importers.reading.walk import walk
-from migkit.importers.tools import dirtyrate, hypervisors, kubevirt, managers, metrics, trace_events
+from migkit.importers.tools import criu, dirtyrate, hypervisors, kubevirt, managers, metrics, trace_events, vdsm
 
 __all__ = ["read"]
 
@@ -38,8 +38,8 @@ _COMMAND: Final = re.compile(
 _FOREIGN: Final = re.compile(r"\s*[^\W\d_][^:=]{2,60}:\s+[\d.,]+\s+(?:[KMGT]iB(?:/s)?|ms|bytes|s|B)\s*")
 _FORMS: Final = (
     "answers of query-migrate (JSON in any layout or envelope, Python dictionaries), libvirt's debug log, "
-    "info migrate, virsh domjobinfo and domstats --dirtyrate, task logs of Proxmox VE, logs of Nova and KubeVirt, "
-    "Prometheus samples, xl, Cloud Hypervisor, guestperf reports, statistics of CRIU decoded by crit"
+    "info migrate, QEMU's trace events, virsh domjobinfo and domstats --dirtyrate, task logs of Proxmox VE, logs of "
+    "Nova, vdsm and KubeVirt, Prometheus samples, xl, Cloud Hypervisor, vMotion, guestperf reports, CRIU statistics"
 )
 
 
@@ -226,11 +226,14 @@ def _parsers(emit: Any) -> tuple[Any, ...]:
         managers.KubeVirt(emit),
         kubevirt.Status(emit),
         trace_events.Traced(emit),
-        managers.Vdsm(emit),
+        vdsm.Vdsm(emit),
         hypervisors.CloudHypervisor(emit),
         hypervisors.Xen(emit),
+        hypervisors.VMware(emit),
+        hypervisors.HyperV(emit),
         hypervisors.Progress(emit),
         metrics.TextFormat(emit),
+        criu.Printed(emit),
         dirtyrate.Statistics(emit),
         dirtyrate.Monitor(emit),
         blocks.Monitor(emit),

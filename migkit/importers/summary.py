@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from migkit.errors import printable
 from migkit.importers.findings import Log
+from migkit.importers.glossary import NO_LIMIT
 from migkit.importers.meanings import TIMED_OUT
 from migkit.importers.reading.numbers import words
 from migkit.units import PAGE_BYTES, format_duration, format_rate, format_size
@@ -20,7 +21,6 @@ __all__ = ["facts", "summary"]
 
 _MOST: Final = 12
 _WIDTH: Final = 110
-_NO_LIMIT: Final = 2.0**60  # libvirt writes the largest number of MiB/s where there is none
 _OUTCOMES: Final = {
     "completed": "completed",
     "failed": "failed",
@@ -71,6 +71,7 @@ def _migration(log: Log) -> Iterator[tuple[str, str]]:
     yield "time", _time(log)
     yield "memory", _memory(totals, frame)
     yield "sent", _sent(totals)
+    yield "done", _done(frame)
     yield (
         "rounds",
         _with(_syncs(totals["iteration"]) if "iteration" in totals else "", meta, "iteration"),
@@ -139,6 +140,11 @@ def _sent(totals: Mapping[str, Any]) -> str:
     if "zero_pages" in totals:
         parts.append(f"{totals['zero_pages']:,.0f} zero pages")
     return ", ".join(parts)
+
+
+def _done(frame: pd.DataFrame) -> str:
+    told = frame["done"].dropna() if "done" in frame else frame["t_s"][:0]
+    return f"{told.iloc[-1]:.0%} at the last reading, as the source counts it" if len(told) else ""
 
 
 def _syncs(count: float) -> str:
@@ -262,7 +268,7 @@ def _rest(log: Log) -> Iterator[tuple[str, str]]:
 def _setting(name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return words(value)
-    if value >= _NO_LIMIT:
+    if value >= NO_LIMIT:
         return "without limit"
     if name.endswith("_s") and not name.endswith("_per_s"):
         return format_duration(value)

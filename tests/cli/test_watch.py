@@ -353,12 +353,14 @@ def test_a_guest_that_is_not_moving_is_said_so(tmp_path):
 def test_what_is_no_source_is_refused_in_one_line(tmp_path):
     (tmp_path / "empty").write_text("")
     (tmp_path / "prose").write_text("Dear diary,\ntoday nothing moved.\n")
+    (tmp_path / "events").write_text('{"event": "MIGRATION", "data": {"status": "setup"}}\n' * 2)
     (tmp_path / "rates").write_text('{"status": "measured", "dirty-rate": 16, "start-time": 1, "calc-time": 2}\n')
     lines = {
         "missing": "No such file or directory; name a monitor's socket, or a log",
-        ".": "is neither a socket nor a file",
+        ".": "is no socket and no file",
         "empty": "nothing in it is of a migration",
         "prose": "nothing in it is of a migration",
+        "events": "holds no reading of a migration",
         "rates": "holds no reading of a migration",
     }
     for name, said in lines.items():
@@ -366,6 +368,27 @@ def test_what_is_no_source_is_refused_in_one_line(tmp_path):
         assert (code, out) == (2, ""), name
         assert said in err, name
         assert err.count("\n") == 1
+
+
+def test_a_log_is_watched_with_what_it_has_and_without_what_it_lacks(tmp_path):
+    """A cap as large as it can be is none; a source without rounds has no round 0; a job that is gone is over."""
+    block = (
+        "max-bandwidth: 9223372036853727232 bytes/second\nMigration status: active\ntotal time: 130000 ms\n"
+        "transferred ram: 18000000 kbytes\nthroughput: 860.00 mbps\nremaining ram: 376892 kbytes\n"
+        "total ram: 8388864 kbytes\nduplicate: 1678265 pages\nnormal: 4536795 pages\ndirty sync count: 6\n"
+        "page size: 4 kbytes\ndirty pages rate: 39044 pages\n"
+    )
+    job = "Job type:         Unbounded\nTime elapsed:     2000         ms\nMemory remaining: 3.9 GiB\n"
+    lines = {
+        block: (3, "precopy, round 6, 368 MiB left"),
+        "Migration: [  5 %]\nMigration: [ 62 %]\n": (0, "precopy  not known: its source does not count bitmap syncs"),
+        f"{job}\nJob type:         None\n": (1, "its job is gone, so the migration is over"),
+        "Displaying dump stats:\nFreezing time: 10 us\nFrozen time: 90 us\n": (0, "done  completed  downtime 100 us"),
+    }
+    for text, (code, said) in lines.items():
+        (tmp_path / "log").write_text(text)
+        ended, out, err = watched(tmp_path / "log", "--once")
+        assert (ended, said in out + err) == (code, True), (out, err)
 
 
 def test_the_socket_of_another_program_is_refused(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from migkit.errors import TraceError
 from migkit.importers import read, read_reference, write
+from migkit.importers.summary import summary
 from migkit.traces import data, io
 
 MORE = Path(__file__).parent / "data" / "more"
@@ -174,6 +175,7 @@ def test_dictionaries_of_python_2():
 def test_progress_of_virsh_migrate():
     (log,) = read(b"Migration: [  5 %]\rMigration: [ 62.5 %]\rMigration: [100 %]\n")
     assert log.frame["done"].tolist() == [0.05, 0.625, 1]
+    assert "100% at the last reading" in summary(log)
 
 
 def test_vdsm():

@@ -262,6 +262,7 @@ def test_two_tasks_of_proxmox_in_one_log():
     assert first.meta["totals"]["downtime_s"] == 0.167
     assert first.meta["settings"]["downtime_limit_s"] == 0.2
     assert second.meta["outcome"] == "failed"
+    assert first.meta["vm"].isdigit()
     assert second.frame["dirtied_pages_per_s"].iloc[0] == pytest.approx(130.2 * MIB / 4096)
 
 
@@ -293,3 +294,85 @@ def test_nothing_of_a_log_reaches_a_terminal_raw():
     assert all(line.isprintable() for line in text.split("\n"))
     assert "act\\x1b[2Jive" in text
     assert set(log.unknown) == {"ram.tr\\x1bansferred", "ram.total", "status"}
+
+
+def test_vdsm_says_how_it_ended_and_of_which_machine():
+    prefix = "2023-01-05 10:00:{:02d},000+0100 INFO  (migsrc/abc) [virt.vm] (vmId='abc-1') {}\n"
+    text = prefix.format(2, "starting migration to qemu+tls://h2/system with miguri tcp://10.0.0.2 (migration:480)")
+    text += prefix.format(12, "Migration Progress: 10 seconds elapsed, 52% of data processed (migration:853)")
+    text += prefix.format(31, "migration took 29 seconds to complete (migration:502)")
+    (log,) = read(text)
+    assert (log.meta["vm"], log.meta["outcome"], log.meta["totals"]["total_time_s"]) == ("abc-1", "completed", 29)
+
+
+def test_a_scrape_without_times_is_one_reading_and_what_counts_a_cluster_is_none():
+    line = 'libvirt_domain_job_info_{}{{domain="a"}} {}\n'
+    scrape = "# TYPE libvirt_domain_job_info_type gauge\n" + line.format("time_elapsed_seconds", 12.5)
+    scrape += line.format("memory_remaining_bytes", "3.1e+09") + "kubevirt_vmi_migrations_in_running_phase 1\n"
+    (log,) = read(scrape + scrape.replace("12.5", "14.5").replace("3.1e", "2.1e"))
+    assert log.frame["t_s"].tolist() == [12.5, 14.5]
+    assert log.frame["remaining_bytes"].tolist() == [3.1e9, 2.1e9]
+
+
+def test_a_value_of_ten_digits_is_no_time():
+    series = 'kubevirt_vmi_migration_data_remaining_bytes{instance="10.0.0.1:8443", name="a"} =>\n'
+    (log,) = read(series + "4045410304 @[1714557600]\n3045410304 @[1714557630]\n")
+    assert log.frame["remaining_bytes"].tolist() == [4045410304, 3045410304]
+
+
+def test_criu_as_it_prints_itself():
+    text = (
+        "Displaying dump stats:\nFreezing time: 1012 us\nFrozen time: 78911 us\n"
+        "Memory pages scanned: 812 (0x32c)\nMemory pages written: 202 (0xca)\n"
+    )
+    (log,) = read(text)
+    assert log.meta["totals"]["downtime_s"] == pytest.approx(0.079923)
+    assert (log.meta["totals"]["scanned_pages"], log.meta["totals"]["normal_pages"]) == (812, 202)
+
+
+def test_vmotion_and_hyper_v():
+    stood = "2026-04-14T15:38:20.544Z| vcpu-0| I120: Checkpoint_Unstun: vm stopped for 286341 us\n"
+    with pytest.raises(TraceError):
+        read(stood * 2)  # as after a snapshot
+    text = (
+        "2026-04-14T15:38:17.500Z cpu4:27)Migrate: vm 27: 3284: Setting VMOTION info: Source ts = 1451061663105920\n"
+        "2026-04-14T15:38:20.160Z cpu0:15)VMotion: 4650: 1451061663105920 S: Stopping pre-copy: only 1296 pages left "
+        "to send, which can be sent within the goal of 0.500 seconds (network bandwidth ~145.404 MB/s)\n"
+    )
+    (log,) = read(text + stood)
+    assert log.frame["remaining_bytes"].dropna().tolist() == [1296 * 4096]
+    assert log.frame["bandwidth_bytes_per_s"].dropna().tolist() == [145.404e6]
+    assert log.meta["totals"]["downtime_s"] == pytest.approx(0.286341)
+    (log,) = read(
+        "Message: The live migration of virtual machine 'v1' completed with a blackout time of 0.7 seconds.\n"
+    )
+    assert (log.meta["vm"], log.meta["outcome"], log.meta["totals"]["downtime_s"]) == ("v1", "completed", 0.7)
+
+
+def test_progress_of_incus():
+    (log,) = read(
+        "Transferring instance: vm1: 1.35GB (312.45MB/s)\nTransferring instance: vm1: 3.75GB (302.45MB/s)\n"
+    )
+    assert log.frame["sent_bytes"].tolist() == [1.35e9, 3.75e9]
+    assert log.frame["bandwidth_bytes_per_s"].tolist() == [312.45e6, 302.45e6]
+    assert log.meta["vm"] == "vm1"
+
+
+def test_the_first_layout_of_the_monitor_of_10_1():
+    text = (
+        "(qemu) info migrate\nStatus: active\nTime (ms): total=14292, setup=13, exp_down=12223\nRAM info:\n"
+        "  Bandwidth (mbps): 800.00\n  Sizes (KB): psize=4, total=16777992\n"
+        "    transferred=15697718, remain=12383520,\n"
+        "    precopy=2, multifd=15697713, postcopy=0\n  Pages: normal=3913877, zero=599981, rate_per_sec=286769\n"
+        "  Others: dirty_syncs=2, dirty_pages_rate=264552\n"
+    )
+    (log,) = read(text)
+    row = log.frame.iloc[0]
+    assert (row["bandwidth_bytes_per_s"], row["dirtied_pages_per_s"]) == (1e8, 264552)
+    assert not log.unknown
+
+
+def test_a_guest_of_which_only_processors_were_counted_dirties_their_sum():
+    text = "Status: measured\nStart Time: 3665220 (ms)\nPeriod: 5 (sec)\nMode: dirty-ring\n"
+    (log,) = read(text + "vcpu[0], Dirty rate: 2 (MB/s)\nvcpu[1], Dirty rate: 5 (MB/s)\n")
+    assert log.frame["dirtied_bytes_per_s"].tolist() == [7 * MIB, 2 * MIB, 5 * MIB]

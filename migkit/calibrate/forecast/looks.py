@@ -151,9 +151,10 @@ class Grown:
 def _last_migration(source: Path | str) -> Log:
     from migkit.importers import read
 
-    found = [log for log in read(source) if log.kind == "migration"]
-    if not found:
+    if not (found := [log for log in read(source) if log.kind == "migration" and len(log.frame)]):
         raise UsageError(f"{source}: holds no reading of a migration; log query-migrate or virsh domjobinfo")
+    if found[-1].meta["outcome"] == "ended":
+        raise RunError(f"{source}: its job is gone, so the migration is over; virsh domjobinfo --completed says how")
     return found[-1]
 
 
@@ -196,8 +197,7 @@ def opened(source: Path | str, vm: str | None = None) -> Iterator[Source]:
     elif stat.S_ISREG(mode):
         yield Grown(path)
     else:
-        named = shown(str(source))
-        raise UsageError(f"source: {named} is neither a socket nor a file; name a monitor's socket, or a log")
+        raise UsageError(f"source: {shown(str(source))} is no socket and no file; name a monitor's socket, or a log")
 
 
 def pause_s(outlook: Outlook, every_s: float) -> float:

@@ -29,7 +29,8 @@ def standing(outlook: Outlook) -> str:
     speed = outlook.bandwidth_bytes_per_s
     sent = f" at {format_rate(speed)}" if speed > 0 else ""
     slow = f", throttled to {1.0 - outlook.throttle:.0%}" if outlook.throttle > 0 else ""
-    return f"{outlook.phase}, round {outlook.iteration}{left}{sent}{slow}"
+    counted = f", round {outlook.iteration}" if outlook.iteration else ""
+    return f"{outlook.phase}{counted}{left}{sent}{slow}"
 
 
 def expected(outlook: Outlook, is_measured: bool = False) -> tuple[str, ...]:
@@ -50,7 +51,9 @@ def expected(outlook: Outlook, is_measured: bool = False) -> tuple[str, ...]:
     if outlook.phase == "done":
         ended = "completed" if outlook.verdict == "converges" else "failed or cancelled"
         stood = "" if math.isnan(outlook.downtime_s) else f"downtime {format_duration(outlook.downtime_s)}"
-        return ended, f"after {format_duration(outlook.end_s)}", "", stood
+        return ended, f"after {format_duration(outlook.end_s)}" if outlook.end_s else "", "", stood
+    if outlook.verdict == "not_known" and outlook.phase == "precopy" and not outlook.iteration:
+        return ("not known: its source does not count bitmap syncs",)
     if outlook.verdict == "not_known":
         least = f"ends at {format_duration(outlook.end_s)} if the guest writes nothing"
         awaited = "the guest has been followed for half a second" if is_measured else "the first pass has ended"

@@ -30,6 +30,10 @@ _MANY_SYNCS: Final = 10  # beside which what the first pass marked counts little
 _ONCE: Final = 1e-3  # of the memory, that may be sent again in a migration of one pass
 _THROTTLES: Final = (0.0, 0.99)  # QEMU's own bounds
 _NEEDED: Final = ("t_s", "iteration", "remaining_bytes")
+_ZERO_OPEN: Final = (
+    "how much of the memory is zero: more was written in a round than the zero pages leave of the memory, so that "
+    "later rounds sent zero pages again; none is taken to be zero"
+)
 _WINDOW_OPEN: Final = (
     "the window of the dirty rate: the log does not say over how long it was counted; the shortest, 1 s, is taken"
 )
@@ -130,12 +134,15 @@ def _coarsely(log: Log, memory: int) -> Observed | None:
     if one is None and zero is None:
         return None
     told = min(float(zero), memory / PAGE_BYTES) if zero is not None else math.nan
+    open_ = (_WINDOW_OPEN,) if one is not None and mean is None else ()
+    if one is not None and one.marked_pages > memory / PAGE_BYTES - told:
+        told, open_ = math.nan, (*open_, _ZERO_OPEN)
     return Observed(
         memory_bytes=memory,
         zero_pages=told,
         rounds=(one,) if one else (),
         first_pass=mean is not None or log.meta["outcome"] == "completed",
-        cannot_tell=(_WINDOW_OPEN,) if one is not None and mean is None else (),
+        cannot_tell=open_,
         counted_s=_only_pass_s(log, memory),
     )
 

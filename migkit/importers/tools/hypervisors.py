@@ -11,7 +11,7 @@ from migkit.importers.reading.numbers import number, quantity, words
 from migkit.importers.tools.managers import Lines
 from migkit.units import PAGE_BYTES
 
-__all__ = ["CloudHypervisor", "Progress", "Xen"]
+__all__ = ["CloudHypervisor", "HyperV", "Progress", "VMware", "Xen"]
 
 
 class CloudHypervisor(Lines):
@@ -142,11 +142,76 @@ class Xen(Lines):
         self._event(words(match[1]), context)
 
 
+class VMware(Lines):
+    """Lines of vMotion in vmkernel.log (pages left, bandwidth) and vmware.log (how long the guest stood)."""
+
+    family = "vmware"
+    hints = ("VMotion", "VMOTION", "igrate", "Unstun")
+    patterns = tuple(
+        (re.compile(pattern), method)
+        for pattern, method in (
+            (r"Setting VMOTION info: Source ts = \d{10,20}|Received migrate 'to' request for mid id \d", "_request"),
+            (
+                r"Stopping pre-?copy: only (\d{1,15}) pages left to send"
+                r"(?:.*network bandwidth ~(\d{1,9}(?:\.\d{1,6})? MB/s))?",
+                "_stopping",
+            ),
+            (r"VMotion\w*: .*(Sent all modified pages to destination.*|[Ff]ailed.*|[Tt]imed out.*)", "_told"),
+            (r"(Migrate: VM successfully stunned)", "_told"),
+        )
+    )
+    alike = ((re.compile(r"Checkpoint_Unstun: vm stopped for (\d{1,12}) us"), "_stood"),)  # after snapshots too
+
+    def _request(self, match: re.Match[str], context: Context) -> None:
+        self._event("request", context, begins=True)
+
+    def _stopping(self, match: re.Match[str], context: Context) -> None:
+        values = {"remaining_bytes": float(match[1]) * PAGE_BYTES, "page_bytes": float(PAGE_BYTES)}
+        rate, _ = self._sizes(bandwidth_bytes_per_s=match[2] and match[2].removesuffix("/s"))
+        self._sample(context, "active", values | rate)
+
+    def _stood(self, match: re.Match[str], context: Context) -> None:
+        self._sample(context, None, {"downtime_s": int(match[1]) / 1e6})
+
+    def _told(self, match: re.Match[str], context: Context) -> None:
+        self._event(words(match[1]), context)
+
+
+class HyperV(Lines):
+    """Texts of Hyper-V's events, in English."""
+
+    family = "hyper-v"
+    hints = ("igrat",)
+    patterns = tuple(
+        (re.compile(pattern, re.IGNORECASE), method)
+        for pattern, method in (
+            (
+                r"(?=.*\bmigration\b).*?'([^']{1,64})'.*\bblackout time(?: of| was|:)? "
+                r"(\d{1,6}(?:\.\d{1,6})?) seconds",
+                "_blackout",
+            ),
+            (r"Virtual machine migration operation for '([^']{1,64})' (failed.*)", "_failed"),
+        )
+    )
+
+    def _blackout(self, match: re.Match[str], context: Context) -> None:
+        context = Context(context.line, words(match[1]), context.stamp)
+        self._sample(context, "completed", {"downtime_s": float(match[2])})
+        self._event("state", context, status="completed")
+
+    def _failed(self, match: re.Match[str], context: Context) -> None:
+        context = Context(context.line, words(match[1]), context.stamp)
+        self._event(words(match[2]), context, status="failed", begins=True)
+
+
 class Progress(Lines):
     """Lines that say only how far a migration is: done and all of memory, perhaps of disks."""
 
     family = "progress"
     _SHARE: Final = re.compile(r"Migration: \[\s*(\d{1,3}(?:\.\d{1,6})?) ?%\]")  # virsh migrate --verbose
+    _MOVED: Final = re.compile(  # incus move and lxc move: decimal units
+        r"Transferring instance: (\S{1,64}): (\d{1,9}(?:\.\d{1,3})?[kMGT]?B) \((\d{1,9}(?:\.\d{1,3})?[kMGT]?B)/s\)"
+    )
     _LINE: Final = re.compile(
         r"(?i)(?:disk\s+(?:\d{1,3}(?:\.\d+)?%\s+)?"
         r"(?P<disk>\d{1,15}(?:\.\d{1,6})?)/(?P<disks>\d{1,15}(?:\.\d{1,6})?) ?"
@@ -158,6 +223,12 @@ class Progress(Lines):
 
     def take(self, text: str, context: Context) -> bool:
         """Take the line if it says how far a migration is; return whether it does."""
+        moved = self._MOVED.search(text)
+        if moved:
+            values, resolution = self._sizes(sent_bytes=moved[2])
+            rate, _ = self._sizes(bandwidth_bytes_per_s=moved[3])
+            self._sample(Context(context.line, moved[1], context.stamp), "active", values | rate, resolution)
+            return True
         match = self._LINE.search(text) if "igrat" in text else None
         share = self._SHARE.search(text) if "igrat" in text else None
         if share:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from migkit.importers.context import Context
 from migkit.importers.findings import Emit, Event, Setting
+from migkit.importers.glossary import NO_LIMIT
 from migkit.importers.names import Name
 from migkit.importers.reading.numbers import number, quantity, words
 
@@ -61,7 +62,7 @@ def _tell(fields: Mapping[str, Any], context: Context, emit: Emit) -> None:
             emit(Setting(**begun.item(_FAMILY), name=name, value=words(fields[theirs])))
     cap = quantity(str(fields.get("bandwidthpermigration", "")), "kubevirt", _RATE)
     if cap is not None:
-        emit(Setting(**begun.item(_FAMILY), name=_RATE.ours, value=cap.value or 2.0**62))  # 0: without limit
+        emit(Setting(**begun.item(_FAMILY), name=_RATE.ours, value=cap.value or NO_LIMIT))  # 0 is none
     ended = context.at(fields.get("endtimestamp"))
     reason = words(fields.get("failurereason") or "")
     if _true(fields.get("failed")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any, Final
 
@@ -10,12 +11,11 @@ from migkit.importers.findings import Emit, Event, Sample, Setting
 from migkit.importers.meanings import TIMED_OUT
 from migkit.importers.names import TABLES, Name
 from migkit.importers.reading.numbers import number, quantity, scaled, words
-from migkit.units import PAGE_BYTES
 
-__all__ = ["KubeVirt", "Lines", "Nova", "Proxmox", "Vdsm"]
+__all__ = ["BYTES", "KubeVirt", "Lines", "Nova", "Proxmox"]
 
 _SIZE: Final = r"(\d{1,20}(?:\.\d{1,6})?\s?[KMGT]?i?B?)"
-_BYTES: Final = Name("bytes", "B")
+BYTES: Final = Name("bytes", "B")
 
 
 class Lines:
@@ -60,7 +60,7 @@ class Lines:
 
     def _sizes(self, **said: str | None) -> tuple[dict[str, Any], dict[str, float]]:
         """Return sizes by our names, and how finely each was printed."""
-        found = {ours: quantity(text, self.family, _BYTES) for ours, text in said.items() if text}
+        found = {ours: quantity(text, self.family, BYTES) for ours, text in said.items() if text}
         values = {ours: q.value for ours, q in found.items() if q is not None}
         return values, {ours: q.resolution for ours, q in found.items() if q is not None and q.resolution > 1}
 
@@ -87,6 +87,10 @@ class Proxmox(Lines):
     """Task logs of Proxmox VE 4 to 9."""
 
     family = "proxmox"
+    _MACHINE: Final = re.compile(
+        r"starting migration of (?:VM|CT) (\d{1,10}) to node|UPID:\S{1,120}:qmigrate:(\d{1,10}):"
+    )
+    _vm = ""
     hints = ("migrat", "cachesize", "xbzrle", "downtime", "transferred")
     patterns = tuple(
         (re.compile(pattern), method)
@@ -123,11 +127,18 @@ class Proxmox(Lines):
             ),
             (r"(?:drive|mirror)-(\w{1,20}): transferred " + _SIZE + r" of .*\bready\b", "_disk"),
             (r"ERROR: (online migrate failure.*|migration .*)", "_error"),
+            (r"(query migrate failed: .*)", "_step"),
             (r"(set migration[ _](?:caps|capabilities|parameters))", "_step"),
             (r"starting task UPID:\S{1,120}:qmigrate:(\d{1,10}):", "_begin"),
             (r"end task UPID:\S{1,120}:qmigrate:(\d{1,10}):\S* (OK|.*)", "_task_over"),
         )
     )  # fmt: skip
+
+    def take(self, text: str, context: Context) -> bool:
+        """Take the line if it is of a task; the line that begins one names the machine for all of it."""
+        named = self._MACHINE.search(text)
+        self._vm = words(named[1] or named[2]) if named else self._vm
+        return super().take(text, dataclasses.replace(context, vm=context.vm or self._vm))
 
     def _begin(self, match: re.Match[str], context: Context) -> None:
         self._event("task of VM " + words(match[1]), context, begins=True)
@@ -139,7 +150,7 @@ class Proxmox(Lines):
         self._event("request", context)
 
     def _speed(self, match: re.Match[str], context: Context) -> None:
-        found = quantity(match[1] or match[2], self.family, _BYTES)
+        found = quantity(match[1] or match[2], self.family, BYTES)
         self._setting("max_bandwidth_bytes_per_s", found.value if found else words(match[0]), context)
 
     def _limit(self, match: re.Match[str], context: Context) -> None:
@@ -151,7 +162,7 @@ class Proxmox(Lines):
         self._event(f"downtime limit raised to {match[1]} ms", context)
 
     def _cache(self, match: re.Match[str], context: Context) -> None:
-        found = quantity(match[1], self.family, _BYTES)
+        found = quantity(match[1], self.family, BYTES)
         self._setting("xbzrle_cache_bytes", found.value if found else words(match[1]), context)
 
     def _old(self, match: re.Match[str], context: Context) -> None:
@@ -330,38 +341,6 @@ class KubeVirt(Lines):
 
     def _request(self, match: re.Match[str], context: Context) -> None:
         self._event("request", context, begins=True)
-
-
-class Vdsm(Lines):
-    """Progress lines of oVirt's vdsm; its MB are 2^20 bytes, and so are what it calls Mbps."""
-
-    family = "vdsm"
-    hints = ("Migration Progress:",)
-    patterns = (
-        (
-            re.compile(
-                r"Migration Progress: (?P<elapsed>\d{1,9}) seconds elapsed, (?P<share>\d{1,3})% of data processed"
-                r"(?:, total data: (?P<total>\d{1,15}MB))?(?:, processed data: (?P<processed>\d{1,15}MB))?"
-                r"(?:, remaining data: (?P<remaining>\d{1,15}MB))?(?:, transfer speed (?P<speed>\d{1,12}M[Bb]ps))?"
-                r"(?:, zero pages: (?P<zero>\d{1,15}MB))?(?:, compressed: (?P<compressed>\d{1,15}MB))?"
-                r"(?:, dirty rate: (?P<dirty>-?\d{1,15}))?(?:, memory iteration: (?P<iteration>-?\d{1,9}))?"
-            ),
-            "_progress",
-        ),
-    )
-
-    def _progress(self, match: re.Match[str], context: Context) -> None:
-        values: dict[str, Any] = {"t_s": float(match["elapsed"]), "done": min(100, int(match["share"])) / 100}
-        resolution: dict[str, float] = {}
-        for theirs, name in TABLES[self.family].items():
-            found = quantity(match[theirs], self.family, name) if match[theirs] else None
-            if found is not None:
-                values[name.ours] = found.value
-                resolution |= {name.ours: found.resolution} if name.ours.endswith("_bytes") else {}
-        zeros = quantity(match["zero"], self.family, _BYTES) if match["zero"] else None
-        if zeros is not None:
-            values["zero_pages"] = zeros.value // PAGE_BYTES
-        self._sample(context, "running", values, resolution)
 
 
 def _mend_megabits(values: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from migkit.importers.context import Context
 from migkit.importers.findings import Emit, Sample
 from migkit.importers.names import TABLES, Name
 from migkit.importers.reading.numbers import number, quantity, scaled, words
-from migkit.importers.reading.stamps import Stamp, from_value
+from migkit.importers.reading.stamps import Stamp, from_value, split
 
 __all__ = ["Table", "TextFormat", "machine_in", "machine_of", "take"]
 
@@ -62,13 +62,17 @@ def take(value: Mapping[str, Any], context: Context, emit: Emit) -> bool:
     return True
 
 
-def _one(metric: str, said: Any, context: Context, emit: Emit) -> None:
+def _one(metric: str, said: Any, context: Context, emit: Emit) -> bool:
+    """Emit one value of a metric; return whether it is about a migration: others count those of a whole cluster."""
     name = _named(metric)
     amount = None if name is None else _amount(said, name)
-    if name is None or amount is None:
+    if name is not None and amount is not None:
+        emit(Sample(**context.item("metrics"), values={name.ours: amount}))
+    elif name is not None or context.vm:
         emit(Sample(**context.item("metrics"), unknown={words(metric): words(said)}))
     else:
-        emit(Sample(**context.item("metrics"), values={name.ours: amount}))
+        return False
+    return True
 
 
 def _named(metric: str) -> Name | None:
@@ -97,8 +101,9 @@ def _figure(said: Any) -> Any:
 class TextFormat:
     """Lines of the text format: ``metric{labels} value [milliseconds]``, and promtool's ``value @[time]``."""
 
-    whole = False  # it sees lines without their stamps
+    whole = True  # a value may look like a stamp
 
+    _ABOUT: Final = re.compile(r"\s*# (?:HELP|TYPE|UNIT) " + _METRIC.pattern + r"(?:\s.*)?")
     _LINE: Final = re.compile(r"\s*(" + _METRIC.pattern + r")(\{[^}]{0,2000}\})?\s+(?:=>\s*)?([\d.eE+-]{1,40})"
                               r"(?:\s+@?\[?(\d{9,13}(?:\.\d{1,3})?)\]?)?\s*")  # fmt: skip
     _SERIES: Final = re.compile(r"\s*(" + _METRIC.pattern + r")(\{[^}]{0,2000}\})?\s*=>\s*")
@@ -110,26 +115,27 @@ class TextFormat:
 
     def take(self, text: str, context: Context) -> bool:
         """Take the line if it is a sample; return whether it is."""
+        return any(self._sample(said, context) for said in dict.fromkeys((text, split(text)[1])))
+
+    def _sample(self, text: str, context: Context) -> bool:
         line = self._LINE.fullmatch(text)
         if line:
-            self._one(line[1], line[3] or "", line[4], line[5], context)
-            return True
+            return self._one(line[1], line[3] or "", line[4], line[5], context)
         series = self._SERIES.fullmatch(text)
         if series:
             self._series = (series[1], series[3] or "")
             return True
         point = self._POINT.fullmatch(text)
         if point and self._series:
-            self._one(*self._series, point[1], point[2], context)
-            return True
-        return False
+            return self._one(*self._series, point[1], point[2], context)
+        return self._ABOUT.fullmatch(text) is not None
 
     def end(self) -> None:
         """Nothing is under way between lines."""
 
-    def _one(self, metric: str, labels: str, said: str, when: str | None, context: Context) -> None:
+    def _one(self, metric: str, labels: str, said: str, when: str | None, context: Context) -> bool:
         stamp = from_value("time", float(when)) if when else context.stamp
-        _one(metric, said, Context(context.line, machine_of(labels) or context.vm, stamp), self._emit)
+        return _one(metric, said, Context(context.line, machine_of(labels) or context.vm, stamp), self._emit)
 
 
 class Table:

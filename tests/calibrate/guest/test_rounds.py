@@ -121,3 +121,21 @@ def test_conditions_tell_the_limit_and_that_the_speed_was_held(log):
     assert held.speed_bytes_per_s == pytest.approx(135e6, rel=0.01)
     assert not held.throttled
     assert np.isinf(held.postcopy_s)
+
+
+def test_zero_pages_that_leave_no_room_for_what_was_written_are_not_told():
+    """Zero pages count in every round in which they are sent; a single reading late in a migration has them all."""
+    ram = {"total": 4096 * 10_000, "remaining": 4096 * 500, "normal": 20_000, "duplicate": 7000}
+    ram |= {"transferred": 81_000_000, "dirty-sync-count": 6, "page-size": 4096, "dirty-pages-rate": 400}
+    (log,) = read(json.dumps({"status": "active", "total-time": 60_000, "ram": ram}) + "\n")
+    told = rounds.of_log(log)
+    assert told.rounds[0].marked_pages > 3000
+    assert np.isnan(told.zero_pages)
+    assert any("how much of the memory is zero" in line for line in told.cannot_tell)
+
+
+def test_a_cap_as_large_as_it_can_be_is_none():
+    (log,) = read(
+        '{"max-bandwidth": 9223372036853727232, "downtime-limit": 300}\n{"status": "active", "ram": {"remaining": 1}}'
+    )
+    assert np.isnan(conditions.of_log(log).cap_bytes_per_s)
