@@ -30,7 +30,7 @@ PLUMBING = {
         f"migkit.importers.{name}"  # readers of one source each, and what is between them and a record
         for name in (
             *("assemble", "build", "context", "gaps", "names", "series"),
-            *("reading.blocks", "reading.objects", "reading.text", "reading.walk"),
+            *("reading.blocks", "reading.objects", "reading.parameters", "reading.text", "reading.walk"),
             *("tools.criu", "tools.dirtyrate", "tools.guestperf", "tools.hypervisors", "tools.jobstats"),
             *("tools.kubevirt", "tools.managers", "tools.metrics", "tools.qmp", "tools.trace_events", "tools.vdsm"),
         )

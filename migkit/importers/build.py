@@ -15,6 +15,7 @@ from migkit.importers.assemble import Migration
 from migkit.importers.findings import Log, Rate
 from migkit.importers.glossary import COLUMNS, TOTALS
 from migkit.importers.meanings import BEFORE, MEANINGS, OUTCOMES, PHASES, SINCE, SOURCES, TIMED_OUT
+from migkit.importers.reading.parameters import SETTINGS
 from migkit.importers.reading.stamps import UNIX
 from migkit.importers.series import clock_of, columns_of, framed, rate_frame, rows_of
 from migkit.units import format_duration
@@ -27,6 +28,7 @@ _COUNTED_ON: Final = "counted_to_the_end_s"
 _LONG_S: Final = 0.1  # a push of at least this: a pause may be as long as a shorter one
 _SLACK_S: Final = 60.0  # between the clocks of a count and of a log
 _PASS: Final = re.compile(r"pass (\d{1,6})")
+_RECKONED: Final = frozenset(name.ours for name in SETTINGS.values())
 _ONCE: Final = ("request_s", "end_s", "succeeded", "failed", "mended_rates")
 
 
@@ -50,9 +52,7 @@ def migration_log(migration: Migration, about: Mapping[str, Any]) -> Log:
         "outcome": _outcome(migration, totals),
         "postcopy": any(row["phase"] == "postcopy" for row in rows),
         "totals": {name: value for name, value in totals.items() if name not in _ONCE},
-        "settings": {
-            s.name: s.value for s in migration.settings if not s.name.startswith(("capability ", "version"))
-        },
+        "settings": _settings(migration),
         "capabilities": {
             s.name.removeprefix("capability "): s.value
             for s in migration.settings
@@ -105,6 +105,12 @@ def rate_log(rates: Sequence[Rate], about: Mapping[str, Any]) -> Log:
         cannot_tell=gaps.rate_cannot_tell(frame),
         next_time=gaps.rate_next_time(frame),
     )
+
+
+def _settings(migration: Migration) -> dict[str, Any]:
+    """Return the settings, those that migkit reckons with first."""
+    kept = {s.name: s.value for s in migration.settings if not s.name.startswith(("capability ", "version"))}
+    return dict(sorted(kept.items(), key=lambda pair: pair[0] not in _RECKONED))
 
 
 def _outcome(migration: Migration, totals: Mapping[str, Any]) -> str:

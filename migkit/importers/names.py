@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from migkit.units import GIB, KIB, MIB
 
-__all__ = ["LISTS", "SETTINGS", "TABLES", "UNITS", "UNITS_OF", "Name"]
+__all__ = ["LISTS", "TABLES", "UNITS", "UNITS_OF", "Name"]
 
 MEGABIT: Final = 1e6 / 8  # [B]
 
@@ -137,9 +137,10 @@ _HMP: Final = {
     "Time (ms).setup": _ms("setup_s"),
     "Time (ms).exp_down": _ms("expected_downtime_s"),
     "Time (ms).down": _ms("downtime_s"),
-    "Bandwidth (mbps)": Name("bandwidth_bytes_per_s", "Mbit/s", MEGABIT),
-    "Throughput (Mbps)": Name("bandwidth_bytes_per_s", "Mbit/s", MEGABIT),
-    "Throughput (mbps)": Name("bandwidth_bytes_per_s", "Mbit/s", MEGABIT),
+    **dict.fromkeys(
+        ("Bandwidth (mbps)", "Throughput (Mbps)", "Throughput (mbps)"),
+        Name("bandwidth_bytes_per_s", "Mbit/s", MEGABIT),
+    ),
     "Sizes.pagesize": _bytes("page_bytes"),
     "Sizes.total": _bytes("total_bytes"),
     "Sizes (KB).psize": Name("page_bytes", "KiB", KIB),
@@ -165,6 +166,8 @@ _HMP: Final = {
     "Others.dirty_pages_rate": Name("dirtied_pages_per_s", "pages/s"),
     "Others.dirty_syncs": _count("iteration"),
     "Others.downtime_ram": _bytes("downtime_bytes"),
+    "Others.downtime_bytes": _bytes("downtime_bytes"),
+    "Remaining": _bytes("system_remaining_bytes"),
     "XBZRLE.size": _bytes("xbzrle_cache_bytes"),
     "XBZRLE.transferred": _bytes("xbzrle_bytes"),
     "XBZRLE.pages": Name("xbzrle_pages", "pages"),
@@ -380,20 +383,4 @@ UNITS_OF: Final[Mapping[str, Mapping[str, float]]] = {
     "virsh": {"MB/s": MIB},
     "proxmox": {"MB": MIB, "MB/s": MIB},
     "vdsm": {"MB": MIB, "MB/s": MIB, "MBps": MIB, "Mbps": MIB},
-}
-
-# Settings that a log can show, by the names of its tools: our name, unit, factor.
-SETTINGS: Final[Mapping[str, Name]] = {
-    "downtime-limit": _ms("downtime_limit_s"),
-    "max-bandwidth": Name("max_bandwidth_bytes_per_s", "B/s"),
-    "avail-switchover-bandwidth": Name("switchover_bandwidth_bytes_per_s", "B/s"),
-    "max-postcopy-bandwidth": Name("max_postcopy_bandwidth_bytes_per_s", "B/s"),
-    "cpu-throttle-initial": Name("throttle_initial", "%", 1e-2),
-    "cpu-throttle-increment": Name("throttle_increment", "%", 1e-2),
-    "max-cpu-throttle": Name("throttle_max", "%", 1e-2),
-    "throttle-trigger-threshold": Name("throttle_trigger", "%", 1e-2),
-    "multifd-channels": _count("multifd_channels"),
-    "xbzrle-cache-size": _bytes("xbzrle_cache_bytes"),
-    "vcpu-dirty-limit": Name("vcpu_dirty_limit_bytes_per_s", "MiB/s", MIB),
-    "x-vcpu-dirty-limit-period": _ms("vcpu_dirty_limit_period_s"),
 }

@@ -376,3 +376,29 @@ def test_a_guest_of_which_only_processors_were_counted_dirties_their_sum():
     text = "Status: measured\nStart Time: 3665220 (ms)\nPeriod: 5 (sec)\nMode: dirty-ring\n"
     (log,) = read(text + "vcpu[0], Dirty rate: 2 (MB/s)\nvcpu[1], Dirty rate: 5 (MB/s)\n")
     assert log.frame["dirtied_bytes_per_s"].tolist() == [7 * MIB, 2 * MIB, 5 * MIB]
+
+
+def test_the_monitor_of_11_1_with_its_greeting_and_all_its_parameters():
+    text = (
+        "QEMU 11.1.3 monitor - type 'help' for more information\n(qemu) info migrate_parameters\n"
+        "announce-initial: 50 ms\nannounce-max: 550 ms\nannounce-step: 100 ms\nx-checkpoint-delay: 20000 ms\n"
+        "downtime-limit: 300 ms\nmode: normal\n(qemu) info migrate\nStatus: \t\tcompleted\n"
+        "Time (ms): \t\ttotal=1104, setup=1, down=2\nRemaining: \t\t243 MiB\nRAM info:\n"
+        "  Transfers: \t\ttransferred=2.3 MiB, remain=0 B\n  Others: \t\tdirty_syncs=2, downtime_bytes=419049\n"
+    )
+    (log,) = read(text)
+    row = log.frame.iloc[0]
+    assert (row["system_remaining_bytes"], row["downtime_bytes"]) == (243 * MIB, 419049)
+    assert log.meta["version"] == {"qemu": "11.1.3"}
+    assert list(log.meta["settings"].items())[:2] == [("downtime_limit_s", 0.3), ("announce-initial", "50 ms")]
+    assert (log.meta["skipped_lines"], log.unknown, log.meta["notes"]) == (0, {}, [])
+
+
+def test_progress_that_virsh_wrote_over_itself_and_its_error():
+    shares = "".join(f"Migration: [{share:5.2f} %]" for share in (0.47, 0.73, 10.55))
+    (log,) = read(f"{shares}error: operation failed: job 'migration out' failed: QEMU unexpectedly closed\n")
+    assert log.frame["done"].dropna().tolist() == pytest.approx([0.0047, 0.0073, 0.1055])
+    assert log.meta["outcome"] == "failed"
+    assert "QEMU unexpectedly closed" in log.meta["events"][0]["what"]
+    (log,) = read(f"{shares}Migration: [100.00 %]\n")
+    assert log.meta["outcome"] == "completed"

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from migkit.importers.context import Context
 from migkit.importers.findings import Emit, Sample, Setting
-from migkit.importers.names import SETTINGS, TABLES, Name
+from migkit.importers.names import TABLES, Name
 from migkit.importers.reading.numbers import number, quantity, words
+from migkit.importers.reading.parameters import SETTINGS
 
 __all__ = ["JobInfo", "Monitor", "Parameters", "RawStatistics"]
 
@@ -252,11 +253,36 @@ class Parameters:
         )
     )
 
+    _OTHERS: Final = frozenset(
+        (
+            *("announce-initial", "announce-max", "announce-rounds", "announce-step", "block-incremental"),
+            *(
+                "compress-level",
+                "compress-threads",
+                "compress-wait-thread",
+                "decompress-threads",
+                "direct-io",
+                "mode",
+            ),
+            *("cpu-throttle-tailslow", "multifd-compression", "multifd-zlib-level", "multifd-zstd-level"),
+            *("multifd-qatzip-level", "tls-authz", "tls-creds", "tls-hostname", "x-checkpoint-delay"),
+            *("x-rdma-chunk-size", "zero-page-detection"),
+        )
+    )
+    _GREETING: Final = re.compile(
+        r"(?:QEMU (\d{1,3}\.\d{1,3}\.\d{1,3}) monitor - type|Connected to QEMU (\d{1,3}\.\d{1,3}\.\d{1,3})).*"
+    )
+
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
 
     def take(self, text: str, context: Context) -> bool:
-        """Take the line if it is a parameter or a capability; return whether it is."""
+        """Take the line if it is a parameter, a capability or the version in a greeting; return whether it is."""
+        greeting = self._GREETING.fullmatch(text)
+        if greeting:
+            family = "hmp" if greeting[1] else "qmp"  # the monitor itself, or qmp-shell
+            self._emit(Setting(**context.item(family), name="version", value=greeting[1] or greeting[2]))
+            return True
         listed = self._LISTED.fullmatch(text)
         if listed:
             for name, state in self._PAIR.findall(listed[1]):
@@ -269,6 +295,11 @@ class Parameters:
             self._emit(Setting(**context.item("hmp"), name=f"capability {found[1]}", value=found[2] == "on"))
             return True
         name = SETTINGS.get(found[1])
+        if name is None and found[1] in self._OTHERS:
+            self._emit(
+                Setting(**context.item("hmp"), name=found[1], value=words(" ".join(found.groups("")[1:]).strip()))
+            )
+            return True
         if name is None:
             return False
         self._emit(Setting(**context.item("hmp"), name=name.ours, value=_setting(name, found[2], found[3])))

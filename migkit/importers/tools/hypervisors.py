@@ -209,6 +209,7 @@ class Progress(Lines):
 
     family = "progress"
     _SHARE: Final = re.compile(r"Migration: \[\s*(\d{1,3}(?:\.\d{1,6})?) ?%\]")  # virsh migrate --verbose
+    _ERROR: Final = re.compile(r"\berror: (operation (?:failed|aborted): .*|.*migrat.*)")
     _MOVED: Final = re.compile(  # incus move and lxc move: decimal units
         r"Transferring instance: (\S{1,64}): (\d{1,9}(?:\.\d{1,3})?[kMGT]?B) \((\d{1,9}(?:\.\d{1,3})?[kMGT]?B)/s\)"
     )
@@ -230,11 +231,16 @@ class Progress(Lines):
             self._sample(Context(context.line, moved[1], context.stamp), "active", values | rate, resolution)
             return True
         match = self._LINE.search(text) if "igrat" in text else None
-        share = self._SHARE.search(text) if "igrat" in text else None
-        if share:
-            self._sample(context, "active", {"done": min(100.0, float(share[1])) / 100})
+        shares = self._SHARE.findall(text) if "igrat" in text else []
+        for share in shares:  # on a terminal each writes over the one before; 100 % is written once it has ended
+            done = min(100.0, float(share)) / 100
+            self._sample(context, "active" if done < 1.0 else "completed", {"done": done})
+        self._known = self._known or bool(shares)
+        failed = self._ERROR.search(text) if self._known else None
+        if failed:
+            self._event("error: " + words(failed[1]), context, status="failed")
         if match is None:
-            return share is not None
+            return bool(shares or failed)
         unit, disk_unit = match["unit"], match["disk_unit"]
         values, resolution = self._sizes(
             sent_bytes=match["done"] + unit,

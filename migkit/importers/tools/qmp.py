@@ -8,8 +8,9 @@ from typing import Any, Final
 from migkit.importers.context import Context
 from migkit.importers.findings import Emit, Event, Sample, Setting
 from migkit.importers.meanings import PHASES, SINCE
-from migkit.importers.names import LISTS, SETTINGS, TABLES, Name
+from migkit.importers.names import LISTS, TABLES, Name
 from migkit.importers.reading.numbers import number, scaled, words
+from migkit.importers.reading.parameters import SETTINGS
 
 __all__ = ["flat", "measured", "take"]
 
