@@ -31,7 +31,14 @@ PLUMBING = {
         for name in (
             *("assemble", "build", "context", "gaps", "names", "series"),
             *("reading.blocks", "reading.objects", "reading.parameters", "reading.text", "reading.walk"),
-            *("tools.criu", "tools.dirtyrate", "tools.guestperf", "tools.hypervisors", "tools.jobstats"),
+            *(
+                "tools.commands",
+                "tools.criu",
+                "tools.dirtyrate",
+                "tools.guestperf",
+                "tools.hypervisors",
+                "tools.jobstats",
+            ),
             *("tools.kubevirt", "tools.managers", "tools.metrics", "tools.qmp", "tools.trace_events", "tools.vdsm"),
         )
     ),

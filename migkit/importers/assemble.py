@@ -63,7 +63,12 @@ def group(items: Iterable[Item]) -> tuple[list[Migration], list[Rate]]:
             continue
         stream = streams.setdefault((item.family, item.vm), _Stream(item.family, item.vm))
         stream.take(item)
-    found = [m for stream in _joined(streams) for m in stream.done() if not m.empty]
+    whole = [m for stream in _joined(streams) for m in stream.done()]
+    found = [m for m in whole if not m.empty]
+    for lone in (m for m in whole if m.empty):  # settings that one tool was told, of a migration that another counts
+        meant = [m for m in found if not (m.vm and lone.vm) or m.vm == lone.vm]
+        if len(meant) == 1:
+            meant[0].settings[:0] = lone.settings
     return sorted(found, key=_first_line), rates
 
 

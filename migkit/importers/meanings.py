@@ -35,6 +35,7 @@ SOURCES: Final[Mapping[str, str]] = {
     "hmp": "QEMU's monitor, info migrate",
     "virsh": "virsh domjobinfo",
     "jobstats": "libvirt's job statistics",
+    "libvirt-guest": "libvirt's log of a guest",
     "proxmox": "a task log of Proxmox VE",
     "vdsm": "a log of oVirt's vdsm",
     "nova": "a log of OpenStack Nova",

@@ -20,7 +20,17 @@ from migkit.importers.reading.objects import Found, Plain, pieces
 from migkit.importers.reading.stamps import Stamp, split
 from migkit.importers.reading.text import Text, decode, load
 from migkit.importers.reading.walk import walk
-from migkit.importers.tools import criu, dirtyrate, hypervisors, kubevirt, managers, metrics, trace_events, vdsm
+from migkit.importers.tools import (
+    commands,
+    criu,
+    dirtyrate,
+    hypervisors,
+    kubevirt,
+    managers,
+    metrics,
+    trace_events,
+    vdsm,
+)
 
 __all__ = ["read"]
 
@@ -222,6 +232,10 @@ def _parsers(emit: Any) -> tuple[Any, ...]:
     """Return the readers of text, in the order in which they may take a line; blocks end where others take one."""
     return (
         managers.Proxmox(emit),
+        commands.Typed(emit),
+        commands.Virsh(emit),
+        commands.Events(emit),
+        commands.Guest(emit),
         managers.Nova(emit),
         managers.KubeVirt(emit),
         kubevirt.Status(emit),

@@ -153,3 +153,36 @@ def test_trace_events_of_the_simple_backend_count_microseconds_since_the_one_bef
     (log,) = read(text)
     assert log.frame["t_s"].tolist() == pytest.approx([0.1, 1.5])
     assert log.frame["bandwidth_bytes_per_s"].dropna().tolist() == [10 * 2**20]
+
+
+def test_what_was_typed_is_in_force_whoever_counts():
+    typed = "(qemu) migrate_set_parameter max-bandwidth 100\n(qemu) migrate_set_parameter downtime-limit 500\n"
+    typed += "(qemu) migrate_set_capability auto-converge on\n"
+    told = "# virsh migrate-setspeed vm1 100\n# virsh migrate-setmaxdowntime --domain vm1 --downtime 500\n"
+    old = "(qemu) migrate_set_speed 100m\n(qemu) migrate_set_downtime 0.5\n"
+    block = "Migration status: active\ntransferred ram: 1 kbytes\nremaining ram: 2 kbytes\n"
+    for text in (typed, told, old):
+        (log,) = read(text + block)
+        assert log.meta["settings"] == {"max_bandwidth_bytes_per_s": 100 * 2**20, "downtime_limit_s": 0.5}
+        assert log.meta["skipped_lines"] == 0
+    (log,) = read(typed + '{"status": "active", "ram": {"remaining": 4096}}\n')
+    assert (log.meta["family"], log.meta["capabilities"]) == ("qmp", {"auto-converge": True})
+
+
+def test_events_of_libvirt_belong_to_the_statistics_that_follow():
+    text = (
+        "event 'migration-iteration' for domain 'vm1': iteration: '2'\n"
+        "event 'lifecycle' for domain 'vm1': Suspended Migrated\nevent 'job-completed' for domain 'vm1':\n"
+        "\toperation: 5\n\ttime_elapsed: 9712\n\tdowntime: 33\n\tdowntime_net: 21\n\tmemory_total: 8192\n"
+        "event 'lifecycle' for domain 'vm1': Stopped Migrated\n"
+    )
+    (log,) = read(text)
+    assert (log.meta["vm"], log.meta["outcome"], log.meta["totals"]["downtime_s"]) == ("vm1", "completed", 0.033)
+    assert [event["what"] for event in log.meta["events"]][:2] == ["pass 2", "Suspended Migrated"]
+    assert log.meta["skipped_lines"] == 0
+
+
+def test_the_log_of_a_guest_tells_when_it_left():
+    text = "2021-03-02 10:20:02.250+0000: initiating migration\n2021-03-02 10:20:32.500+0000: shutting down, "
+    (log,) = read(f"{text}reason=migrated\n")
+    assert (log.meta["outcome"], log.meta["totals"]["total_time_s"]) == ("completed", 30.25)

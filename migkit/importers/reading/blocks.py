@@ -212,13 +212,14 @@ class RawStatistics(_Block):
         """Take the line if it is part of such a text; return whether it is."""
         field = self._FIELD.fullmatch(text)
         strong = field is not None and (field[1] in TABLES["jobstats"] and "_" in field[1])
+        if field is not None and field[1] == "operation":
+            return True  # which job it is; statistics begin with it
         if field is None or (self._context is None and not strong):
             self.end()
             return False
         if self._context is None or (strong and TABLES["jobstats"][field[1]].ours in self._values):
             self._begin(context, None)
-        if field[1] != "operation":
-            self._note(field[1], field[2])
+        self._note(field[1], field[2])
         return True
 
     def _finish(self) -> None:
