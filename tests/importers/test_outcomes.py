@@ -114,6 +114,24 @@ def test_the_status_of_a_migration_in_kubernetes():
     assert same.meta["totals"] == log.meta["totals"]
 
 
+def test_a_status_without_a_state_says_its_phase():
+    text = "kind: VirtualMachineInstanceMigration\nmetadata:\n  name: m1\nspec:\n  vmiName: test\n"
+    text += "status:\n  phase: Failed\n"
+    (log,) = read(text)
+    assert (log.meta["vm"], log.meta["outcome"]) == ("test", "failed")
+    bare = {"kind": "VirtualMachineInstanceMigration", "spec": {"vmiName": "test"}, "status": {"phase": "Failed"}}
+    (log,) = read(lines(bare))
+    assert (log.meta["vm"], log.meta["outcome"]) == ("test", "failed")
+    with pytest.raises(TraceError):
+        read(text.replace("VirtualMachineInstanceMigration", "Pod"))
+
+
+def test_the_status_of_a_machine_is_named_by_its_object():
+    text = "kind: VirtualMachineInstance\nmetadata:\n  name: vm-b\n" + YAML.partition("  vmiName: vm-a\n")[2]
+    (log,) = read(text)
+    assert (log.meta["vm"], log.meta["totals"]["total_time_s"]) == ("vm-b", 90.0)
+
+
 def test_the_status_of_a_migration_that_failed_as_json():
     state = {"startTimestamp": "2024-03-05T10:11:11Z", "endTimestamp": "2024-03-05T10:37:52Z", "completed": True}
     state |= {"failed": True, "failureReason": "has been aborted"}

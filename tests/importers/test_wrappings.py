@@ -2,6 +2,7 @@
 
 import html
 import json
+import quopri
 
 import pytest
 
@@ -57,6 +58,17 @@ def test_what_stands_around_lines_changes_nothing(text):
 def test_objects_with_entities_and_as_bytes(text):
     (log,) = read(text)
     assert log.frame["remaining_bytes"].tolist() == [376892 * 1024]
+
+
+def test_a_mail_that_broke_and_quoted_its_lines():
+    ram = {"total": 8599183360, "dirty-sync-count": 4, "remaining": 30695424, "transferred": 3100448901, "normal": 7}
+    answer = json.dumps({"return": {"status": "active", "total-time": 1543124, "ram": ram | {"mbps": 830.63}}})
+    broken = quopri.encodestring(f"  cannot parse json {answer}: lexical error\n".encode()).decode()
+    assert broken.count("=\n") > 1
+    wrapped = ">> -{}\n>> +" + answer.replace(', "', ', \n>> "') + "\n"
+    for text in (broken, wrapped):
+        (log,) = read(text)
+        assert (log.frame["remaining_bytes"].tolist(), log.frame["t_s"].tolist()) == ([30695424], [1543.124])
 
 
 def test_the_clock_of_the_journal_is_microseconds_in_a_text():

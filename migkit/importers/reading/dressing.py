@@ -15,6 +15,8 @@ _ENTITIES: Final = re.compile(r"[{\[,:]\s*&(?:quot|#34|#39|apos);|^\s*&gt;", re.
 _QUOTED: Final = re.compile(r"^[ \t]*(?:>[ \t]?)+", re.MULTILINE)
 _NUMBERED: Final = re.compile(r"[ \t]*(\d{1,7})(?:[:|\t-]|\.[ \t]|[ \t]{2,}|\)[ \t])[ \t]?")
 _FILED: Final = re.compile(r"[\w./@+-]{1,200}\.(?:log|txt|out|jsonl?|err)(?:\.\d{1,3})?[:-]")
+_SOFT_BREAK: Final = re.compile(r"(?<=[^\n]{60})=\n")  # of a mail in quoted-printable, before its column 76
+_CODED: Final = re.compile(r"=([0-9A-F]{2})")
 _FEWEST: Final = 3
 _SHARE: Final = 0.9
 _LEVEL: Final = re.compile(
@@ -24,7 +26,9 @@ _LEVEL: Final = re.compile(
 
 
 def undressed(text: str) -> tuple[str, list[str]]:
-    """Return a text without what stands around each of its lines, as many lines as before, and notes on that.
+    """Return a text without what stands around each of its lines, and notes on that.
+
+    It has as many lines as before, except where a mail broke them.
 
     Examples
     --------
@@ -35,6 +39,9 @@ def undressed(text: str) -> tuple[str, list[str]]:
     """
     notes = []
     text = _TERMINAL.sub("", text.translate(_SPACES))
+    if len(_SOFT_BREAK.findall(text)) >= _FEWEST - 1:
+        text = _CODED.sub(lambda found: chr(int(found[1], 16)), _SOFT_BREAK.sub("", text))
+        notes.append("lines that a mail broke (quoted-printable) were joined")
     if _ENTITIES.search(text):
         text = html.unescape(text)
         notes.append("entities of HTML were read as the characters that they stand for")

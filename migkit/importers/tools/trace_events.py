@@ -73,7 +73,10 @@ class Traced:
         self._emit(Event(**context.item(_FAMILY), what="request" if begins else "state", status=state, begins=begins))
 
     def _counters(self, name: str, rest: str) -> dict[str, Any]:
-        said = {theirs: float(int(value, 0)) for theirs, value in self._PAIR.findall(rest)}
+        pairs = (
+            (theirs, int(said, 16 if said.startswith("0x") else 10)) for theirs, said in self._PAIR.findall(rest)
+        )
+        said = {theirs: amount for theirs, value in pairs if (amount := number(value)) is not None}
         pending = self._PENDING.search(rest)
         if name == "migration_transferred_bytes":
             self._counted = sum(said.get(channel, 0.0) for channel in self._CHANNELS)
