@@ -87,6 +87,20 @@ def test_numbers_that_do_not_grow_are_no_numbers_of_lines():
         read("".join(f"7: {line}\n" for line in BLOCK))
 
 
+def test_a_column_that_grows_and_hours_are_no_numbers_of_lines():
+    rows = "".join(f"{second}\t{4096 * (30 - second)}\t{10 * second}\t7\n" for second in range(1, 25))
+    (log,) = read("time\tram.remaining\tram.transferred\tnormal\n" + rows)
+    assert log.frame["remaining_bytes"].tolist()[:2] == [4096 * 29, 4096 * 28]
+    job = "Job type:         Unbounded\nMemory remaining: {} GiB\n"
+    (log,) = read("".join(f"{hour}:00:00 {line}\n" for hour in (10, 11, 12) for line in job.format(hour).splitlines()))
+    assert log.frame["logged_s"].tolist() == [10 * 3600, 11 * 3600, 12 * 3600]
+
+
+def test_a_reason_that_names_a_level_is_no_prefix():
+    (log,) = read("Migration status: failed (ERROR: no route to host)\ntotal time: 5 ms\n")
+    assert log.meta["texts"]["error-desc"] == "ERROR: no route to host"
+
+
 def test_a_total_time_alone_is_no_migration():
     with pytest.raises(TraceError, match='it begins "total time: 5 ms"'):
         read("total time: 5 ms\ndowntime: 1 ms\n")

@@ -13,14 +13,13 @@ _SPACES: Final = str.maketrans({"\u00a0": " ", "\u2007": " ", "\u202f": " "})
 _TERMINAL: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _ENTITIES: Final = re.compile(r"[{\[,:]\s*&(?:quot|#34|#39|apos);|^\s*&gt;", re.MULTILINE)
 _QUOTED: Final = re.compile(r"^[ \t]*(?:>[ \t]?)+", re.MULTILINE)
-_NUMBERED: Final = re.compile(r"[ \t]*(\d{1,7})(?:[:|\t-]|\.[ \t]|[ \t]{2,}|\)[ \t])[ \t]?")
+_NUMBERED: Final = re.compile(r"[ \t]*(\d{1,7})(?:[:|](?!\d\d:\d\d)|\t|\.[ \t]|[ \t]{2,}|\)[ \t])[ \t]?")
 _FILED: Final = re.compile(r"[\w./@+-]{1,200}\.(?:log|txt|out|jsonl?|err)(?:\.\d{1,3})?[:-]")
 _SOFT_BREAK: Final = re.compile(r"(?<=[^\n]{60})=\n")  # of a mail in quoted-printable, before its column 76
 _CODED: Final = re.compile(r"=([0-9A-F]{2})")
 _FEWEST: Final = 3
-_SHARE: Final = 0.9
 _LEVEL: Final = re.compile(
-    r"[^{}]{0,80}?(?<![A-Za-z])(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|CRITICAL)\b[\]|:\s-]{1,8}"
+    r"[^{}:]{0,80}?(?<![A-Za-z])(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|CRITICAL)\b[\]|:\s-]{1,8}"
     r"(?:[A-Za-z][\w.]{0,60}(?::(?=\S)|\s?[-|]\s))?\s*"
 )
 
@@ -70,11 +69,11 @@ def bare(line: str) -> str:
 
 
 def _without(text: str, pattern: re.Pattern[str]) -> str | None:
-    """Return the text without what the pattern finds before nearly all lines; numbers must grow, names be one."""
+    """Return the text without what the pattern finds before each of its lines; numbers must grow."""
     lines = text.split("\n")
     found = [pattern.match(line) for line in lines]
     kept = [match for match in found if match]
-    if len(kept) < _FEWEST or len(kept) < _SHARE * sum(not line.isspace() and line != "" for line in lines):
+    if len(kept) < max(_FEWEST, sum(bool(line.strip()) for line in lines)):
         return None
     numbers = [int(match[1]) for match in kept if match.re.groups]
     if any(late <= early for early, late in itertools.pairwise(numbers)):
