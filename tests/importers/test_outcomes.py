@@ -204,3 +204,15 @@ def test_the_log_of_a_guest_tells_when_it_left():
     text = "2021-03-02 10:20:02.250+0000: initiating migration\n2021-03-02 10:20:32.500+0000: shutting down, "
     (log,) = read(f"{text}reason=migrated\n")
     assert (log.meta["outcome"], log.meta["totals"]["total_time_s"]) == ("completed", 30.25)
+
+
+def test_a_migration_of_xen_that_failed_says_why():
+    text = (
+        "migration target: Ready to receive domain.\nSaving to migration stream new xl format (info 0x0/0x0/429)\n"
+        "xc: Saving memory: iter 0 (last sent 0 skipped 0): 0/1048575    0%\nxc: error: Save failed at super page\n"
+        "migration sender: libxl_domain_suspend failed (rc=-8)\nMigration failed, resuming at sender.\n"
+    )
+    (log,) = read(text)
+    assert log.meta["outcome"] == "failed"
+    assert [event["line"] for event in log.meta["events"]] == [1, 2, 4, 5, 6]
+    assert log.meta["skipped_lines"] == 0

@@ -92,7 +92,9 @@ def test_a_column_that_grows_and_hours_are_no_numbers_of_lines():
     (log,) = read("time\tram.remaining\tram.transferred\tnormal\n" + rows)
     assert log.frame["remaining_bytes"].tolist()[:2] == [4096 * 29, 4096 * 28]
     job = "Job type:         Unbounded\nMemory remaining: {} GiB\n"
-    (log,) = read("".join(f"{hour}:00:00 {line}\n" for hour in (10, 11, 12) for line in job.format(hour).splitlines()))
+    (log,) = read(
+        "".join(f"{hour}:00:00 {line}\n" for hour in (10, 11, 12) for line in job.format(hour).splitlines())
+    )
     assert log.frame["logged_s"].tolist() == [10 * 3600, 11 * 3600, 12 * 3600]
 
 

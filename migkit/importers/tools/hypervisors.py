@@ -74,7 +74,7 @@ class Xen(Lines):
     """Progress and debug lines of xl and libxc, the old save (before 4.6) and the new one."""
 
     family = "xen"
-    hints = ("Saving", "delta ", "Frames", "Memory", "Total pages sent", "igration", "All memory")
+    hints = ("Saving", "delta ", "Frames", "Memory", "Total pages sent", "igration", "All memory", ": error: ")
     patterns = tuple(
         (re.compile(pattern), method)
         for pattern, method in (
@@ -98,6 +98,7 @@ class Xen(Lines):
             (r"Migration successful", "_completed"),
             (r"(Migration failed.*|migration sender: .*[Ff]ail.*)", "_failed"),
             (r"(migration (?:target|sender|receiver)[ :].*|All memory is saved)", "_told"),
+            (r"\b((?:xc|xl|libxl): error: .*)", "_told"),
         )
     )
 

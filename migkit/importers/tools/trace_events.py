@@ -24,7 +24,7 @@ class Traced:
     """Lines of trace events."""
 
     whole = False  # it sees lines without their stamps
-    _LINE: Final = re.compile(r"(migrat[a-z_]{3,60}|vmstate_downtime_checkpoint)(?:\s(.*))?")
+    _LINE: Final = re.compile(r"(migrat[a-z]{1,8}_[a-z_]{2,60}|vmstate_downtime_checkpoint)(?:\s(.*))?")
     _SIMPLE: Final = re.compile(r"(\d{1,15}\.\d{1,3}) pid=\d{1,8}\b(.*)")
     _PAIR: Final = re.compile(r"\b([A-Za-z_]{2,20})[= ](0x[0-9a-f]{1,16}|\d{1,20})\b")
     _STATE: Final = re.compile(r"new(?:_state=| state )([a-z-]{2,40})")
