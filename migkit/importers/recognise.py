@@ -157,9 +157,10 @@ class _Reader:
         return found if found.stamp is not None else dataclasses.replace(found, stamp=self._stamp)
 
     def _plain(self, piece: Plain, around: Context | None) -> None:
+        at = piece.line if around is None else around.line
         if len(piece.text) > _MOST_LINE_CHARS:
             self._long += 1
-            self._skip(piece.line, piece.text[:_MOST_LINE_CHARS].strip())
+            self._skip(at, piece.text[:_MOST_LINE_CHARS].strip())
             return
         stamp, rest = split(piece.text)
         if stamp is not None and not any(c.isalnum() for c in rest):
@@ -184,7 +185,7 @@ class _Reader:
             self._vm = words(command[1])
             return
         self._foreign += bool(_FOREIGN.fullmatch(piece.text))
-        self._skip(piece.line, piece.text.strip())
+        self._skip(at, piece.text.strip())
 
     def _skip(self, line: int, text: str) -> None:
         self._skipped_count += 1

@@ -95,15 +95,20 @@ def _phase(sample: Sample, values: Mapping[str, Any]) -> str:
 
 
 def _add_end(rows: list[dict[str, Any]], migration: Migration, clock: str | None) -> None:
-    """Add a row for the end where a log tells it by an event only."""
+    """Add a row for the end where a log tells it by an event only; of several ends the last one is its state."""
+    told: dict[str, Any] = {}
     for event in migration.events:
-        if PHASES.get(event.status or "") != "done" or (rows and rows[-1]["phase"] == "done"):
+        if PHASES.get(event.status or "") != "done":
+            continue
+        if rows and rows[-1]["phase"] == "done":
+            told["status"] = event.status
             continue
         late = not migration.samples or event.line >= migration.samples[-1].line
         if late and rows:
             row: dict[str, Any] = {"status": event.status, "phase": "done"}
             if event.stamp is not None and event.stamp.clock == clock:
                 row["logged_s"] = event.stamp.seconds
+            told = row
             rows.append(row)
 
 

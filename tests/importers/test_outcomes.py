@@ -51,7 +51,14 @@ def test_a_failure_in_kubevirt_is_kubevirts():
     assert (log.meta["family"], log.meta["outcome"], log.meta["vm"]) == ("kubevirt", "failed", "u1")
     said = [event["what"] for event in log.meta["events"]]
     assert said[-1] == "failed: virError(Code=78, Message='operation aborted')"
+    assert log.frame["status"].tolist() == ["running", "failed"]
     assert log.meta["skipped_lines"] == 0
+
+
+def test_what_is_skipped_is_named_by_the_line_of_the_file():
+    info = launcher("0:02", "Migration info for u1: TimeElapsed:2000ms MemoryRemaining:8003MiB MemoryTotal:8216MiB")
+    (log,) = read(lines(info, launcher("0:03", "VMI is in phase: Running")))
+    assert log.meta["skipped_first"] == ["2: VMI is in phase: Running"]
 
 
 @pytest.mark.parametrize("text", ["Migration completed\nMigration has completed\n", "Live migration failed.\n" * 2])
