@@ -145,7 +145,8 @@ def _seal(table: pa.Table, text: str) -> bytes:
     with pq.ParquetWriter(
         buffer, table.schema, compression="zstd", store_schema=False, write_page_checksum=True
     ) as writer:
-        writer.write_table(table)
+        if table.num_rows:  # without rows there is no group of them, whose pages could be checked
+            writer.write_table(table)
         writer.add_key_value_metadata({_MANIFEST.decode(): text, _DIGEST.decode(): _ZEROS.decode()})
     raw = bytearray(buffer.getvalue())
     at = raw.rindex(_MARK) + len(_MARK)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from migkit.errors import TraceError
-from migkit.importers import read
+from migkit.importers import read, write
 from migkit.importers.summary import summary
 
 
@@ -21,7 +21,7 @@ def launcher(at, msg, **more):
     return {"component": "virt-launcher", "msg": msg, "timestamp": f"2024-05-01T10:0{at}Z", "uid": "u1"} | more
 
 
-def test_events_alone_tell_the_time_and_the_passes():
+def test_events_alone_tell_the_time_and_the_passes(tmp_path):
     states = [at(0, "MIGRATION", status="setup"), at(0, "MIGRATION_PASS", **{"pass": 1})]
     states += [at(7, "MIGRATION_PASS", **{"pass": 2}), at(9, "STOP"), at(9, "MIGRATION", status="completed")]
     (log,) = read(lines(*states))
@@ -30,6 +30,8 @@ def test_events_alone_tell_the_time_and_the_passes():
     )  # fmt: skip
     assert any("no reading of counters" in line for line in log.cannot_tell)
     assert not any("neither time stamps" in line for line in log.cannot_tell)
+    (kept,) = read(write(log, tmp_path / "log.parquet"))
+    assert (len(kept.frame), dict(kept.meta)) == (0, dict(log.meta))
 
 
 def test_events_of_another_hypervisor_are_no_states():
