@@ -57,6 +57,16 @@ def test_a_failure_in_kubevirt_is_kubevirts():
     assert log.meta["skipped_lines"] == 0
 
 
+def test_events_of_kubernetes_tell_the_end():
+    event = "23m  {}  Migrated  virtualmachineinstance/a  {}\n"
+    failed = "VirtualMachineInstance migration uid c01c564e failed. reason:Live migration failed virError(Code=9)"
+    (log,) = read("LAST SEEN  TYPE  REASON  OBJECT  MESSAGE\n" + event.format("Warning", failed))
+    assert log.meta["outcome"] == "failed"
+    assert log.meta["events"][-1]["what"] == "failed: Live migration failed virError(Code=9)"
+    (log,) = read("x\n" + event.format("Normal", "The VirtualMachineInstance migrated to node n2."))
+    assert log.meta["outcome"] == "completed"
+
+
 def test_what_is_skipped_is_named_by_the_line_of_the_file():
     info = launcher("0:02", "Migration info for u1: TimeElapsed:2000ms MemoryRemaining:8003MiB MemoryTotal:8216MiB")
     (log,) = read(lines(info, launcher("0:03", "VMI is in phase: Running")))

@@ -286,12 +286,14 @@ class KubeVirt(Lines):
     """Messages of KubeVirt's virt-launcher."""
 
     family = "kubevirt"
-    hints = ("igration", "post")
+    hints = ("igrat", "post")
     _FIELD: Final = re.compile(r"\b([A-Z]\w{2,30}):(\d{1,20}(?:\.\d{1,6})?)([A-Za-z/]{0,6})(?=\s|$)")
     patterns = tuple(
         (re.compile(pattern), method)
         for pattern, method in (
             (r"Migration info for ([\w-]{1,64}): (.*)", "_info"),
+            (r"VirtualMachineInstance migration uid [\w-]{1,64} failed\. ?(?:reason: ?)?(.*)", "_failed"),
+            (r"The VirtualMachineInstance migrated to node \S", "_completed"),
             (r"(Live migration (?:is )?not completed after \d{1,9} seconds?.*aborted)", "_aborted"),
             (r"(Live migration (?:is )?stuck for \d+ seconds?.*|.*[Ss]witch(?:ed|ing) .*post-?copy.*)", "_told"),
             (r"Starting memory migration|Initiating live migration", "_request"),
