@@ -57,12 +57,15 @@ class _ByMonitor:
 def opened(socket: Path, means: str | None) -> Iterator[tuple[Any, Resting]]:
     """Yield what counts the pages of the guest behind a monitor, and what its QEMU says.
 
-    Without ``means`` it is counted from outside, and by QEMU where that is not permitted or not possible.
+    Without ``means`` it is counted from outside, and by QEMU where that is not permitted or not possible. On leaving
+    it without an error, the guest must have run all the time.
 
     Raises
     ------
     QemuError, CapabilityError
         There is no monitor, no permission, or neither way of counting.
+    RunError
+        The guest does not run, or somebody stopped it meanwhile.
     """
     from migkit.qemu.resting import Resting
 
@@ -73,6 +76,7 @@ def opened(socket: Path, means: str | None) -> Iterator[tuple[Any, Resting]]:
         if means != "monitor":
             source = _from_outside(resting, stack, asked=means == "process")
         yield source or _ByMonitor(runner, resting, resting.mode()), resting
+        runner.run(resting.check_ran())
 
 
 def _from_outside(resting: Resting, stack: contextlib.ExitStack, asked: bool) -> Outside | None:

@@ -37,8 +37,8 @@ def command(socket: Path, output: Path | None, means: str | None, within: float,
     Means `process` counts from outside, through the page tables of QEMU's process, as `migkit dirty --pid` does: it
     needs the right to trace it. Means `monitor` has QEMU count (calc-dirty-rate).
 
-    Exit codes: 1 the guest does not run, is migrating already or QEMU ended, 2 SOCKET is no monitor, 4 no permission
-    or a QEMU that cannot count; the guest runs on in each case.
+    Exit codes: 1 the guest does not run, was stopped meanwhile, is migrating already or QEMU ended, 2 SOCKET is no
+    monitor, 4 no permission or a QEMU that cannot count; the guest is left as it is in each case.
     """
     if not 0.0 < within <= 100.0:
         raise UsageError(f"--within: {within:g} % is out of range; it must be above 0, at most 100")

@@ -213,6 +213,22 @@ class Resting:
             await asyncio.sleep(_ASKED_EVERY_S)
         return Window(window_s=window_s, pages=answer["dirty-rate"] * MIB * window_s / PAGE_BYTES, mode=mode)
 
+    async def check_ran(self) -> None:
+        """Return if the guest ran all the time since it was connected to.
+
+        Raises
+        ------
+        RunError
+            Somebody stopped it, or it moved.
+        EndedError
+            QEMU has ended.
+        """
+        state = (await self.monitor.do("query-status"))["status"]
+        if state != "running" or any(event.name == "STOP" for event in self.monitor.heard()):
+            raise RunError(
+                f"guest: was stopped while it was measured (QEMU's state is {state} now); measure it again"
+            )
+
     async def close(self) -> None:
         """Disconnect; the guest runs on."""
         with contextlib.suppress(OSError):

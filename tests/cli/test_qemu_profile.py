@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from migkit.calibrate.forecast.looks import Asked
 from migkit.calibrate.guest.outside import check_is_qemu
 from migkit.calibrate.guest.readings import Reading
 from migkit.cli import _profiling
@@ -72,6 +73,29 @@ def test_the_curve_and_the_zero_pages_are_the_guests(machine, tmp_path):
     assert f"its QEMU       rule {tables['policy']['name']}, platform qemu-tcg" in out
     assert tables["policy"]["name"] in {preset.name for preset in presets()} - {"qemu"}
     assert works(process) > 0.0
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_guest_that_somebody_stops_meanwhile_is_not_written_down(tmp_path, goes_on):
+    require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
+    require(shutil.which("gcc"), "no gcc; apt-get install gcc")
+    path, other, file = tmp_path / "vm.qmp", tmp_path / "other.qmp", tmp_path / "guest.toml"
+    command = [sys.executable, "-m", "migkit", "qemu", "profile", str(path), "--longest", "6 s", "-o", str(file)]
+    with running(path, GUEST, "-qmp", f"unix:{other},server=on,wait=off"), Asked.opened(other) as asked:
+        with subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(TOP)}
+        ) as it:
+            assert it.stderr.readline().startswith("pass 1")
+            for order in ("stop", "cont") if goes_on else ("stop",):
+                asked.run(asked.followed.monitor.do(order))
+            *_, last = it.stderr.read().splitlines()
+        state = "running" if goes_on else "paused"
+        assert (it.returncode, file.exists()) == (1, False)
+        assert (
+            last
+            == f"migkit: guest: was stopped while it was measured (QEMU's state is {state} now); measure it again"
+        )
 
 
 @pytest.mark.live
