@@ -59,12 +59,12 @@ def check(pid: int) -> None:
     _kind(pid)
     for thread in ptrace.threads(pid):
         _thread(pid, status(pid, thread))
+    _nobody_watches(pid)
     if own_userfaultfd(pid):
         raise CapabilityError(
             f"process {pid}: handles its own memory with a userfaultfd, which tracking would break; it was left alone"
         )
     _no_notification(pid)
-    _nobody_watches(pid)
 
 
 def status(pid: int, thread: int | None = None) -> dict[str, str]:
