@@ -38,8 +38,7 @@ GAUGES: Final = {
 def as_line(look: Look) -> str:
     """Return a forecast as one line."""
     outlook = look.outlook
-    when = format_duration(outlook.t_s) if outlook.t_s or outlook.phase != "done" else ""
-    parts = [when, standing(outlook), *expected(outlook, look.is_measured)]
+    parts = [_time(outlook), standing(outlook), *expected(outlook, look.is_measured)]
     return "  ".join(part for part in parts if part)
 
 
@@ -65,16 +64,22 @@ def as_screen(look: Look, hint: str = "") -> str:
     """Return a forecast as the lines of a screen; ``hint`` says what would make it surer."""
     outlook = look.outlook
     rows = [
-        ("time", format_duration(outlook.t_s)),
+        ("time", _time(outlook)),
         ("now", standing(outlook)),
         *zip(("verdict", "ends", "over", "downtime"), expected(outlook, look.is_measured), strict=False),
     ]
+    rows = [(name, value.removeprefix(f"{name} ").removesuffix(f" {name}")) for name, value in rows]
     rows += [
         ("would change" if at == 0 else "", f"{one.words}: {effect(one)}") for at, one in enumerate(look.changes)
     ]
     rows += [("surer", hint)]
     width = max(len(name) for name, value in rows if value)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows if value)
+
+
+def _time(outlook: Outlook) -> str:
+    is_known = outlook.t_s > 0 or (outlook.t_s == 0 and outlook.phase != "done")
+    return format_duration(outlook.t_s) if is_known else ""
 
 
 def as_record(look: Look) -> str:

@@ -30,6 +30,7 @@ __all__ = ["command"]
 _APPLICABLE = ("max-bandwidth", "downtime-limit", "post-copy")
 _HAS_LEFT = "QEMU ended after it had stopped the guest: the migration has completed"
 _SURER = "--guest with a profile of the guest (migkit qemu profile); the counters alone tell little of it so far"
+_ENDED = {"failed": "failed", "cancelled": "was cancelled"}
 _ROUNDS_APART = 3  # between two changes: their effect must show first
 Show = Callable[[Look], None]
 
@@ -81,9 +82,9 @@ def command(
     that. Where it is not permitted, one line says so, and --measure has QEMU sample pages. --guest names a profile
     that was taken before; then nothing is measured.
 
-    Exit codes: 0 the migration completed, 1 it failed or was cancelled or QEMU ended, 2 SOURCE is no such thing,
-    3 --once and it does not converge, 4 no permission or a version without the counters, 130 Ctrl-C; the migration
-    goes on in each case.
+    Exit codes: 0 the migration completed, 1 it failed or was cancelled or QEMU ended, 2 SOURCE is no such thing or
+    the destination, 3 --once and it does not converge, 4 no permission or a version without the counters, 130 Ctrl-C;
+    the migration goes on in each case.
     """
     from migkit.importers.endpoint import is_address
 
@@ -129,8 +130,9 @@ def _watch(
         show(look)
         outlook = look.outlook
         if outlook.phase == "done":
-            return _over(outlook)
+            return _over(looked_at, outlook)
         chosen = next((one for one in look.changes if one.name == wanted), None)
+        made_at = min(made_at, outlook.iteration)  # of another migration before this one
         if chosen is not None and isinstance(looked_at, Asked) and outlook.iteration >= made_at + _ROUNDS_APART:
             made_at = outlook.iteration
             wanted = wanted if _applied(looked_at, chosen) else None
@@ -139,9 +141,24 @@ def _watch(
         time.sleep(max(0.0, pause_s(outlook, every_s) - (time.monotonic() - began_s)))
 
 
-def _over(outlook: Outlook) -> None:
+def _over(looked_at: Source, outlook: Outlook) -> None:
     if outlook.verdict != "converges":
-        raise RunError("the migration failed or was cancelled; the guest runs on at the source")
+        because = f" ({outlook.reason})" if outlook.reason else ""
+        where = _whereabouts(looked_at) if isinstance(looked_at, Asked) else ""
+        raise RunError(f"the migration {_ENDED.get(outlook.outcome, 'failed or was cancelled')}{because}{where}")
+
+
+def _whereabouts(asked: Asked) -> str:
+    """Return in words whether the guest of a migration that was given up runs at the source."""
+    from migkit.qemu.monitor import EndedError
+
+    try:
+        state = asked.run(asked.followed.state_afterwards())
+    except EndedError:
+        return "; QEMU has ended since"
+    if state == "running":
+        return "; the guest runs on at the source"
+    return f"; the guest does not run at the source (QEMU's state is {state})"
 
 
 def _judged(outlook: Outlook) -> None:
@@ -159,7 +176,7 @@ def _applied(asked: Asked, change: Change) -> bool:
     """Ask whether a change is to be made, make it, and return whether it was."""
     from migkit.qemu.monitor import EndedError
 
-    if not click.confirm(f"Make this change now: {change.words}?", err=True):
+    if not _confirmed(change):
         return False
     try:
         asked.run(_make(asked.followed, change))
@@ -169,6 +186,18 @@ def _applied(asked: Asked, change: Change) -> bool:
         raise
     _output.narrate(f"made: {change.words}", quiet=False)
     return True
+
+
+def _confirmed(change: Change) -> bool:
+    """Return whether somebody says yes; where nobody is there to answer, nobody does."""
+    try:
+        return click.confirm(f"Make this change now: {change.words}?", err=True)
+    except click.Abort as error:
+        if not isinstance(error.__context__, EOFError):
+            raise
+        click.echo(err=True)
+        _output.narrate("nobody answered: nothing is changed", quiet=False)
+        return False
 
 
 async def _make(followed: Followed, change: Change) -> None:

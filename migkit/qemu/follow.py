@@ -5,6 +5,7 @@ QEMU serves one client a socket. Give it a monitor of its own for this: ``-qmp u
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any, Final, Self
@@ -17,9 +18,12 @@ __all__ = ["ENDED", "Followed"]
 
 ENDED: Final = ("completed", "failed", "cancelled")
 _NEVER: Final = ("none", None)
+_COUNTED: Final = ("active", "completed", "postcopy-active", "postcopy-paused", "postcopy-recover", "postcopy-device")
 _EARLY: Final = 20  # answers that are kept from the beginning, and ...
 _LATE: Final = 60  # ... those at the end
 _MOST: Final = 600
+_RESUMES_WITHIN_S: Final = 1.0
+_ASKED_EVERY_S: Final = 0.05
 
 
 class Followed:
@@ -74,12 +78,19 @@ class Followed:
 
         Raises
         ------
+        UsageError
+            The guest comes to this QEMU, or has come: the source alone counts.
         RunError
             No migration is under way, nor has one ended.
         EndedError
             QEMU ended, or does not answer.
         """
         answer: dict[str, Any] = await self.monitor.do("query-migrate")
+        if "ram" not in answer and await self._is_destination(answer):
+            raise UsageError(
+                "QEMU: is the destination of the migration, and only the source counts what is sent; "
+                "give the monitor of the source"
+            )
         if answer.get("status") in _NEVER:
             raise RunError(
                 "QEMU: no migration is under way, nor has one ended; start it, then watch, "
@@ -87,11 +98,17 @@ class Followed:
             )
         self.parameters = await self.monitor.do("query-migrate-parameters")
         self._capabilities = await self.monitor.do("query-migrate-capabilities")
-        if self._answers and _total(answer) < _total(self._answers[-1]) and answer["status"] not in ENDED:
-            self._answers = []  # another migration has begun
+        if self._answers and _is_another(self._answers[-1], answer):
+            self._answers = []
         self._answers.append(answer)
         self._thin()
         return answer
+
+    async def _is_destination(self, answer: dict[str, Any]) -> bool:
+        """Return whether an answer that counts no memory is that of a destination."""
+        if answer.get("status") in _COUNTED:
+            return True
+        return await self._state() == "inmigrate"
 
     def has_left(self) -> bool:
         """Return whether the guest stopped at the source and did not resume there: it has moved."""
@@ -99,6 +116,19 @@ class Followed:
             if event.name in ("STOP", "RESUME"):
                 self._stopped = event.name == "STOP"
         return self._stopped
+
+    async def state_afterwards(self) -> str:
+        """Return QEMU's state, as ``query-status`` names it, once it had the time to resume the guest."""
+        try:
+            async with asyncio.timeout(_RESUMES_WITHIN_S):
+                while (state := await self._state()) != "running":
+                    await asyncio.sleep(_ASKED_EVERY_S)
+        except TimeoutError:
+            return await self._state()
+        return state
+
+    async def _state(self) -> str:
+        return str((await self.monitor.do("query-status"))["status"])
 
     def text(self) -> str:
         """Return all that was answered as a log that :func:`migkit.importers.read` reads."""
@@ -171,9 +201,18 @@ class Followed:
         self._answers = [*early, *kept[-(_MOST // 2) :], *late]
 
 
-def _total(answer: dict[str, Any]) -> int:
-    return int(answer.get("total-time", 0))
+def _is_another(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Return whether another migration has begun between two answers: its clock, or what it sent, began anew."""
+    if "ram" not in now:
+        return bool(now["status"] == "setup")
+    return any(_counter(now, *path) < _counter(before, *path) for path in (("total-time",), ("ram", "transferred")))
+
+
+def _counter(answer: dict[str, Any], *path: str) -> int:
+    for name in path[:-1]:
+        answer = answer.get(name, {})
+    return int(answer.get(path[-1], 0))
 
 
 def _syncs(answer: dict[str, Any]) -> int:
-    return int(answer.get("ram", {}).get("dirty-sync-count", 0))
+    return _counter(answer, "ram", "dirty-sync-count")

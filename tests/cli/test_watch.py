@@ -1,5 +1,6 @@
 """``migkit watch`` as a user meets it: a log that grows, a QEMU under way, and everything that may be wrong."""
 
+import contextlib
 import json
 import os
 import random
@@ -92,6 +93,29 @@ def moving(tmp_path):
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """Start a QEMU with a small guest; return its process, its monitor, and the socket of another one for a watch."""
+    require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
+    with contextlib.ExitStack() as stack:
+
+        def start(name, *options):
+            paths = [tmp_path / f"{name}{at}.qmp" for at in range(2)]
+            monitors = [word for path in paths for word in ("-qmp", f"unix:{path},server=on,wait=off")]
+            command = [QEMU, "-accel", "tcg", "-m", "64", "-nodefaults", "-display", "none", *monitors, *options]
+            process = stack.enter_context(subprocess.Popen(command))
+            stack.callback(process.kill)
+            while not paths[1].exists():
+                assert process.poll() is None
+            return process, stack.enter_context(Asked.opened(paths[0])), paths[1]
+
+        yield start
+
+
+def say(asked, command, **arguments):
+    return asked.run(asked.followed.monitor.do(command, {name.replace("_", "-"): v for name, v in arguments.items()}))
 
 
 def source_of(process):
@@ -251,7 +275,7 @@ def test_where_the_guest_may_not_be_measured_one_line_says_so(moving):
         held.arm()
         code, out, err = watched(path, "--every", "200 ms")
         assert (code, err.count("\n")) == (0, 1)
-        assert err.startswith("not measured from outside: process ")
+        assert re.match(r"not measured from outside: process \d+: is being tracked by another program; ", err)
         assert "not known before the first pass has ended" in out
         assert "completed" in out
     assert "intact" in process.communicate(timeout=60)[0]
@@ -299,6 +323,17 @@ def test_a_change_is_made_once_it_was_confirmed(moving):
 
 
 @pytest.mark.live
+def test_where_nobody_answers_nothing_is_changed(moving):
+    path, _ = moving(HOT)
+    with migkit("watch", path, "--every", "100 ms", "--json", "--apply", "max-bandwidth") as watching:
+        watching.stdin.close()
+        assert "[y/N]" in watching.stderr.readline()
+        assert watching.stderr.readline() == "nobody answered: nothing is changed\n"
+        assert watching.stdout.readline(), "it goes on"
+        watching.kill()
+
+
+@pytest.mark.live
 def test_nothing_is_changed_without_a_yes_and_postcopy_needs_its_capability(moving):
     path, _ = moving(HOT)
     code, out, _ = watched(path, "--once", "--apply", "post-copy", said="n\n")
@@ -318,9 +353,65 @@ def test_a_migration_cancelled_by_someone_else_ends_the_watch(moving):
     process.send_signal(signal.SIGINT)  # it cancels, and ends its machines
     _, err = watching.communicate(timeout=60)
     assert watching.returncode == 1
-    assert re.fullmatch(
-        r"migkit: (the migration failed or was cancelled|QEMU: QEMU ended before it answered).*\n", err
-    )
+    assert re.fullmatch(r"migkit: (the migration was cancelled; |QEMU: QEMU ended before it answered).*\n", err)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(
+    ("options", "uri", "what", "where"),
+    [
+        ([], "exec:cat >/dev/null", "was cancelled", "the guest runs on at the source"),
+        (["-S"], "exec:cat >/dev/null", "was cancelled", "the guest does not run .* state is prelaunch"),
+        ([], "exec:head -c 1000 >/dev/null", r"failed \(.*Broken pipe\)", "the guest runs on at the source"),
+    ],
+)
+def test_how_a_migration_was_given_up_is_said_now_and_later(machine, options, uri, what, where):
+    _, asked, path = machine("vm", *options)
+    say(asked, "migrate-set-parameters", max_bandwidth=10_000)
+    say(asked, "migrate", uri=uri)
+    watching = migkit("watch", path, "--every", "100 ms")
+    assert re.match(r"(.* m?s  precopy|done), ", watching.stdout.readline())
+    if "cat" in uri:
+        say(asked, "migrate_cancel")
+    _, said = watching.communicate(timeout=60)
+    for code, err in ((watching.returncode, said), watched(path, "--no-measure")[::2]):
+        assert code == 1
+        assert re.fullmatch(rf"(surer: .*\n)?migkit: the migration {what}; {where}.*\n", err)
+    assert re.fullmatch(r"done, round 0  (cancelled|failed)\n", watched(path)[1])
+
+
+@pytest.mark.live
+def test_a_watch_goes_on_with_the_next_migration(machine):
+    _, asked, path = machine("vm")
+    say(asked, "migrate-set-parameters", max_bandwidth=20_000)
+    say(asked, "migrate", uri="exec:cat >/dev/null")
+    watching = migkit("watch", path, "--every", "2 s", "--json")
+    first = json.loads(watching.stdout.readline())
+    say(asked, "migrate_cancel")
+    while say(asked, "query-migrate")["status"] != "cancelled":
+        pass
+    say(asked, "migrate", uri="exec:cat >/dev/null")
+    say(asked, "migrate-set-parameters", max_bandwidth=10_000_000)
+    *_, last = (json.loads(line) for line in watching.communicate(timeout=60)[0].splitlines())
+    assert (watching.returncode, last["outcome"]) == (0, "completed")
+    assert first["phase"] == "precopy"
+    assert last["end_s"] == pytest.approx(say(asked, "query-migrate")["total-time"] / 1e3)
+
+
+@pytest.mark.live
+def test_a_destination_is_no_source(machine, tmp_path):
+    uri = f"unix:{tmp_path / 'way'}"
+    _, there, path = machine("there", "-incoming", "defer")
+    _, here, _ = machine("here")
+    before = watched(path)
+    say(there, "migrate-incoming", uri=uri)
+    meanwhile = watched(path)
+    say(here, "migrate", uri=uri)
+    while say(here, "query-migrate")["status"] != "completed":
+        pass
+    for code, out, err in (before, meanwhile, watched(path, "--once")):
+        assert (code, out) == (2, "")
+        assert "QEMU: is the destination of the migration" in err
 
 
 @pytest.mark.live

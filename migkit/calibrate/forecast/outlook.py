@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -33,6 +34,7 @@ _FAR: Final = 0.12  # ... and one that is off by so much as bad as any
 _ASKED: Final = 201
 _AS_GOOD: Final = 0.99
 _WAITS: Final = {"pre-switchover": "migrate-continue", "postcopy-paused": "migrate-recover"}  # by state: the command
+_SETTINGS: Final = ("max_bandwidth_bytes_per_s", "max_postcopy_bandwidth_bytes_per_s", "downtime_limit_s")
 _FINISHED: Final = {"completed": "converges", "cancelled": "aborted", "failed": "aborted"}
 
 
@@ -43,7 +45,7 @@ class Outlook:
     Attributes
     ----------
     t_s
-        Time since the request [s].
+        Time since the request [s]; NaN: it has ended, and the log does not say when.
     phase
         setup, precopy, stopcopy, postcopy or done.
     verdict
@@ -52,7 +54,8 @@ class Outlook:
     end_s, low_s, high_s
         When it ends, since the request, and the bounds of that at 90 % [s]; infinite: never.
     share
-        Share of the expected time that is over; it never falls behind its best by more than 2 %. NaN: without end.
+        Share of the expected time that is over; NaN: without end. It never falls behind its best by more than 2 %,
+        unless another migration begins, somebody changes the cap or the limit, or a wait for a command is over.
     converges
         Probability that it converges as things stand; NaN: not known.
     downtime_s, downtime_low_s, downtime_high_s
@@ -61,6 +64,8 @@ class Outlook:
         As of the reading.
     waits_for
         The command that somebody must give before it goes on, so that its end is not known; empty: none.
+    outcome, reason
+        How it ended, as ``Log.meta`` names that, and why, in QEMU's words; empty: it has not, or nobody says.
     """
 
     t_s: float
@@ -79,12 +84,16 @@ class Outlook:
     bandwidth_bytes_per_s: float = math.nan
     throttle: float = 0.0
     waits_for: str = ""
+    outcome: str = ""
+    reason: str = ""
 
     def completed(self) -> Outlook:
         """Return the outlook once the guest is known to have moved, though no reading tells of the end."""
         end_s = max(self.t_s, self.end_s) if math.isfinite(self.end_s) else self.t_s
         ends: dict[str, Any] = dict.fromkeys(("t_s", "end_s", "low_s", "high_s"), end_s)
-        return dataclasses.replace(self, phase="done", verdict="converges", share=1.0, converges=1.0, **ends)
+        return dataclasses.replace(
+            self, phase="done", verdict="converges", outcome="completed", share=1.0, converges=1.0, **ends
+        )
 
 
 class Forecaster:
@@ -113,7 +122,8 @@ class Forecaster:
 
     def __init__(self, base: Scenario | None = None) -> None:
         self._base, self._told_now, self._seen_s = base, False, math.inf
-        self._best = 0.0
+        self._best, self._t_s = 0.0, 0.0
+        self._settings: tuple[Any, ...] = ()
         self.beliefs: list[Belief] = []
 
     def learn(self, base: Scenario, seen_s: float = math.inf) -> None:
@@ -127,6 +137,7 @@ class Forecaster:
         """
         last = _last(log)
         self.beliefs = []
+        self._begin_anew(log, last)
         if last["phase"] == "done":
             return self._shown(_over(log, last))
         if last["phase"] in ("postcopy", "stopcopy"):
@@ -135,6 +146,13 @@ class Forecaster:
         if not found:
             return _unknown(last, math.inf)
         return self._shown(_expected(found, last))
+
+    def _begin_anew(self, log: Log, last: Mapping[str, Any]) -> None:
+        """Forget the best share where the end moves for a reason that no reading before could tell."""
+        settings = tuple(log.meta["settings"].get(name) for name in _SETTINGS)
+        if last["t_s"] < self._t_s or settings != self._settings or last["waits_for"]:
+            self._best = 0.0
+        self._t_s, self._settings = last["t_s"], settings
 
     def _shown(self, told: Outlook) -> Outlook:
         """Hold the share that is over within 2 % of its best, and the end that is said with it."""
@@ -171,12 +189,15 @@ def _unknown(last: dict[str, Any], end_s: float) -> Outlook:
 
 def _over(log: Log, last: dict[str, Any]) -> Outlook:
     totals = log.meta["totals"]
-    end_s = float(totals.get("total_time_s") or last["t_s"])
+    end_s = float(totals.get("total_time_s") or last["t_s"]) or math.nan
     downtime_s = float(totals.get("downtime_s") or math.nan)
-    verdict = _FINISHED.get(log.meta["outcome"], "aborted")
-    last = last | {"t_s": max(last["t_s"], end_s)}
+    outcome = log.meta["outcome"]
+    verdict = _FINISHED.get(outcome, "aborted")
+    last = last | {"t_s": max(end_s, last["t_s"])}
     return Outlook(
         **last,
+        outcome=outcome if outcome in _FINISHED else "",
+        reason=log.meta["texts"].get("error-desc", ""),
         verdict=verdict,
         end_s=end_s,
         low_s=end_s,

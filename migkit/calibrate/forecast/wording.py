@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from migkit.units import format_duration, format_rate, format_size
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from migkit.calibrate.forecast.outlook import Outlook
 
 __all__ = ["effect", "expected", "standing"]
+
+_TOO_EARLY: Final = "not known before the first pass has ended"
 
 
 def standing(outlook: Outlook) -> str:
@@ -27,7 +29,7 @@ def standing(outlook: Outlook) -> str:
     """
     left = "" if math.isnan(outlook.remaining_bytes) else f", {format_size(outlook.remaining_bytes)} left"
     speed = outlook.bandwidth_bytes_per_s
-    sent = f" at {format_rate(speed)}" if speed > 0 else ""
+    sent = f" at {format_rate(speed)}" if speed > 0 and not outlook.waits_for else ""
     slow = f", throttled to {1.0 - outlook.throttle:.0%}" if outlook.throttle > 0 else ""
     counted = f", round {outlook.iteration}" if outlook.iteration else ""
     return f"{outlook.phase}{counted}{left}{sent}{slow}"
@@ -49,15 +51,15 @@ def expected(outlook: Outlook, is_measured: bool = False) -> tuple[str, ...]:
     ('waits for somebody to give migrate-recover', 'its end is not known before that')
     """
     if outlook.phase == "done":
-        ended = "completed" if outlook.verdict == "converges" else "failed or cancelled"
+        after = f"after {format_duration(outlook.end_s)}" if outlook.end_s > 0 else ""
         stood = "" if math.isnan(outlook.downtime_s) else f"downtime {format_duration(outlook.downtime_s)}"
-        return ended, f"after {format_duration(outlook.end_s)}" if outlook.end_s else "", "", stood
+        return outlook.outcome or "failed or cancelled", after, "", stood
     if outlook.verdict == "not_known" and outlook.phase == "precopy" and not outlook.iteration:
         return ("not known: its source does not count bitmap syncs",)
     if outlook.verdict == "not_known":
         least = f"ends at {format_duration(outlook.end_s)} if the guest writes nothing"
-        awaited = "the guest has been followed for half a second" if is_measured else "the first pass has ended"
-        return f"not known before {awaited}", least if math.isfinite(outlook.end_s) else ""
+        said = "not known yet, the guest is being measured" if is_measured else _TOO_EARLY
+        return said, least if math.isfinite(outlook.end_s) else ""
     if outlook.waits_for:
         return f"waits for somebody to give {outlook.waits_for}", "its end is not known before that"
     likely = outlook.converges if outlook.verdict == "converges" else 1.0 - outlook.converges

@@ -274,6 +274,24 @@ def test_what_somebody_must_let_go_on_is_said_and_has_no_end(recordings, status,
     assert any(command in text for text in expected(outlook))
 
 
+@pytest.mark.parametrize(("before_s", "slower"), [(5.1, 1.0), (2.0, 1.3)], ids=["another migration", "a lower cap"])
+def test_a_share_begins_anew_with_another_migration_and_when_the_cap_was_changed(recordings, before_s, slower):
+    one = recordings["a1-q7-0"]
+    cap = one.log.meta["settings"]["max_bandwidth_bytes_per_s"]
+    now = told(at(one, 2.0), max_bandwidth_bytes_per_s=cap / slower)
+    forecaster, fresh = (Forecaster(Scenario(guest=one.guest)).outlook for _ in range(2))
+    before, expected_now = forecaster(at(one, before_s)), fresh(now)
+    assert before.share > 1.2 * expected_now.share
+    assert forecaster(now) == expected_now
+
+
+def test_a_migration_that_says_only_that_it_was_given_up_has_no_time():
+    outlook = Forecaster().outlook(read('{"return": {"status": "failed", "error-desc": "Broken pipe"}}\n')[0])
+    assert (outlook.outcome, outlook.reason, outlook.verdict) == ("failed", "Broken pipe", "aborted")
+    assert math.isnan(outlook.t_s)
+    assert [text for text in expected(outlook) if text] == ["failed"]
+
+
 def test_a_guest_that_stands_may_stand_for_as_long_again(recordings):
     log = changed(at(recordings["a1-q7-0"], 5.1), 3, status="device", phase="stopcopy")
     stood_s = log.frame["t_s"].iloc[-1] - log.frame["t_s"].iloc[-3]
