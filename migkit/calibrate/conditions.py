@@ -63,7 +63,7 @@ def of_log(log: Log) -> Conditions:
     0.3
     """
     frame, settings = log.frame, log.meta["settings"]
-    running = frame[(frame["phase"] == "precopy") & (frame["iteration"] > 0)]
+    running = frame[(frame["phase"] == "precopy") & ~(frame["iteration"] <= 0)]  # metrics count no rounds
     speeds = running["bandwidth_bytes_per_s"].to_numpy(float)
     speeds = speeds[np.isfinite(speeds) & (speeds > 1.0)]
     speed = float(np.median(speeds)) if speeds.size else math.nan

@@ -255,7 +255,13 @@ def _strategy(log: Log, said: Strategy) -> Strategy:
 
 
 def _held_back(case: Scenario, now: _Now, cap_bytes_per_s: float) -> Scenario:
-    """Return the scenario with what holds the speed back: a cap that is reached, else the path."""
+    """Return the scenario with what holds the speed back: a cap that is reached, else the path.
+
+    Where nobody says the cap, it is the speed.
+    """
+    if math.isnan(cap_bytes_per_s):
+        policy = dataclasses.replace(case.policy, max_bandwidth_bytes_per_s=now.fastest_bytes_per_s)
+        return dataclasses.replace(case, policy=policy)
     if not now.fastest_bytes_per_s < BINDS * cap_bytes_per_s:
         return case
     return dataclasses.replace(case, link=Link(bandwidth_bytes_per_s=now.speed_bytes_per_s))

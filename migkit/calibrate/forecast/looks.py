@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
+from migkit.calibrate.forecast.grown import Grown, last_migration
 from migkit.errors import RunError, UsageError, shown
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = [
     "SHORTEST_S",
     "Asked",
-    "Grown",
     "Look",
     "Looking",
     "Source",
@@ -127,35 +127,7 @@ class Asked:
             if self.followed.has_left():
                 return None
             raise
-        return _last_migration(self.followed.text())
-
-
-class Grown:
-    """A log that grows.
-
-    Examples
-    --------
-    >>> from migkit.traces import data
-    >>> Grown(data.data_path("kvm_database/precopy-4t-1.json.gz")).log().meta["outcome"]
-    'completed'
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def log(self) -> Log:
-        """Read the last migration in the log."""
-        return _last_migration(self._path)
-
-
-def _last_migration(source: Path | str) -> Log:
-    from migkit.importers import read
-
-    if not (found := [log for log in read(source) if log.kind == "migration" and len(log.frame)]):
-        raise UsageError(f"{source}: holds no reading of a migration; log query-migrate or virsh domjobinfo")
-    if found[-1].meta["outcome"] == "ended":
-        raise RunError(f"{source}: its job is gone, so the migration is over; virsh domjobinfo --completed says how")
-    return found[-1]
+        return last_migration(self.followed.text(), "QEMU")
 
 
 @contextlib.contextmanager
@@ -228,6 +200,7 @@ class Looking:
     Examples
     --------
     >>> from migkit.traces import data
+    >>> from migkit.calibrate.forecast.grown import Grown
     >>> look = Looking(Grown(data.data_path("kvm_database/precopy-4t-1.json.gz"))).look()
     >>> look.outlook.phase, look.outlook.verdict
     ('done', 'converges')
@@ -346,6 +319,7 @@ def measured(looked_at: Source, by_qemu: bool = False) -> Iterator[Meanwhile | N
 
     Examples
     --------
+    >>> from migkit.calibrate.forecast.grown import Grown
     >>> with measured(Grown(Path("job.log"))) as meanwhile:
     ...     meanwhile is None
     True

@@ -31,8 +31,8 @@ def standing(outlook: Outlook) -> str:
     speed = outlook.bandwidth_bytes_per_s
     sent = f" at {format_rate(speed)}" if speed > 0 and not outlook.waits_for else ""
     slow = f", throttled to {1.0 - outlook.throttle:.0%}" if outlook.throttle > 0 else ""
-    counted = f", round {outlook.iteration}" if outlook.iteration else ""
-    return f"{outlook.phase}{counted}{left}{sent}{slow}"
+    count = f", round {outlook.iteration}" if outlook.iteration else ""
+    return f"{outlook.phase}{count}{left}{sent}{slow}"
 
 
 def expected(outlook: Outlook, is_measured: bool = False) -> tuple[str, ...]:

@@ -285,6 +285,24 @@ def test_a_share_begins_anew_with_another_migration_and_when_the_cap_was_changed
     assert forecaster(now) == expected_now
 
 
+def test_metrics_that_name_no_cap_and_no_round_go_on_as_fast_as_they_went():
+    sent = [20_000_000 * second for second in range(4)]
+    counters = {
+        "data_bytes_total": [2**28] * 4,
+        "data_remaining_bytes": [2**28 - one for one in sent],
+        "data_processed_bytes": sent,
+        "dirty_memory_rate_bytes": [40_960] * 4,
+    }
+    text = "".join(
+        f'kubevirt_vmi_migration_{name}{{name="vm1"}} {value} {1_700_000_000_000 + 1000 * second}\n'
+        for name, values in counters.items()
+        for second, value in enumerate(values)
+    )
+    outlook = Forecaster().outlook(read(text)[0])
+    assert (outlook.verdict, outlook.iteration) == ("converges", 0)
+    assert outlook.end_s == pytest.approx(2**28 / 20e6, rel=0.05)
+
+
 def test_a_migration_that_says_only_that_it_was_given_up_has_no_time():
     outlook = Forecaster().outlook(read('{"return": {"status": "failed", "error-desc": "Broken pipe"}}\n')[0])
     assert (outlook.outcome, outlook.reason, outlook.verdict) == ("failed", "Broken pipe", "aborted")

@@ -1,0 +1,62 @@
+"""A log that grows, and may be emptied or moved away by what rotates logs, while a migration is watched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from migkit.errors import TraceError, UsageError
+
+if TYPE_CHECKING:
+    from migkit.importers import Log
+
+__all__ = ["Grown", "last_migration"]
+
+
+class Grown:
+    """A log that grows. What it held stays known where it becomes shorter or is away for a while.
+
+    Examples
+    --------
+    >>> from migkit.traces import data
+    >>> Grown(data.data_path("kvm_database/precopy-4t-1.json.gz")).log().meta["outcome"]
+    'completed'
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._before, self._now = b"", b""
+
+    def log(self) -> Log:
+        """Read the last migration in the log."""
+        raw = self._read()
+        if len(raw) < len(self._now):
+            self._before += self._now
+        self._now = raw
+        return last_migration(self._before + raw, str(self._path))
+
+    def _read(self) -> bytes:
+        from migkit.importers.reading.text import load
+
+        try:
+            return load(self._path)
+        except TraceError:
+            if not self._before + self._now or self._path.exists():
+                raise
+            return b""
+
+
+def last_migration(source: str | bytes, name: str) -> Log:
+    """Return the last migration in a text.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    from migkit.importers import read
+
+    found = [log for log in read(source, name=name) if log.kind == "migration"]
+    if not found:
+        raise UsageError(f"{name}: holds no reading of a migration; log query-migrate or virsh domjobinfo")
+    return found[-1]
