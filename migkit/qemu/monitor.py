@@ -120,8 +120,8 @@ class Monitor:
                 await client.connect(address if isinstance(address, socket.socket) else str(address))
         except TimeoutError as error:
             raise NotQemuError(
-                f"{where}: said nothing for {limit_s:g} s; it is no monitor of QEMU, or another program is attached "
-                "to it: close that, or give the socket of -qmp unix:PATH,server=on"
+                f"{where}: said nothing for {limit_s:g} s; QEMU hangs or is stopped, it is no monitor of QEMU, or "
+                "another program is attached to it: close that, or give the socket of -qmp unix:PATH,server=on"
             ) from error
         except errors.ConnectError as error:
             raise unconnected(where, error.exc) from error

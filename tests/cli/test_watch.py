@@ -430,6 +430,27 @@ def test_a_destination_is_no_source(machine, tmp_path):
 
 
 @pytest.mark.live
+def test_a_source_killed_in_a_post_copy_has_not_completed_it(machine, tmp_path):
+    uri, on = f"unix:{tmp_path / 'way'}", [{"capability": "postcopy-ram", "state": True}]
+    _, there, _ = machine("there", "-incoming", "defer")
+    source, here, path = machine("here")
+    for one in (there, here):
+        say(one, "migrate-set-capabilities", capabilities=on)
+        say(one, "migrate-set-parameters", max_bandwidth=10_000, max_postcopy_bandwidth=10_000)
+    say(there, "migrate-incoming", uri=uri)
+    say(here, "migrate", uri=uri)
+    watching = migkit("watch", path, "--every", "100 ms", "--json", "--no-measure")
+    assert json.loads(watching.stdout.readline())["phase"] == "precopy"
+    say(here, "migrate-start-postcopy")
+    while json.loads(watching.stdout.readline())["phase"] != "postcopy":
+        pass
+    source.kill()
+    _, err = watching.communicate(timeout=60)
+    assert watching.returncode == 1
+    assert re.fullmatch(r"migkit: QEMU: ended in post-copy; at the last look .* at the destination\n", err)
+
+
+@pytest.mark.live
 def test_a_qemu_killed_in_mid_migration_ends_the_watch(moving):
     path, process = moving(HOT)
     watching = migkit("watch", path, "--every", "100 ms", "--json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migkit.errors import TraceError, UsageError
+from migkit.errors import RunError, TraceError, UsageError
 
 if TYPE_CHECKING:
     from migkit.importers import Log
@@ -53,10 +53,19 @@ def last_migration(source: str | bytes, name: str) -> Log:
     ------
     UsageError
         There is none.
+    RunError
+        Its source says no more than that it is over.
+
+    Examples
+    --------
+    >>> last_migration('{"status": "active", "total-time": 5500, "ram": {"remaining": 0}}', "answer").meta["outcome"]
+    'under way'
     """
     from migkit.importers import read
 
-    found = [log for log in read(source, name=name) if log.kind == "migration"]
+    found = [log for log in read(source, name=name) if log.kind == "migration" and len(log.frame)]
     if not found:
         raise UsageError(f"{name}: holds no reading of a migration; log query-migrate or virsh domjobinfo")
+    if found[-1].meta["outcome"] == "ended":
+        raise RunError(f"{name}: its job is gone, so the migration is over; virsh domjobinfo --completed says how")
     return found[-1]

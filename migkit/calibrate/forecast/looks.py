@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 from migkit.calibrate.forecast.grown import Grown, last_migration
 from migkit.errors import RunError, UsageError, shown
+from migkit.units import format_size
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 SHORTEST_S: Final = 0.05
+_NEAR_S: Final = 1.0  # to the end of a post-copy, which may come before the next look
 _NO_MORE: Final = (
     "the metrics tell no more of the migration: it has ended, and whether the guest moved they do not say"
 )
@@ -219,7 +221,7 @@ class Looking:
         Raises
         ------
         RunError
-            No migration is under way, or QEMU ended, or the metrics tell no more.
+            No migration is under way, or QEMU ended, in post-copy with much to send yet, or the metrics tell no more.
         """
         from migkit.calibrate.forecast.belief import allowed_bytes, course_of
         from migkit.calibrate.forecast.changes import changes
@@ -235,7 +237,16 @@ class Looking:
     def _left(self) -> Look | None:
         if not isinstance(self._looked_at, Asked):
             raise RunError(_NO_MORE)
-        return None if self._outlook is None else Look(None, self._outlook.completed())
+        outlook = self._outlook
+        if outlook is None:
+            return None
+        if outlook.phase == "postcopy" and not outlook.end_s - outlook.t_s < _NEAR_S:
+            left = format_size(outlook.remaining_bytes)
+            raise RunError(
+                f"QEMU: ended in post-copy; at the last look {left} were left to send, without which the guest "
+                "cannot run on; look after it at the destination"
+            )
+        return Look(None, outlook.completed())
 
     def _forecast(self, log: Log) -> tuple[Outlook, str, bool]:
         """Return the outlook, why the guest is not measured, and whether it is."""

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from migkit.units import PAGE_BYTES
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from migkit.importers import Log
 
 __all__ = [
@@ -34,6 +36,8 @@ _WINDOW_S: Final = 0.1  # of QEMU's rate limit
 _JUMPS: Final = 0.5  # of what a window may send: the counter of bytes has jumped
 _ENOUGH_ZERO: Final = 4096  # pages of a stretch that tells what one takes
 
+_WAITING: Final = ("postcopy-paused", "postcopy-recover-setup", "postcopy-recover")
+
 Values = npt.NDArray[Any]
 
 
@@ -51,7 +55,8 @@ class _Stretches(NamedTuple):
         t_s, sent = told["t_s"].to_numpy(float), np.diff(told["sent_bytes"].to_numpy(float))
         passed = -np.diff(told["remaining_bytes"].to_numpy(float))
         zero_pages = (passed / PAGE_BYTES * _WIRE_BYTES - sent) / (_WIRE_BYTES - _ZERO_BYTES)
-        return cls(np.diff(t_s), sent, np.nan_to_num(zero_pages))
+        going = _going(told)
+        return cls(np.diff(t_s)[going], sent[going], np.nan_to_num(zero_pages)[going])
 
     @property
     def mostly_zero(self) -> Values:
@@ -66,6 +71,12 @@ class _Stretches(NamedTuple):
         first = max(0, min(first, lasting_s.size - 2))
         took_s = float(lasting_s[first:].sum())
         return float(sent[first:].sum()) / took_s if took_s > 0 else math.nan
+
+
+def _going(told: pd.DataFrame) -> Values:
+    """Return which stretches between readings lie apart from a wait for a connection."""
+    waits = told["status"].isin(_WAITING).to_numpy(bool) if "status" in told else np.zeros(len(told), bool)
+    return ~(waits[1:] | waits[:-1])
 
 
 def speed_of(log: Log) -> float:
@@ -173,12 +184,14 @@ def falling(log: Log) -> float:
     """
     frame = log.frame
     told = frame[(frame["phase"] == "postcopy") & frame["remaining_bytes"].notna() & frame["t_s"].notna()]
-    t_s, left = told["t_s"].to_numpy(float), told["remaining_bytes"].to_numpy(float)
-    if t_s.size < 2:
+    going = _going(told)
+    stretches_s, fell = (np.diff(told[name].to_numpy(float))[going] for name in ("t_s", "remaining_bytes"))
+    if not stretches_s.size:
         return speed_of(log)
-    first = max(0, min(int(np.searchsorted(t_s, t_s[-1] - _LAST_S)), t_s.size - 3))
-    lasting_s, fell = t_s[-1] - t_s[first], left[first] - left[-1]
-    return float(fell / lasting_s) if lasting_s > 0 and fell > 0 else speed_of(log)
+    since_s = np.cumsum(stretches_s[::-1])[::-1]
+    first = max(0, min(int((since_s > _LAST_S).sum()), stretches_s.size - 2))
+    took_s, passed = float(stretches_s[first:].sum()), -float(fell[first:].sum())
+    return passed / took_s if took_s > 0 and passed > 0 else speed_of(log)
 
 
 def pushed(log: Log, zero_page_s: float) -> float:

@@ -310,6 +310,19 @@ def test_a_migration_that_says_only_that_it_was_given_up_has_no_time():
     assert [text for text in expected(outlook) if text] == ["failed"]
 
 
+def test_the_time_that_a_push_waited_for_a_connection_tells_nothing_of_its_speed():
+    def answer(status, t_s, sent):
+        ram = {"total": 2**28, "remaining": 2 * 10**8 - sent, "transferred": sent, "dirty-sync-count": 2}
+        return json.dumps({"status": status, "total-time": round(1e3 * t_s), "ram": ram})
+
+    lines = [answer("postcopy-active", 0.5 * at, 5_000_000 * at) for at in range(1, 9)]
+    lines += [answer("postcopy-paused", 0.5 * at, 40_000_000) for at in range(9, 30)]
+    lines += [answer("postcopy-recover", 15.0, 40_000_000), answer("postcopy-active", 15.1, 40_001_000)]
+    outlook = Forecaster().outlook(read("\n".join(lines))[0])
+    assert outlook.bandwidth_bytes_per_s == pytest.approx(10e6)
+    assert outlook.end_s == pytest.approx(15.1 + 16.0, rel=0.01)
+
+
 def test_a_guest_that_stands_may_stand_for_as_long_again(recordings):
     log = changed(at(recordings["a1-q7-0"], 5.1), 3, status="device", phase="stopcopy")
     stood_s = log.frame["t_s"].iloc[-1] - log.frame["t_s"].iloc[-3]
