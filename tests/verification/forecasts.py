@@ -101,7 +101,7 @@ def _reference(name: str, run: Mapping[str, Any]) -> Recorded:
     on = dict.fromkeys(str(run["capabilities"] or "").split(";"), True)
     settings = {name: run[name] for name in ("max_bandwidth_bytes_per_s", "downtime_limit_s") if run[name]}
     settings["accelerator"] = run["accelerator"]
-    meta = {**log.meta, "settings": settings, "capabilities": on, "version": run["qemu_version"]}
+    meta = {**log.meta, "settings": settings, "capabilities": on, "version": {"qemu": run["qemu_version"]}}
     log = dataclasses.replace(log, frame=frame, meta=meta)
     classes = run["classes"] if not isinstance(run["classes"], str) else json.loads(run["classes"])
     dirty = tuple(DirtyClass(**one) for one in classes)
@@ -161,7 +161,7 @@ def _synced(run: Mapping[str, Any], scenario: Scenario, verdict: str) -> Synced:
     settings = {name: getattr(scenario.policy, name) for name in ("max_bandwidth_bytes_per_s", "downtime_limit_s")}
     settings["accelerator"] = run["accelerator"]
     meta = {
-        "version": run["qemu_version"],
+        "version": {"qemu": run["qemu_version"]},
         "settings": settings,
         "capabilities": dict.fromkeys(run["capabilities"], True),
         "postcopy": False,
@@ -240,7 +240,7 @@ def _base(one: Recorded) -> Scenario | None:
     if one.guest is None:
         return None
     on = one.log.meta["capabilities"].get("auto-converge", False)
-    version = str(one.log.meta["version"])
+    version = (one.log.meta["version"] or {}).get("qemu", "")
     policy = Policy(name="qemu-7" if version.startswith("7") else "qemu-10")
     return Scenario(guest=one.guest, policy=policy, strategy=Strategy(auto_converge=on))
 

@@ -208,7 +208,7 @@ def _case(log: Log, now: _Now, base: Scenario | None) -> Scenario:
     held = conditions.of_log(log)
     said = conditions.scenario(guest, held)
     said = dataclasses.replace(said, strategy=_strategy(log, said.strategy))
-    policy = dataclasses.replace(said.policy, name=systems.of_qemu(log.meta["version"]))
+    policy = dataclasses.replace(said.policy, name=systems.of_qemu((log.meta["version"] or {}).get("qemu")))
     host = dataclasses.replace(base.host if base is not None else said.host, firmware_bytes=0)
     host = dataclasses.replace(host, platform=host.platform or conditions.platform(log))
     zero_s = zero_page_s(log)
