@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from migkit.calibrate.forecast.belief import Belief
 from migkit.engine.records import Result
@@ -15,9 +16,14 @@ from migkit.policies import decision
 from migkit.scenario import Scenario
 from migkit.units import PAGE_BYTES, format_rate
 
+if TYPE_CHECKING:
+    from migkit.importers import Log
+
 __all__ = ["Change", "changes"]
 
 _MARGIN: Final = 1.05
+_SOONER_S: Final = 0.1  # less is no gain
+_LATE: Final = ("auto-converge", "streams")  # once a migration runs
 _FASTER: Final = 2.0  # times the cap: what is tried of a migration that converges anyway
 _NAMES: Final = {
     "policy.max_bandwidth": "max-bandwidth",
@@ -50,6 +56,8 @@ class Change(NamedTuple):
         Probability that the migration then ends: the share of the guests that the counters allow.
     case
         The scenario with the change.
+    needs_a_new_start
+        Whether QEMU takes it only before a migration (``migrate-set-capabilities`` refuses while one runs).
     """
 
     name: str
@@ -59,14 +67,10 @@ class Change(NamedTuple):
     slowdown: float
     converges: float
     case: Scenario
-
-    @property
-    def needs_a_new_start(self) -> bool:
-        """Whether QEMU takes it only before a migration (``migrate-set-capabilities`` refuses while one runs)."""
-        return self.name in ("auto-converge", "streams")
+    needs_a_new_start: bool = False
 
 
-def changes(found: Sequence[Belief], verdict: str) -> tuple[Change, ...]:
+def changes(found: Sequence[Belief], verdict: str, log: Log | None = None) -> tuple[Change, ...]:
     """Return what would let a migration converge, or end sooner, each with its effect.
 
     Parameters
@@ -76,6 +80,8 @@ def changes(found: Sequence[Belief], verdict: str) -> tuple[Change, ...]:
         pages within the downtime limit, so that it does for the others as well.
     verdict
         What is expected as things stand.
+    log
+        What says whether post-copy was permitted; None: it was.
 
     Examples
     --------
@@ -91,7 +97,15 @@ def changes(found: Sequence[Belief], verdict: str) -> tuple[Change, ...]:
     tried = _remedies(_most_demanding(found)) if verdict == "does_not_converge" else _sooner(found[0].case)
     all_tried = (*tried, *_postcopy_now(found[0]))
     effects = (_effect(name, words, case, found) for name, words, case in all_tried)
-    return tuple(one for one in effects if one is not None)
+    before_s = math.inf
+    if verdict == "converges":
+        before_s = float(rest(found[0].case, found[0].standing).total_s) - _SOONER_S
+    late = _LATE if log is None or log.meta["capabilities"].get("postcopy-ram", True) else (*_LATE, "post-copy")
+    return tuple(
+        one._replace(needs_a_new_start=one.name in late)
+        for one in effects
+        if one is not None and one.end_s < before_s
+    )
 
 
 def _most_demanding(found: Sequence[Belief]) -> Belief:

@@ -126,7 +126,7 @@ def _of_open(log: Log, base: Scenario | None) -> Diagnosis:
         facts=_facts(log),
         sentences=(*_gone(log), *_will_do(outlook, found)),
         outlook=outlook,
-        changes=changes(found, outlook.verdict),
+        changes=changes(found, outlook.verdict, log),
         course=course_of(found),
         allowed_bytes=allowed_bytes(found),
         fit=_fitted(log),

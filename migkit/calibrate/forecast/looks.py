@@ -232,7 +232,7 @@ class Looking:
         outlook, problem, measured = self._forecast(log)
         found = self._forecaster.beliefs
         course, allowed = course_of(found), allowed_bytes(found)
-        return Look(log, outlook, changes(found, outlook.verdict), course, allowed, measured, problem)
+        return Look(log, outlook, changes(found, outlook.verdict, log), course, allowed, measured, problem)
 
     def _left(self) -> Look | None:
         if not isinstance(self._looked_at, Asked):

@@ -303,6 +303,33 @@ def test_metrics_that_name_no_cap_and_no_round_go_on_as_fast_as_they_went():
     assert outlook.end_s == pytest.approx(2**28 / 20e6, rel=0.05)
 
 
+@pytest.mark.parametrize(("minor", "name"), [('7, "minor": 2', "qemu-7"), ('11, "minor": 1', "qemu-11.1")])
+def test_the_rule_is_that_of_the_version_which_qemu_says(minor, name):
+    version = f'{{"qemu": {{"major": {minor}, "micro": 0}}, "package": ""}}'
+    ram = '"ram": {"total": 268435456, "remaining": 200000000, "transferred": 60000000, "mbps": 160.0}'
+    log = read(f'{version}\n{{"status": "active", "total-time": 3000, {ram}}}\n')[0]
+    assert beliefs(log)[0].case.policy.name == name
+
+
+def test_a_change_that_brings_no_earlier_end_is_not_named(recordings):
+    one, forecaster = recordings["a1-q7-0"], Forecaster(Scenario(guest=recordings["a1-q7-0"].guest))
+    early, late = at(one, 2.0), at(one, one.end_s - 0.05)
+    end_s = forecaster.outlook(early).end_s
+    offered = changes(forecaster.beliefs, "converges", early)
+    assert [found.name for found in offered] == ["max-bandwidth", "post-copy"]
+    assert all(found.end_s < end_s - 0.1 for found in offered)
+    assert forecaster.outlook(late).verdict == "converges"
+    assert changes(forecaster.beliefs, "converges", late) == ()
+
+
+@pytest.mark.parametrize("permitted", [True, False])
+def test_post_copy_that_was_not_permitted_needs_a_new_start(recordings, permitted):
+    log = at(recordings["a4-q10-0"], 8.0)
+    log = dataclasses.replace(log, meta={**log.meta, "capabilities": {"postcopy-ram": permitted}})
+    offered = changes(beliefs(log), "does_not_converge", log)
+    assert {one.name: one.needs_a_new_start for one in offered}["post-copy"] is not permitted
+
+
 def test_a_migration_that_says_only_that_it_was_given_up_has_no_time():
     outlook = Forecaster().outlook(read('{"return": {"status": "failed", "error-desc": "Broken pipe"}}\n')[0])
     assert (outlook.outcome, outlook.reason, outlook.verdict) == ("failed", "Broken pipe", "aborted")
