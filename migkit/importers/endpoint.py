@@ -28,6 +28,7 @@ __all__ = ["Endpoint", "is_address"]
 
 _LIMIT_S: Final = 10.0
 _LARGEST_BYTES: Final = 64 * 2**20
+_SERVER_FAILS: Final = 500  # and above: the address may be right (RFC 9110, section 15.6)
 _PAST_S: Final = 3600.0
 _MISSED: Final = 4.0  # samples that have not come
 _SHORTEST_LAPSE_S: Final = 5.0
@@ -79,7 +80,7 @@ class Endpoint:
         UsageError
             The address serves something else; it tells of no migration, or of several machines and none was named.
         RunError
-            Nobody answers.
+            Nobody answers, or the server fails.
         """
         from migkit.importers.recognise import read
 
@@ -135,7 +136,10 @@ class Endpoint:
             with urllib.request.urlopen(address, timeout=_LIMIT_S) as answer:
                 body = answer.read(_LARGEST_BYTES + 1)
         except urllib.error.HTTPError as error:
-            raise UsageError(f"{self._address}: answers {error.code} {error.reason}; check the address") from error
+            said = f"{self._address}: answers {error.code} {error.reason}"
+            if error.code >= _SERVER_FAILS:
+                raise RunError(f"{said}; the server has trouble, ask again later") from error
+            raise UsageError(f"{said}; check the address") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise RunError(

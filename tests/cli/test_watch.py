@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psutil
 import pytest
@@ -209,6 +210,25 @@ def test_a_page_of_metrics_is_watched(answers):
     server.server_close()
     outlook = json.loads(out)
     assert (code, outlook["phase"], outlook["remaining_bytes"]) == (0, "precopy", ram[20]["remaining"])
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, 2), (503, 1)])
+def test_a_server_that_fails_is_told_from_a_wrong_address(status, code):
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(status)
+
+        def log_message(self, *what):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        found, out, err = watched(f"http://127.0.0.1:{server.server_port}/metrics", "--once")
+        server.shutdown()
+        thread.join()
+    assert (found, out, err.count("\n")) == (code, "", 1)
+    assert f"answers {status} " in err
 
 
 @pytest.mark.parametrize(
