@@ -221,7 +221,7 @@ def _case(log: Log, now: _Now, base: Scenario | None) -> Scenario:
         if base.policy.name != "qemu":
             policy = dataclasses.replace(policy, name=base.policy.name, settings=base.policy.settings)
     said = dataclasses.replace(said, policy=policy)
-    return _held_back(said, now, held.cap_bytes_per_s)
+    return _held_back(said, now, held)
 
 
 def _as_seen(case: Scenario, now: _Now, observed: Observed | None) -> Scenario:
@@ -254,15 +254,15 @@ def _strategy(log: Log, said: Strategy) -> Strategy:
     return dataclasses.replace(said, xbzrle=True, xbzrle_cache_bytes=cache_bytes)
 
 
-def _held_back(case: Scenario, now: _Now, cap_bytes_per_s: float) -> Scenario:
+def _held_back(case: Scenario, now: _Now, held: conditions.Conditions) -> Scenario:
     """Return the scenario with what holds the speed back: a cap that is reached, else the path.
 
-    Where nobody says the cap, it is the speed.
+    Where nobody says the cap, the median of the speeds that the source says stands for it already, if it says any.
     """
-    if math.isnan(cap_bytes_per_s):
-        policy = dataclasses.replace(case.policy, max_bandwidth_bytes_per_s=now.fastest_bytes_per_s)
+    if math.isnan(held.cap_bytes_per_s) and math.isnan(held.speed_bytes_per_s):
+        policy = dataclasses.replace(case.policy, max_bandwidth_bytes_per_s=now.speed_bytes_per_s)
         return dataclasses.replace(case, policy=policy)
-    if not now.fastest_bytes_per_s < BINDS * cap_bytes_per_s:
+    if not now.fastest_bytes_per_s < BINDS * held.cap_bytes_per_s:
         return case
     return dataclasses.replace(case, link=Link(bandwidth_bytes_per_s=now.speed_bytes_per_s))
 
