@@ -184,7 +184,7 @@ class _Now:
         if math.isnan(memory):
             memory = float(log.meta["totals"].get("total_bytes") or 0.0)
         speed = speed_of(log)
-        if told.empty or not memory > 0 or not speed > 0:
+        if told.empty or not memory >= PAGE_BYTES or not speed > 0:
             return None
         last = told.iloc[-1]
         windows = told["bandwidth_bytes_per_s"].dropna()

@@ -153,7 +153,7 @@ class TrackedProcess:
     def _same_program(self) -> None:
         now = watchable.image_of(self.pid)
         if not now:
-            raise RunError(f"process {self.pid}: ended while it was tracked; track a program that runs for longer")
+            raise RunError(f"process {self.pid}: ended while it was tracked, too early to tell what it writes")
         if now != self._image:
             raise RunError(
                 f"process {self.pid}: executed another program while it was tracked; measure that one anew"
