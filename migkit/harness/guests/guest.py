@@ -85,8 +85,9 @@ class _Clock:
 
     def stop(self) -> None:
         """Let guest time stand."""
+        asleep = self.sleeping()  # it may wake just now, so that the clock is read after that
         now = time.monotonic_ns()
-        if not self.sleeping():
+        if not asleep:
             self._elapse(now)
         self.machine.registers[writers.STOPPED_NS] = now
 

