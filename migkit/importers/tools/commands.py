@@ -107,15 +107,6 @@ class Guest(Lines):
         (re.compile(r"(qemu\S{0,60}: .*migration.*fail.*)"), "_failed"),
     )
 
-    def _request(self, match: re.Match[str], context: Context) -> None:
-        self._event("request", context, begins=True)
-
-    def _completed(self, match: re.Match[str], context: Context) -> None:
-        self._event("state", context, status="completed")
-
-    def _failed(self, match: re.Match[str], context: Context) -> None:
-        self._event(words(match[1]), context, status="failed")
-
 
 def _of(match: re.Match[str], context: Context) -> Context:
     return Context(context.line, words(match[1]), context.stamp)

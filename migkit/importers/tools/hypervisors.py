@@ -53,21 +53,12 @@ class CloudHypervisor(Lines):
     def _older(self, match: re.Match[str], context: Context) -> None:
         self._sample(context, "active", {"iteration": float(match[1]) + 2})
 
-    def _request(self, match: re.Match[str], context: Context) -> None:
-        self._event("request", context, begins=True)
-
     def _over(self, match: re.Match[str], context: Context) -> None:
         values = {"t_s": float(match[1]), "downtime_s": int(match[2]) / 1000}
         self._sample(context, "completed", values)
 
-    def _completed(self, match: re.Match[str], context: Context) -> None:
-        self._event("state", context, status="completed")
-
     def _failed(self, match: re.Match[str], context: Context) -> None:
         self._event("failed" + words(match[1]), context, status="failed")
-
-    def _told(self, match: re.Match[str], context: Context) -> None:
-        self._event(words(match[1]), context)
 
 
 class Xen(Lines):
@@ -93,8 +84,8 @@ class Xen(Lines):
                 "_frames",
             ),
             (r"Total pages sent ?= ?(\d{1,12})", "_total"),
-            (r"xc: .*Saving domain (\d{1,9}), type ([\w /]{1,40})", "_request"),
-            (r"Saving to migration stream", "_stream"),
+            (r"xc: .*Saving domain (\d{1,9}), type ([\w /]{1,40})", "_saves"),
+            (r"Saving to migration stream", "_request"),
             (r"Migration successful", "_completed"),
             (r"(Migration failed.*|migration sender: .*[Ff]ail.*)", "_failed"),
             (r"(migration (?:target|sender|receiver)[ :].*|All memory is saved)", "_told"),
@@ -126,21 +117,9 @@ class Xen(Lines):
     def _total(self, match: re.Match[str], context: Context) -> None:
         self._sample(context, "active", {"normal_pages": float(match[1]), "page_bytes": float(PAGE_BYTES)})
 
-    def _request(self, match: re.Match[str], context: Context) -> None:
+    def _saves(self, match: re.Match[str], context: Context) -> None:
         self._setting("type of guest", words(match[2].strip()), context)
         self._event(f"saves domain {match[1]}", context)
-
-    def _stream(self, match: re.Match[str], context: Context) -> None:
-        self._event("request", context, begins=True)
-
-    def _completed(self, match: re.Match[str], context: Context) -> None:
-        self._event("state", context, status="completed")
-
-    def _failed(self, match: re.Match[str], context: Context) -> None:
-        self._event(words(match[1]), context, status="failed")
-
-    def _told(self, match: re.Match[str], context: Context) -> None:
-        self._event(words(match[1]), context)
 
 
 class VMware(Lines):
@@ -163,9 +142,6 @@ class VMware(Lines):
     )
     alike = ((re.compile(r"Checkpoint_Unstun: vm stopped for (\d{1,12}) us"), "_stood"),)  # after snapshots too
 
-    def _request(self, match: re.Match[str], context: Context) -> None:
-        self._event("request", context, begins=True)
-
     def _stopping(self, match: re.Match[str], context: Context) -> None:
         values = {"remaining_bytes": float(match[1]) * PAGE_BYTES, "page_bytes": float(PAGE_BYTES)}
         rate, _ = self._sizes(bandwidth_bytes_per_s=match[2] and match[2].removesuffix("/s"))
@@ -174,12 +150,9 @@ class VMware(Lines):
     def _stood(self, match: re.Match[str], context: Context) -> None:
         self._sample(context, None, {"downtime_s": int(match[1]) / 1e6})
 
-    def _told(self, match: re.Match[str], context: Context) -> None:
-        self._event(words(match[1]), context)
-
 
 class HyperV(Lines):
-    """Texts of Hyper-V's events, in English."""
+    """Texts of Hyper-V's events, in English; 20415 and 20417 of Hyper-V-VMMS-Admin tell how long a guest stood."""
 
     family = "hyper-v"
     hints = ("igrat",)

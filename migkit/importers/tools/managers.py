@@ -52,6 +52,21 @@ class Lines:
     def end(self) -> None:
         """Nothing is under way between lines."""
 
+    def _request(self, match: re.Match[str], context: Context) -> None:
+        self._event("request", context, begins=True)
+
+    def _completed(self, match: re.Match[str], context: Context) -> None:
+        self._event("state", context, status="completed")
+
+    def _cancelled(self, match: re.Match[str], context: Context) -> None:
+        self._event("state", context, status="cancelled")
+
+    def _failed(self, match: re.Match[str], context: Context) -> None:
+        self._event(words(match[1]), context, status="failed")
+
+    def _told(self, match: re.Match[str], context: Context) -> None:
+        self._event(words(match[1]), context)
+
     def _event(self, what: str, context: Context, status: str | None = None, begins: bool = False) -> None:
         self._emit(Event(**context.item(self.family), what=what, status=status, begins=begins))
 
@@ -263,23 +278,11 @@ class Nova(Lines):
         self._setting("downtime_limit_s", int(match[1]) / 1000, context)
         self._event(f"downtime limit raised to {match[1]} ms", context)
 
-    def _completed(self, match: re.Match[str], context: Context) -> None:
-        self._event("state", context, status="completed")
-
-    def _cancelled(self, match: re.Match[str], context: Context) -> None:
-        self._event("state", context, status="cancelled")
-
     def _failed(self, match: re.Match[str], context: Context) -> None:
         self._event("failed: " + words(match[1] or "no reason given"), context, status="failed")
 
     def _timed_out(self, match: re.Match[str], context: Context) -> None:
         self._event(words(match[1]), context, status=TIMED_OUT)
-
-    def _told(self, match: re.Match[str], context: Context) -> None:
-        self._event(words(match[1]), context)
-
-    def _request(self, match: re.Match[str], context: Context) -> None:
-        self._event("request", context, begins=True)
 
 
 class KubeVirt(Lines):
@@ -325,24 +328,12 @@ class KubeVirt(Lines):
         context = Context(context.line, context.vm or words(match[1]), context.stamp)
         self._sample(context, "completed" if "downtime_s" in values else "running", values, resolution, unknown)
 
-    def _completed(self, match: re.Match[str], context: Context) -> None:
-        self._event("state", context, status="completed")
-
-    def _cancelled(self, match: re.Match[str], context: Context) -> None:
-        self._event("state", context, status="cancelled")
-
     def _aborted(self, match: re.Match[str], context: Context) -> None:
         self._event(words(match[1]), context, status="cancelled")
 
     def _failed(self, match: re.Match[str], context: Context) -> None:
         reason = words(match[1].strip(" .:"))
         self._event("failed" + (f": {reason}" if reason else ""), context, status="failed")
-
-    def _told(self, match: re.Match[str], context: Context) -> None:
-        self._event(words(match[1]), context)
-
-    def _request(self, match: re.Match[str], context: Context) -> None:
-        self._event("request", context, begins=True)
 
 
 def _mend_megabits(values: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from migkit.importers.context import Context
 from migkit.importers.names import TABLES
-from migkit.importers.reading.numbers import quantity, words
+from migkit.importers.reading.numbers import quantity
 from migkit.importers.tools.managers import BYTES, Lines
 from migkit.units import PAGE_BYTES
 
@@ -43,20 +43,8 @@ class Vdsm(Lines):
         ),
     )
 
-    def _request(self, match: re.Match[str], context: Context) -> None:
-        self._event("request", context, begins=True)
-
     def _took(self, match: re.Match[str], context: Context) -> None:
         self._sample(context, "completed", {"t_s": float(match[1])})
-
-    def _completed(self, match: re.Match[str], context: Context) -> None:
-        self._event("state", context, status="completed")
-
-    def _failed(self, match: re.Match[str], context: Context) -> None:
-        self._event(words(match[1]), context, status="failed")
-
-    def _told(self, match: re.Match[str], context: Context) -> None:
-        self._event(words(match[1]), context)
 
     def _progress(self, match: re.Match[str], context: Context) -> None:
         values: dict[str, Any] = {"t_s": float(match["elapsed"]), "done": min(100, int(match["share"])) / 100}
