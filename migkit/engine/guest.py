@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from migkit.engine import dirty, phases, ring, slices
@@ -10,6 +12,9 @@ from migkit.engine.run_state import LAST_PIECE, LAST_SEGMENT, NOTHING, at_least
 from migkit.jit import inlined, lean
 
 __all__ = ["count_writes", "dirty_rate", "mark", "order", "writes_until"]
+
+MOST_TURNS: Final = 20
+NEAR: Final = 1e-9
 
 
 @inlined
@@ -131,18 +136,17 @@ def _count_until(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Wo
     throttle = run.slices.throttle
     classes = int(scenario.class_count)
     share = evenly = 1.0
-    if throttle > 0.0 or scenario.write_fault_s > 0.0:
-        share = _progress(scenario, steps, run, work, until_s)
     if throttle > 0.0:
         evenly = _evenly(scenario, run, until_s)
+    if throttle > 0.0 or scenario.write_fault_s > 0.0:
+        share = _progress(scenario, steps, run, work, until_s, evenly)
     for c in range(classes):
         one = work.segments[c]
-        writes = one.writes_per_s * share * evenly * phases.active_s(one, steps, run.counted_s, until_s)
+        writes = share * _wanted(one, steps, run, until_s, evenly)
         if one.most_writes < np.inf:
-            writes = min(writes, one.most_writes - one.made_writes)
             one.made_writes += writes
         one.new_writes += writes
-    run.lost_s += (1.0 - share) * span_s
+    run.lost_s += (1.0 - share) * evenly * span_s
     if throttle > 0.0:
         run.degraded_s += span_s
     run.counted_s = until_s
@@ -151,17 +155,18 @@ def _count_until(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Wo
 @lean
 def writes_until(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work, c: int, until_s: float) -> float:
     """Return what a class will write from the last count on, as throttled as the guest is now."""
-    one = work.segments[c]
-    writes = one.writes_per_s * phases.active_s(one, steps, run.counted_s, until_s)
-    writes = min(writes, one.most_writes - one.made_writes)
-    throttle = run.slices.throttle
-    if throttle == 0.0 or writes <= 0.0:
+    evenly = _evenly(scenario, run, until_s) if run.slices.throttle > 0.0 else 1.0
+    writes = _wanted(work.segments[c], steps, run, until_s, evenly)
+    if run.slices.throttle == 0.0 or writes <= 0.0:
         return float(writes)
-    demand = 0.0
-    for k in range(int(scenario.class_count)):
-        demand += work.segments[k].writes_per_s
-    capacity = scenario.capacity_writes_per_s if scenario.capacity_writes_per_s > 0.0 else demand
-    return float(writes * _evenly(scenario, run, until_s) * min(1.0, (1.0 - throttle) * capacity / demand))
+    return float(writes * _progress(scenario, steps, run, work, until_s, evenly))
+
+
+@lean
+def _wanted(one: Segment, steps: np.ndarray, run: Run, until_s: float, evenly: float) -> float:
+    """Return the writes that a class wants to make from the last count on, ``evenly`` times those of the span."""
+    writes = evenly * one.writes_per_s * phases.active_s(one, steps, run.counted_s, until_s)
+    return float(min(writes, one.most_writes - one.made_writes))
 
 
 @lean
@@ -175,28 +180,56 @@ def _evenly(scenario: PackedScenario, run: Run, until_s: float) -> float:
 
 
 @lean
-def _progress(scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work, until_s: float) -> float:
-    """Return the share of its demand that the guest gets done."""
-    span_s = until_s - run.counted_s
+def _progress(
+    scenario: PackedScenario, steps: np.ndarray, run: Run, work: Work, until_s: float, evenly: float
+) -> float:
+    """Return the share of its demand that the guest gets done.
+
+    It is the share ``s`` at which its writes take the time ``T`` that the throttle leaves it, at most 1:
+    ``s D / C + w F(s D) = T``, with ``D`` the writes it wants to make, ``C`` those of a second flat out, ``F`` the
+    first ones to a page after a sync, and ``w = write_fault_s``. ``F`` is concave, so that Newton's steps come near
+    from below.
+    """
+    span_s = evenly * (until_s - run.counted_s)
+    if span_s <= 0.0:
+        return 1.0
+    left_s = span_s * (1.0 - run.slices.throttle)
+    classes, fault_s = int(scenario.class_count), scenario.write_fault_s
     demand = 0.0
-    fresh = 0.0
-    classes = int(scenario.class_count)
     for c in range(classes):
-        one = work.segments[c]
-        writes = one.writes_per_s * phases.active_s(one, steps, run.counted_s, until_s)
-        writes = min(writes, one.most_writes - one.made_writes)
-        demand += writes / span_s
-        kind = int(one.kind)
-        before = dirty.newly_dirty(kind, one.pages, one.new_writes, scenario.grain_pages)
-        after = dirty.newly_dirty(kind, one.pages, one.new_writes + writes, scenario.grain_pages)
-        fresh += (after - before) * one.pages / scenario.grain_pages
+        demand += _wanted(work.segments[c], steps, run, until_s, evenly)
     if demand <= 0.0:
         return 1.0
-    capacity = scenario.capacity_writes_per_s if scenario.capacity_writes_per_s > 0.0 else demand
-    usable = (
-        capacity * (1.0 - run.slices.throttle) / (1.0 + capacity / demand * fresh * scenario.write_fault_s / span_s)
-    )
-    return min(1.0, usable / demand)
+    each_s = 1.0 / scenario.capacity_writes_per_s if scenario.capacity_writes_per_s > 0.0 else span_s / demand
+    share = left_s / (demand * each_s)
+    if fault_s <= 0.0 or left_s <= 0.0:
+        return min(1.0, share)
+    share = left_s / (demand * (each_s + fault_s))
+    for _ in range(MOST_TURNS):
+        spent_s, grows_s = share * demand * each_s, demand * each_s
+        for c in range(classes):
+            one = work.segments[c]
+            writes = _wanted(one, steps, run, until_s, evenly)
+            faults, more = _faults(one, scenario.grain_pages, share * writes)
+            spent_s += fault_s * faults
+            grows_s += fault_s * more * writes
+        further = (left_s - spent_s) / grows_s
+        share += further
+        if share >= 1.0 or further < NEAR * share:
+            break
+    return min(1.0, share)
+
+
+@lean
+def _faults(one: Segment, grain_pages: float, writes: float) -> tuple[float, float]:
+    """Return how many of a class's next writes are the first to their block since the sync, and of one more write."""
+    kind, pages = int(one.kind), one.pages
+    before = dirty.newly_dirty(kind, pages, one.new_writes, grain_pages)
+    after = dirty.newly_dirty(kind, pages, one.new_writes + writes, grain_pages)
+    faults = (after - before) * pages / grain_pages
+    if kind == dirty.SWEEP:
+        return faults, 1.0 / grain_pages if after < 1.0 else 0.0
+    return faults, 1.0 - after
 
 
 @lean

@@ -129,7 +129,7 @@ def clear(state: State) -> None:
     throttling = state.throttling
     throttling.evaluated_s = throttling.sent_bytes = throttling.dirtied_pages = throttling.high_periods = 0.0
     throttling.tick_s = throttling.active = throttling.sleep = throttling.adjust_s = 0.0
-    throttling.ticked_iteration = 0.0
+    throttling.ticked_iteration = throttling.early = 0.0
 
 
 @lean

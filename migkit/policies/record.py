@@ -17,6 +17,7 @@ class ThrottleMemory(Record):
     sent_bytes: float  # sent by then
     dirtied_pages: float  # marked since then
     high_periods: float  # periods that count against the guest; a good one does not reset them
+    early: float  # syncs that were too early to look, less those that were taken for so
     tick_s: float  # the next tick of the timer that syncs
     active: float  # dirty-limit: 1 once it was triggered
     sleep: float  # dirty-limit: sleep of a virtual processor, in times that fill its dirty ring

@@ -1,5 +1,7 @@
 """A throttled guest runs in slices, and software emulation waits for it to wake."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,23 @@ def test_both_engines_say_the_same_of_slices(platform):
     assert one.verdict == expected.verdict
     assert one.total_time_s == pytest.approx(expected.total_time_s, rel=0.01)
     assert one.transferred_bytes == pytest.approx(expected.transferred_bytes, rel=0.01)
+
+
+@pytest.mark.parametrize("kind", ["random", "sweep"])
+@pytest.mark.parametrize("write_fault_s", [0.0, 4e-7, 2e-6])
+def test_first_writes_to_pages_take_time_from_a_slice(kind, write_fault_s):
+    pages, each_s = 10_240, 1 / 600_000
+    busy = DirtyClass(region_bytes=pages * 4096, writes_per_s=600_000, kind=kind)
+    one = dataclasses.replace(
+        case("qemu-tcg"),
+        guest=Guest(memory_bytes=256 * MIB, zero_bytes=128 * MIB, dirty=(busy,)),
+        host=Host(platform="qemu-tcg", write_fault_s=write_fault_s),
+        policy=Policy(name="qemu-7", max_bandwidth_bytes_per_s=6e7, downtime_limit_s=0.001, time_limit_s=40.0),
+    )
+    marks = max(one.marked_pages for one in predict(one).rounds if one.throttle > 0.98)
+    writes = marks if kind == "sweep" else -pages * np.log1p(-marks / pages)
+    assert writes * each_s + marks * write_fault_s == pytest.approx(SLICE_S, rel=0.02)
+    assert simulate(one, seed=1).runs[0].transferred_bytes == pytest.approx(predict(one).transferred_bytes, rel=0.01)
 
 
 def test_a_sync_that_outlasts_the_window_does_not_turn_time_back():

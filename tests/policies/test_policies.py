@@ -157,6 +157,18 @@ def test_auto_converge_evaluates_syncs_more_than_a_second_apart():
     assert shares == [0.0, 0.0, 0.0, 0.0, 0.0, 0.2]  # evaluated at 1.5 s and 3.0 s
 
 
+@pytest.mark.parametrize(("window_s", "waits"), [(0.1, 1.0), (0.1001, 0.61), (0.1005, 0.08), (0.102, 0.0)])
+def test_a_share_of_the_seconds_is_too_early_by_the_clock_of_qemu(window_s, waits):
+    run = Migration(strategy=Strategy(auto_converge=True))
+    seen = []
+    for k in range(1, 6000):  # a sync each second window
+        sync(run, 2 * window_s * k, 1e7 * k, 60e5 // 4096, k + 1)
+        seen.append(run.state.throttling.evaluated_s)
+    lengths = np.round(np.diff(sorted(set(seen))) / (2 * window_s))
+    assert set(lengths) <= {5.0, 6.0}
+    assert np.mean(lengths == 6.0) == pytest.approx(waits, abs=0.02)
+
+
 def test_tailslow_steps_no_further_than_needed():
     parameters = pack(Policy.named("qemu", throttle_tailslow=1.0))
     assert throttling.auto_converge_step(0.0, 0.95, parameters) == 0.2

@@ -39,6 +39,7 @@ _WIRE_BYTES: Final = PAGE_BYTES + 8.0
 _SPEED_SPREAD: Final = 0.01
 _SEEN: Final = 3  # rounds before the present one: what was long ago was under another limit
 _WINDOW_S: Final = 0.1  # of QEMU's rate limit
+_NEVER_S: Final = 1e9
 
 
 class Belief(NamedTuple):
@@ -248,6 +249,8 @@ def _strategy(log: Log, said: Strategy) -> Strategy:
     """Return the strategy with what was switched on for this migration."""
     on, settings = log.meta["capabilities"], log.meta["settings"]
     said = dataclasses.replace(said, auto_converge=said.auto_converge or bool(on.get("auto-converge")))
+    if on.get("postcopy-ram") and said.name == "precopy":  # permitted, and not asked for yet
+        said = dataclasses.replace(said, name="hybrid", postcopy_after_s=_NEVER_S)
     if not on.get("xbzrle"):
         return said
     cache_bytes = int(settings.get("xbzrle_cache_bytes") or said.xbzrle_cache_bytes)

@@ -145,7 +145,7 @@ def _sooner(case: Scenario) -> Iterator[Tried]:
 
 def _postcopy_now(belief: Belief) -> Iterator[Tried]:
     strategy = belief.case.strategy
-    if strategy.name == "precopy":
+    if strategy.name in ("precopy", "hybrid"):
         hybrid = dataclasses.replace(strategy, name="hybrid", postcopy_after_s=max(belief.standing.now_s, 1e-9))
         case = dataclasses.replace(belief.case, strategy=hybrid)
         yield "post-copy", "post-copy now (migrate-start-postcopy)", case

@@ -77,7 +77,7 @@ PLATFORMS: Final[Mapping[str, Mapping[str, Typical]]] = MappingProxyType(
             **dict.fromkeys(("flush_disks_s", "machine_state_bytes", "load_s", "resume_s"), Typical(0.0)),
             "translate_block_s": Typical(6e-6, 0.3, "5 to 7 us: guests with Linux by QEMU 7.2 and 10.0"),
             "fault_service_s": Typical(1.4e-4, 0.5, "74 to 160 us: capped post-copies by QEMU 10.0 and 11.1"),
-            "window_extra_s": Typical(1e-4, 0.0, _REFERENCE),
+            "window_extra_s": Typical(1e-4, 0.5, f"{_REFERENCE}; 0.02 to 0.03 ms on another machine"),
         },
         "proxmox": {
             "tls_bytes_per_s": Typical(7.5e8, 0.25, _PROXMOX),
