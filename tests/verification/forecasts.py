@@ -119,7 +119,7 @@ def grid() -> Iterator[Synced]:
         if scenario.strategy.name == "precopy" and not run["max_throttle_percent"]:
             verdict = _verdict(run, scenario)
             if verdict:
-                yield _synced(run, scenario, verdict)
+                yield synced(run, scenario, verdict)
 
 
 def _verdict(run: Mapping[str, Any], scenario: Scenario) -> str:
@@ -131,7 +131,7 @@ def _verdict(run: Mapping[str, Any], scenario: Scenario) -> str:
     return "does_not_converge" if told == "does_not_converge" else ""
 
 
-def _synced(run: Mapping[str, Any], scenario: Scenario, verdict: str) -> Synced:
+def synced(run: Mapping[str, Any], scenario: Scenario, verdict: str) -> Synced:
     """Return a migration of the grid as a log: what each sync left, and readings spread evenly between two syncs."""
     rows: list[dict[str, float]] = []
     first, sent, full, zero = [], 0.0, 0.0, 0.0

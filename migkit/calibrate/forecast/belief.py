@@ -17,6 +17,7 @@ import numpy as np
 
 from migkit.calibrate import conditions
 from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates, passes, written_pages
+from migkit.calibrate.forecast.first_pass import pages_ahead
 from migkit.calibrate.forecast.judged import judged_so_far
 from migkit.calibrate.forecast.lattice import normals
 from migkit.calibrate.forecast.rewrites import difference_bytes, with_rewrites
@@ -26,14 +27,15 @@ from migkit.calibrate.guest.followed import later
 from migkit.calibrate.guest.rounds import Observed
 from migkit.models.midway import Pass, Standing, course
 from migkit.models.result import Point
-from migkit.policies import systems
+from migkit.policies import decision, systems
 from migkit.scenario import Guest, Link, Scenario, Strategy
 from migkit.units import PAGE_BYTES
 
 if TYPE_CHECKING:
+    from migkit.engine.records import Result
     from migkit.importers import Log
 
-__all__ = ["Belief", "allowed_bytes", "beliefs", "course_of"]
+__all__ = ["Belief", "allowed_bytes", "beliefs", "course_of", "is_ending"]
 
 _WIRE_BYTES: Final = PAGE_BYTES + 8.0
 _SPEED_SPREAD: Final = 0.01
@@ -87,6 +89,9 @@ def beliefs(log: Log, base: Scenario | None = None, told_now: bool = False, seen
     observed = rounds.of_log(log)
     if now is None:
         return []
+    ahead = pages_ahead(log)
+    if ahead > 0.0:  # its syncs are none of the end of a pass
+        now, observed = dataclasses.replace(now, iteration=1, left_pages=ahead), None
     case = _as_seen(_case(log, now, base), now, observed)
     memory_bytes = int(now.memory_pages) * PAGE_BYTES
     profiled = base.guest if base is not None else None
@@ -150,6 +155,22 @@ def _allowed_bytes(case: Scenario, measured_bytes_per_s: float) -> float:
     """Return at how much left QEMU's rule switches over [B]."""
     told = case.policy.setting("switchover_bandwidth_bytes_per_s")
     return float(told or measured_bytes_per_s) * case.policy.downtime_limit_s
+
+
+def is_ending(result: Result) -> bool:
+    """Return whether a migration ends as things stand: not by a turn to post-copy that is permitted and not ordered.
+
+    Examples
+    --------
+    >>> from migkit.importers import read
+    >>> from migkit.models.midway import rest
+    >>> from migkit.traces import data
+    >>> found = beliefs(read(data.data_path("kvm_database/precopy-4t-1.json.gz"))[0].until(17.0))
+    >>> is_ending(rest(found[0].case, found[0].standing))
+    True
+    """
+    ended = int(result.action) in (decision.SWITCHOVER, decision.POSTCOPY)
+    return ended and bool(result.total_s < _NEVER_S)
 
 
 def _turned_back(guest: Guest, now_s: float) -> Guest:

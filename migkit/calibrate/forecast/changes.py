@@ -7,12 +7,10 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from migkit.calibrate.forecast.belief import Belief
-from migkit.engine.records import Result
+from migkit.calibrate.forecast.belief import Belief, is_ending
 from migkit.models.advice.remedies import advise
 from migkit.models.dirty import natural_downtime_s, unique_dirty_pages
 from migkit.models.midway import rest
-from migkit.policies import decision
 from migkit.scenario import Scenario
 from migkit.units import PAGE_BYTES, format_rate
 
@@ -154,15 +152,11 @@ def _postcopy_now(belief: Belief) -> Iterator[Tried]:
 def _effect(name: str, words: str, case: Scenario, found: Sequence[Belief]) -> Change | None:
     """Return a change with its effect on the central guest, and on how many of all; None where it helps no one."""
     results = [rest(dataclasses.replace(case, guest=one.case.guest), one.standing) for one in found]
-    ending = [result for result in results if _ends(result)]
+    ending = [result for result in results if is_ending(result)]
     if not ending:
         return None
-    result = next((one for one in results[:1] if _ends(one)), ending[0])
+    result = next((one for one in results[:1] if is_ending(one)), ending[0])
     end_s = float(result.total_s)
     left_s = max(end_s - found[0].standing.now_s, 1e-9)
     slowdown = min(1.0, float(result.lost_s) / left_s)
     return Change(name, words, end_s, float(result.downtime_s), slowdown, len(ending) / len(results), case)
-
-
-def _ends(result: Result) -> bool:
-    return int(result.action) in (decision.SWITCHOVER, decision.POSTCOPY)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from migkit.calibrate.forecast.belief import Belief, beliefs
+from migkit.calibrate.forecast.belief import Belief, beliefs, is_ending
 from migkit.calibrate.forecast.candidates import DRAWS
+from migkit.calibrate.forecast.first_pass import pages_ahead
 from migkit.calibrate.forecast.lattice import normals
 from migkit.calibrate.forecast.speeds import BINDS, falling, fastest_of, pushed, speed_of, zero_pages_passed
 from migkit.engine.records import Result
 from migkit.models.midway import rest
-from migkit.policies import decision
 from migkit.scenario import Guest, Host, Scenario
 from migkit.units import PAGE_BYTES
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Forecaster", "Outlook"]
 
-_ENDS: Final = (decision.SWITCHOVER, decision.POSTCOPY)
 _LEVEL: Final = 0.9
 _BACKWARDS: Final = 0.02  # of the expected time: what is shown never falls behind its best by more
 _RUN_TO_RUN: Final = 0.03  # of what is to come, from one run to the next
@@ -174,7 +173,7 @@ def _last(log: Log) -> dict[str, Any]:
     return {
         "t_s": float(times.iloc[-1]) if len(times) else 0.0,
         "phase": phase,
-        "iteration": int(np.nan_to_num(frame["iteration"].max())),
+        "iteration": 1 if pages_ahead(log) > 0.0 else int(np.nan_to_num(frame["iteration"].max())),
         "remaining_bytes": float(told["remaining_bytes"].iloc[-1]) if len(told) else math.nan,
         "bandwidth_bytes_per_s": speed_of(log),
         "throttle": float(np.nan_to_num(row["throttle"])),
@@ -263,7 +262,7 @@ def _expected(found: list[Belief], last: dict[str, Any]) -> Outlook:
     """Return the outlook that beliefs give: of the central one the end, of all of them the bounds."""
     results = [rest(one.case, one.standing) for one in found]
     ends = [_end_s(result) for result in results]
-    converging = [_ends(result) for result in results]
+    converging = [is_ending(result) for result in results]
     probability = float(np.mean(converging))
     if not found[0].known:
         return _unknown(last, max(ends[0], last["t_s"]))
@@ -272,7 +271,7 @@ def _expected(found: list[Belief], last: dict[str, Any]) -> Outlook:
     end_s = math.inf
     if verdict == "converges":
         end_s = _likeliest(some)
-    stands = sorted(float(result.downtime_s) for result in results if _ends(result)) or [math.nan]
+    stands = sorted(float(result.downtime_s) for result in results if is_ending(result)) or [math.nan]
     low_s, high_s = _bounds(sorted(end + _noise_s(end, last["t_s"], at) for at, end in enumerate(ends)))
     return Outlook(
         **last,
@@ -297,12 +296,8 @@ def _likeliest(ends: list[float]) -> float:
     return float(np.median(asked[near >= _AS_GOOD * near.max()]))
 
 
-def _ends(result: Result) -> bool:
-    return int(result.action) in _ENDS
-
-
 def _end_s(result: Result) -> float:
-    return float(result.total_s) if _ends(result) else math.inf
+    return float(result.total_s) if is_ending(result) else math.inf
 
 
 def _noise_s(end_s: float, now_s: float, at: int) -> float:

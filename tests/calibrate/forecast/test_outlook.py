@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from migkit import predict
 from migkit.calibrate.forecast.belief import Belief, allowed_bytes, beliefs
 from migkit.calibrate.forecast.candidates import candidates
 from migkit.calibrate.forecast.changes import changes
@@ -22,7 +23,7 @@ from migkit.models.midway import Standing
 from migkit.scenario import DirtyClass, Guest, Host, Policy, Scenario, Strategy
 from migkit.traces import data
 from migkit.units import MIB
-from tests.verification.forecasts import grid, recorded, right, synced_looks, until
+from tests.verification.forecasts import grid, recorded, right, synced, synced_looks, until
 
 
 @pytest.fixture(scope="module")
@@ -370,3 +371,34 @@ def test_syncs_that_did_not_end_it_tell_that_its_limit_is_below_what_they_found(
     log = told(at(recordings["a4-q10-0"], 8.0), downtime_limit_s=100.0)  # under which its first sync would have been
     assert allowed_bytes(beliefs(log)) < log.frame["total_bytes"].max() / 10
     assert Forecaster().outlook(log).verdict == "does_not_converge"
+
+
+@pytest.mark.parametrize(("writes_per_s", "verdict"), [(1500.0, "converges"), (20e3, "does_not_converge")])
+def test_where_post_copy_is_permitted_qemu_11_1_syncs_while_the_first_pass_lasts(writes_per_s, verdict):
+    case = Scenario(
+        guest=Guest(
+            memory_bytes=256 * MIB,
+            zero_bytes=96 * MIB,
+            dirty=(DirtyClass(region_bytes=64 * MIB, writes_per_s=writes_per_s),),
+            layout="blocks",
+        ),
+        host=Host(platform="qemu-tcg", firmware_bytes=0),
+        policy=Policy(name="qemu-11.1", max_bandwidth_bytes_per_s=4e7, downtime_limit_s=0.1, time_limit_s=6.0),
+        strategy=Strategy(name="hybrid", postcopy_after_s=1e6),
+    )
+    told = predict(case, level=None)
+    assert told.rounds[20].start_s < 3.0  # a sync a window
+    run = {
+        "rounds": [one._asdict() for one in told.rounds[:-1]],
+        "accelerator": "tcg",
+        "qemu_version": "11.1.3",
+        "capabilities": ["postcopy-ram"],
+        "cell": 0,
+        "repeat": 0,
+        "total_time_s": told.total_time_s,
+    }
+    known = synced_looks(synced(run, case, verdict), profiled=True)
+    assert len(known) > 20
+    assert right(known) > 0.9
+    unknown = synced_looks(synced(run, case, verdict))[:15]
+    assert {one.outlook.verdict for one in unknown if one.outlook.iteration == 1} == {"not_known"}
