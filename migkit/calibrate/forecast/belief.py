@@ -17,12 +17,12 @@ import numpy as np
 
 from migkit.calibrate import conditions
 from migkit.calibrate.forecast.candidates import DRAWS, Candidate, candidates, passes, written_pages
-from migkit.calibrate.forecast.first_pass import pages_ahead
 from migkit.calibrate.forecast.judged import judged_so_far
 from migkit.calibrate.forecast.lattice import normals
 from migkit.calibrate.forecast.rewrites import difference_bytes, with_rewrites
 from migkit.calibrate.forecast.speeds import BINDS, fastest_of, speed_of, spent_since_s, zero_page_s
 from migkit.calibrate.guest import rounds
+from migkit.calibrate.guest.first_pass import pages_ahead
 from migkit.calibrate.guest.followed import later
 from migkit.calibrate.guest.rounds import Observed
 from migkit.models.midway import Pass, Standing, course

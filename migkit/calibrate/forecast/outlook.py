@@ -11,9 +11,9 @@ import numpy as np
 
 from migkit.calibrate.forecast.belief import Belief, beliefs, is_ending
 from migkit.calibrate.forecast.candidates import DRAWS
-from migkit.calibrate.forecast.first_pass import pages_ahead
 from migkit.calibrate.forecast.lattice import normals
 from migkit.calibrate.forecast.speeds import BINDS, falling, fastest_of, pushed, speed_of, zero_pages_passed
+from migkit.calibrate.guest.first_pass import pages_ahead
 from migkit.engine.records import Result
 from migkit.models.midway import rest
 from migkit.scenario import Guest, Host, Scenario
