@@ -48,10 +48,10 @@ def throttle(state: State, parameters: Parameters) -> int:
 def _is_over(state: State) -> bool:
     """Return whether QEMU sees that more than a second has passed since the last evaluation.
 
-    It counts whole milliseconds, and so are its windows: 100 ms, or 101 where it woke late. Ten windows with a mean
-    of 100.1 ms are often 1,000 ms sharp, which is not over: 59 of 93 such seconds waited for one more sync (guests
-    that run flat out, by QEMU 7.2, 10.0 and 11.1). So ``t`` after a second the share ``exp(-t / EARLY_S)`` of syncs
-    is too early. They are spread evenly.
+    It counts whole milliseconds. A window takes 100 of them, or 101 where it woke late. So ten windows with a mean of
+    100.1 ms often take 1,000 ms, which is not more than a second: 59 of 93 such periods waited for one more sync
+    (guests that run flat out, by QEMU 7.2, 10.0 and 11.1). Of the syncs at a time ``t`` after a second, the share
+    ``exp(-t / EARLY_S)`` is too early; these are spread evenly.
     """
     memory = state.throttling
     over_s = state.now_s - memory.evaluated_s - PERIOD_S

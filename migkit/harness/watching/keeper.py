@@ -64,8 +64,9 @@ class _Watched:
         grown = max(0, self._page_tables_bytes() - self.tables_bytes)
         found = {"page_tables_grown_bytes": grown, "huge_pages_split": 0, "huge_pages_given_back": 0}
         if watchable.image_of(self.pid) == self._image:
-            self._unregister()
-            found |= self._give_back()
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # it has ended since, and all of it
+                self._unregister()
+                found |= self._give_back()
         os.close(self.descriptor)
         return found
 

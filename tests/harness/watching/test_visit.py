@@ -17,9 +17,10 @@ import pytest
 
 from migkit.errors import CapabilityError, RunError, UsageError
 from migkit.harness import probe
+from migkit.harness.linux import scanning
 from migkit.harness.linux.ptrace import frozen
 from migkit.harness.tracking.program import WriteProtectedProcess
-from migkit.harness.watching import watchable
+from migkit.harness.watching import attach, keeper, watchable
 from migkit.harness.watching.kept import Kept
 from tests.conftest import require
 from tests.harness.watched import PROGRAMS, build, facts, running, settled, watched
@@ -338,3 +339,17 @@ def test_a_command_that_the_keeper_starts_does_not_hold_its_line_to_the_owner():
         pid = keeper.start(["sleep", "60"], 0.0)
         held = [target for _, target in watchable.descriptors(pid)]
     assert [target for target in held if target.startswith("socket:")] == []
+
+
+def test_a_program_may_end_while_it_is_left_alone(built, monkeypatch):
+    with running(built / "churn", str(2**25)) as process:
+        watched_one = keeper._Watched(process.pid, attach.attach(process.pid, lambda: False))
+        populated = scanning.populated
+
+        def end_first(*what: object, **how: object) -> object:
+            process.kill()
+            process.wait()
+            return populated(*what, **how)
+
+        monkeypatch.setattr(scanning, "populated", end_first)
+        assert watched_one.undo()["huge_pages_split"] == 0
