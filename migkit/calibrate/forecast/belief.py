@@ -22,7 +22,7 @@ from migkit.calibrate.forecast.lattice import normals
 from migkit.calibrate.forecast.rewrites import difference_bytes, with_rewrites
 from migkit.calibrate.forecast.speeds import BINDS, fastest_of, speed_of, spent_since_s, zero_page_s
 from migkit.calibrate.guest import rounds
-from migkit.calibrate.guest.first_pass import pages_ahead
+from migkit.calibrate.guest.first_pass import pages_ahead, syncs_at_every_look
 from migkit.calibrate.guest.followed import later
 from migkit.calibrate.guest.rounds import Observed
 from migkit.models.midway import Pass, Standing, course
@@ -41,7 +41,7 @@ _WIRE_BYTES: Final = PAGE_BYTES + 8.0
 _SPEED_SPREAD: Final = 0.01
 _SEEN: Final = 3  # rounds before the present one: what was long ago was under another limit
 _WINDOW_S: Final = 0.1  # of QEMU's rate limit
-_NEVER_S: Final = 1e9
+_NEVER_S: Final = 1e9  # when a migration turns to post-copy that it may and nobody ordered
 
 
 class Belief(NamedTuple):
@@ -132,7 +132,8 @@ def course_of(found: Sequence[Belief]) -> tuple[Point, ...]:
     >>> line[0].t_s > 16.5, line[-1].remaining_bytes
     (True, 0.0)
     """
-    return course(found[0].case, found[0].standing) if found and found[0].known else ()
+    line = course(found[0].case, found[0].standing) if found and found[0].known else ()
+    return tuple(point for point in line if point.t_s < 0.5 * _NEVER_S)  # rounds that repeat are jumped over
 
 
 def allowed_bytes(found: Sequence[Belief]) -> float:
@@ -270,7 +271,7 @@ def _strategy(log: Log, said: Strategy) -> Strategy:
     """Return the strategy with what was switched on for this migration."""
     on, settings = log.meta["capabilities"], log.meta["settings"]
     said = dataclasses.replace(said, auto_converge=said.auto_converge or bool(on.get("auto-converge")))
-    if on.get("postcopy-ram") and said.name == "precopy":  # permitted, and not asked for yet
+    if syncs_at_every_look(log) and said.name == "precopy":  # post-copy is permitted, and not ordered yet
         said = dataclasses.replace(said, name="hybrid", postcopy_after_s=_NEVER_S)
     if not on.get("xbzrle"):
         return said

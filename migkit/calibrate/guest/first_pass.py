@@ -16,7 +16,7 @@ from migkit.units import PAGE_BYTES
 if TYPE_CHECKING:
     from migkit.importers import Log
 
-__all__ = ["pages_ahead"]
+__all__ = ["pages_ahead", "syncs_at_every_look"]
 
 
 def pages_ahead(log: Log) -> float:
@@ -33,12 +33,22 @@ def pages_ahead(log: Log) -> float:
     >>> round(pages_ahead(log) / 2**18)
     4
     """
-    policy = Policy(name=systems.of_qemu((log.meta["version"] or {}).get("qemu")))
-    if not log.meta["capabilities"].get("postcopy-ram") or not policy.setting("sync_at_threshold"):
-        return 0.0
     frame = log.frame
-    if not {"total_bytes", "normal_pages", "zero_pages"} <= set(frame):
+    if not syncs_at_every_look(log) or not {"total_bytes", "normal_pages", "zero_pages"} <= set(frame):
         return 0.0
     sent = float((frame["normal_pages"] + frame["zero_pages"]).max())
     ahead = float(frame["total_bytes"].max()) / PAGE_BYTES - sent
     return max(0.0, ahead) if math.isfinite(ahead) else 0.0
+
+
+def syncs_at_every_look(log: Log) -> bool:
+    """Return whether QEMU syncs at every look: from 11.1 on, where post-copy is permitted.
+
+    Examples
+    --------
+    >>> from migkit.importers import read_reference
+    >>> syncs_at_every_look(read_reference("a1-q7-0"))
+    False
+    """
+    policy = Policy(name=systems.of_qemu((log.meta["version"] or {}).get("qemu")))
+    return bool(log.meta["capabilities"].get("postcopy-ram") and policy.setting("sync_at_threshold"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from migkit import predict
-from migkit.calibrate.forecast.belief import Belief, allowed_bytes, beliefs
+from migkit.calibrate.forecast.belief import Belief, allowed_bytes, beliefs, course_of
 from migkit.calibrate.forecast.candidates import candidates
 from migkit.calibrate.forecast.changes import changes
 from migkit.calibrate.forecast.outlook import Forecaster, Outlook
@@ -402,3 +402,12 @@ def test_where_post_copy_is_permitted_qemu_11_1_syncs_while_the_first_pass_lasts
     assert right(known) > 0.9
     unknown = synced_looks(synced(run, case, verdict))[:15]
     assert {one.outlook.verdict for one in unknown if one.outlook.iteration == 1} == {"not_known"}
+
+
+@pytest.mark.parametrize("permitted", [False, True])
+def test_what_is_to_come_is_shown_up_to_no_turn_that_nobody_ordered(recordings, permitted):
+    log = recordings["precopy-16t-1"].log.until(80.0)
+    log = dataclasses.replace(
+        log, meta={**log.meta, "capabilities": {"postcopy-ram": permitted}, "version": {"qemu": "11.1.3"}}
+    )
+    assert 100.0 < course_of(beliefs(log))[-1].t_s < 1e4
