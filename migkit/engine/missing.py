@@ -336,15 +336,23 @@ def _touched(scenario: PackedScenario, work: Work, i: int, number: int) -> float
 
 
 @lean
-def push(scenario: PackedScenario, run: Run, work: Work, time_s: float, most_bytes: float) -> tuple[float, float]:
-    """Send in address order for ``time_s``, at most so many bytes; return the bytes, and how long they took [s]."""
-    pushed = used_s = 0.0
-    while run.pieces > 0.0 and used_s < time_s and pushed < most_bytes:
+def push(
+    scenario: PackedScenario, run: Run, work: Work, time_s: float, most_bytes: float, most_zero_s: float = np.inf
+) -> tuple[float, float]:
+    """Send in address order for ``time_s``, at most so many bytes; return the bytes, and how long they took [s].
+
+    It ends, too, after ``most_zero_s`` of zero pages in a row.
+    """
+    pushed = used_s = zero_s = 0.0
+    while run.pieces > 0.0 and used_s < time_s and pushed < most_bytes and zero_s < most_zero_s:
         head = int(run.head)
         number = ring.width(scenario, work, head, int(run.pieces))
         pending, zero = pending_pages(work, head, number)
         each_s, each_bytes = page_s(scenario, zero), wire_bytes(scenario, zero)
         pages = min(pending, (time_s - used_s) / each_s, (most_bytes - pushed) / each_bytes)
+        if zero >= 1.0:
+            pages = min(pages, (most_zero_s - zero_s) / each_s)
+        zero_s = zero_s + pages * each_s if zero >= 1.0 else 0.0
         share = pages / pending if pending > 0.0 else 1.0
         for k in range(head, head + number):
             piece = work.pieces[k & LAST_PIECE]

@@ -119,15 +119,14 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
     """Push what is pending by windows, several at once while there are many; return as :func:`_in_parts` does.
 
     While the push has its quota, a demanded page goes ahead of it and counts, or it comes behind the quota; while the
-    push waits for its next window, the page comes on top of the quota. Or a demanded page comes with the next window:
-    the guest faults once a window. What goes without the cap is left pending. A sender
-    that a demand wakes looks whether it is that much.
+    push waits for its next window, the page comes on top of the quota. Or a page that is demanded then comes with the
+    next window. What goes without the cap is left pending. A sender that a demand wakes looks if it is that much.
     """
     window_s = scenario.window_s + scenario.window_extra_s
     quota = scenario.postcopy_cap_bytes_per_s * scenario.window_s
     page_s = missing.page_s(scenario, 0.0)
     pushing = min(1.0, quota / (scenario.postcopy_goodput_bytes_per_s * window_s))
-    alone = scenario.demands_wait > 1.0 and pushing < 1.0
+    next_window = scenario.demands_wait > 1.0 and pushing < 1.0
     behind_quota = scenario.demands_wait == 1.0 and pushing < 1.0
     faults = blocked_s = behind_s = waiting = 0.0
     rest_pages = scenario.rest_bytes / PAGE
@@ -143,15 +142,20 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
             missing.follow(scenario, run, work)
         rate = missing.fault_rate(scenario, run, work)
         first_s = 0.0
-        if not (alone or behind_quota):
+        if not behind_quota:
             first_s = _progress_s(scenario, work, pushing * span_s, rate * queued_s, behind_s)
         left_pages = run.left_pages
         ahead = missing.fetch(scenario, run, work, rate * first_s)
         ahead_s = (left_pages - run.left_pages) * page_s
         counted = (left_pages - run.left_pages + waiting) * scenario.page_wire_bytes
-        pushed, used_s = missing.push(scenario, run, work, span_s - ahead_s, max(0.0, windows * quota - counted))
+        left_s, most_bytes = span_s - ahead_s, max(0.0, windows * quota - counted)
+        if next_window:
+            every_s = pushing * span_s / ahead if ahead > 0.0 else np.inf
+            pushed, used_s = _push_back_and_forth(scenario, run, work, left_s, most_bytes, every_s)
+        else:
+            pushed, used_s = missing.push(scenario, run, work, left_s, most_bytes)
         pushing = min(1.0, (used_s + ahead_s) / span_s)
-        idle_s = span_s if alone else (1.0 - pushing) * span_s
+        idle_s = (1.0 - pushing) * span_s
         blocked = rate * first_s * queued_s
         if behind_quota:
             ahead, first_s, blocked = _one_a_window(scenario, run, work, windows, pushing * span_s, behind_s)
@@ -159,9 +163,9 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
             sent = pushed + counted
             full = max(0.0, np.ceil(sent / quota) - 1.0)
             span_s = min(span_s, full * window_s + (1.0 - full * quota / sent) * used_s) if sent > 0.0 else 0.0
-            idle_s = span_s if alone else 0.0
+            idle_s = 0.0
         left_pages = run.left_pages
-        if alone:
+        if next_window:
             after, then_s, waited_s = _one_a_window(scenario, run, work, windows, idle_s, behind_s)
             waiting = left_pages - run.left_pages
             if run.left_pages < rest_pages:
@@ -179,6 +183,26 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
         if scenario.rest_s > 0.0:
             rest_pages = scenario.rest_s * (run.sent_bytes - sent_bytes) / (windows * window_s) / PAGE
     return faults, blocked_s, behind_s
+
+
+@lean
+def _push_back_and_forth(
+    scenario: PackedScenario, run: Run, work: Work, time_s: float, most_bytes: float, every_s: float
+) -> tuple[float, float]:
+    """Push by windows whose demands come every ``every_s``; return as :func:`migkit.engine.missing.push` does.
+
+    A demand leads the push back to where the guest is. That matters where zero pages go, which need next to nothing
+    of the quota: all of them would go in one window, but few do between two demands.
+    """
+    pushed = used_s = 0.0
+    while run.left_pages > NOTHING and used_s < time_s and pushed < most_bytes:
+        bytes_sent, took_s = missing.push(scenario, run, work, time_s - used_s, most_bytes - pushed, every_s)
+        pushed += bytes_sent
+        used_s += took_s
+        if missing.fault_rate(scenario, run, work) <= 0.0:
+            every_s = np.inf
+        missing.follow(scenario, run, work)
+    return pushed, used_s
 
 
 @lean

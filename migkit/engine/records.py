@@ -95,9 +95,9 @@ class PackedScenario(Record):
     xbzrle_cpu_s: float  # to compare a page with what was sent of it
     discard_run_s: float  # to discard a run of pages at the destination before post-copy
     queue_bytes: float  # on their way ahead of a demanded page; 0: those have a connection of their own
-    demands_wait: float  # of a capped push: 1: a demanded page comes behind its quota, 2: with its next window
+    demands_wait: float  # of a capped push: 1: a demand comes behind its quota, 2: with the next if it is used up
     push_restarts: float  # 1: the push begins at address 0, and not where pre-copy was
-    push_follows: float  # 1: the push goes on behind the first page that was demanded since it paused
+    push_follows: float  # 1: the push goes on behind the page that was demanded
     rest_s: float  # post-copy: what is pending goes without the cap once that takes less, as measured ...
     rest_bytes: float  # ... or is less than this
 

@@ -68,9 +68,10 @@ class Preset:
         blocks pc.bios and pc.rom, and low memory); 0 where the system says nothing of its machine.
     demands_at_once
         While the push of post-copy waits for its next window, a demanded page that has a connection of its own is
-        sent. QEMU 10.0 and 11.1 do so; 7.2 sends it with the next window, and so does each over one connection.
+        sent. QEMU 10.0 and 11.1 do so; 7.2 sends it with the next window, and so does each over one connection
+        (savevm.c, qemu_savevm_state_iterate: nothing beyond the quota).
     push_follows
-        The push goes on behind the first page that was demanded since it paused. Over one connection each QEMU does
+        The push goes on behind the page that was demanded. Over one connection each QEMU does
         so; where demands have their own, QEMU up to 8.1 does, and from 10.1 on (ram.c, ram_page_hint_update).
     keeps_cap
         Post-copy keeps its cap up to the last page. QEMU does from 10.1 on. Before, it completes post-copy as it does

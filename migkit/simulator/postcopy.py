@@ -4,11 +4,11 @@ Accesses (reads and writes) come as a Poisson stream in the guest's running time
 finds its page missing stops the guest for ``RTT + service + page time``; the page and the
 next ``prefetch_pages`` missing ones behind it are sent out of order, which the push waits for. No
 page is sent twice. Under a cap the push waits when the quota of its window is used up; demanded pages do not.
-Where they share the connection with the push, ``queue_bytes`` of it are ahead of them. With ``demands_wait`` a
-demanded page comes behind the quota of the present window, or with the next one. With ``push_follows`` the push goes
-on behind the first page that was demanded since it paused. Where the cap is not kept to the end, what is pending goes
-without it once it is less than ``rest_s`` times what was sent a second in the last window. A guest with capacity to
-spare makes up for the time in which it waited.
+Where they share the connection with the push, ``queue_bytes`` of it are ahead of them. With ``demands_wait`` 1 a
+demanded page comes behind the quota of the present window; with 2 it comes in that window, or with the next one if
+the push waits. With ``push_follows`` the push goes on behind the page that was demanded. Where the cap is not kept to
+the end, what is pending goes without it once it is less than ``rest_s`` times what was sent a second in the last
+window. A guest with capacity to spare makes up for the time in which it waited.
 
 Accesses to pages that are there change nothing and are not made. Random ones at rate ``a`` find one of ``m``
 missing pages of ``W`` at rate ``a m / W``, all with equal odds; a sweep comes to its next missing page, ``d``
@@ -295,19 +295,22 @@ def _await_window(
     page: int,
     rng: np.random.Generator,
 ) -> None:
-    """Let the push use up its quota, perhaps wait for its next window, unless the demanded page comes before.
+    """Let the push use up its quota unless the demanded page comes before; or if it waits, begin its next window.
 
     A sender that a demand wakes looks whether what is pending goes without the cap.
     """
     send = room.send
-    while pages[page] & PENDING and not _held_back(scenario, send):
-        _push_next(scenario, steps, pages, order, room, rng)
     if scenario.demands_wait < 2.0:
+        while pages[page] & PENDING and not _held_back(scenario, send):
+            _push_next(scenario, steps, pages, order, room, rng)
+        return
+    if not _held_back(scenario, send):
         return
     if send.left_pages < send.rest_pages:
         send.rest_pages = np.inf
     elif pages[page] & PENDING:
         send.now_s = send.window_start_s + scenario.window_s + scenario.window_extra_s
+        _held_back(scenario, send)
 
 
 @lean
@@ -324,16 +327,20 @@ def _fetch(
     """Send a demanded page behind what is on its way, then its neighbours; return how long the first took [s]."""
     send = room.send
     before_s = send.now_s
+    address = weave.page_at(place, page)
+    if scenario.push_follows > 0.0 and send.behind_demand < 0.0:
+        send.behind_demand = (address + 1.0) % pages.size
+    ahead_s = 0.0
     queue_end = send.sent_bytes + scenario.queue_bytes
+    if scenario.demands_wait == 2.0:  # it goes at once, and comes behind what this window sent before
+        ahead_s = min(scenario.queue_bytes, send.window_bytes) / scenario.postcopy_goodput_bytes_per_s
+        queue_end = send.sent_bytes
     while pages[page] & PENDING and send.sent_bytes < queue_end and not _held_back(scenario, send):
         _push_next(scenario, steps, pages, order, room, rng)
     if pages[page] & PENDING:
         _send_page(scenario, steps, pages, room, page, rng)
-    took_s = send.now_s - before_s
+    took_s = ahead_s + send.now_s - before_s
     more = int(min(scenario.prefetch_pages, pages.size))
-    address = weave.page_at(place, page)
-    if scenario.push_follows > 0.0 and send.behind_demand < 0.0:
-        send.behind_demand = (address + 1.0) % pages.size
     for i in range(address + 1, min(address + 1 + more, pages.size)):
         near = weave.page_at(order, i)
         if pages[near] & PENDING:

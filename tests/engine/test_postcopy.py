@@ -27,10 +27,11 @@ def case(policy="qemu-10", dirty=(LARGE,), capacity=5e6, cap=CAP, limit_s=0.3, *
 @pytest.mark.parametrize("capacity", [None, 5e6])
 def test_both_engines_say_the_same_of_windows(policy, preempt, capacity):
     scenario = case(policy, capacity=capacity, preempt=preempt)
-    expected, one = predict(scenario), simulate(scenario, seed=1).runs[0]
-    assert expected.total_time_s == pytest.approx(one.total_time_s, rel=0.02)
-    assert expected.transferred_bytes == pytest.approx(one.transferred_bytes, rel=1e-3)
-    assert expected.blocktime_s == pytest.approx(one.blocktime_s, rel=0.1, abs=0.02)
+    expected, drawn = predict(scenario), simulate(scenario, seed=1, repeats=8)
+    for name, share in {"total_time_s": 0.01, "transferred_bytes": 1e-3, "blocktime_s": 0.06}.items():
+        values = [getattr(run, name) for run in drawn.runs]
+        assert (1 - share) * min(values) <= getattr(expected, name) <= (1 + share) * max(values), name
+    assert expected.postcopy_faults == pytest.approx(drawn.mean("postcopy_faults"), rel=0.3)
 
 
 def test_demanded_pages_come_on_top_of_the_quota():
@@ -40,11 +41,35 @@ def test_demanded_pages_come_on_top_of_the_quota():
     assert predict(case("qemu-7", limit_s=1e-3)).total_time_s == pytest.approx(evenly_s, rel=0.03)
 
 
-def test_over_one_connection_or_by_old_versions_a_guest_faults_once_a_window():
+def test_over_one_connection_or_by_old_versions_a_guest_stands_while_the_push_waits():
     for scenario in (case("qemu-7", limit_s=1e-3), case("qemu-10", limit_s=1e-3, preempt=False)):
         result = predict(scenario)
-        assert result.postcopy_faults == pytest.approx(result.total_time_s / 0.1, rel=0.2)
         assert result.blocktime_s > 0.9 * result.total_time_s
+        assert 1.0 < 0.1 * result.postcopy_faults / result.total_time_s < 20.0  # a window
+    on_top = predict(case("qemu-10", limit_s=1e-3))
+    assert on_top.blocktime_s < 0.3 * on_top.total_time_s
+
+
+@pytest.mark.parametrize("preempt", [False, True])
+@pytest.mark.parametrize("engine", [predict, lambda scenario: simulate(scenario, repeats=8, seed=1)])
+def test_demands_lead_the_push_back_from_the_zero_pages(engine, preempt):
+    """4.03, 4.14 and 4.17 s by QEMU 7.2 with a connection for demands; 3.16 s if the zero pages went at once."""
+    dirty = (
+        DirtyClass(region_bytes=22802432, writes_per_s=1375, kind="sweep", sweep_offset_bytes=16838656),
+        DirtyClass(region_bytes=196947968, writes_per_s=1120),
+        DirtyClass(region_bytes=158859264, writes_per_s=1204),
+    )
+    guest = Guest(memory_bytes=2**30, zero_bytes=695132160, dirty=dirty, layout="blocks", capacity_writes_per_s=5e6)
+    policy = Policy(
+        name="qemu-7",
+        max_bandwidth_bytes_per_s=78972287,
+        max_postcopy_bandwidth_bytes_per_s=100025332,
+        downtime_limit_s=0.993,
+    )
+    strategy = Strategy(name="hybrid", postcopy_after_s=0.93, preempt=preempt)
+    result = engine(Scenario(guest=guest, host=Host(platform="qemu-tcg"), policy=policy, strategy=strategy))
+    total_s = result.mean("total_time_s") if hasattr(result, "mean") else result.total_time_s
+    assert total_s == pytest.approx(4.11, rel=0.04)
 
 
 def full(policy="qemu-10", limit_s=1e-3):
