@@ -26,6 +26,7 @@ _MOST_EVENTS: Final = 200
 _SECONDS: Final = re.compile(r"\b(?:after|for) (\d{1,9}) sec\b")
 _COUNTED_ON: Final = "counted_to_the_end_s"
 _LONG_S: Final = 0.1  # a push of at least this: a pause may be as long as a shorter one
+_PUSHED: Final = 0.9  # of what was sent: a migration that was a push, so to speak; of its time: no pause
 _SLACK_S: Final = 60.0  # between the clocks of a count and of a log
 _PASS: Final = re.compile(r"pass (\d{1,6})")
 _RECKONED: Final = frozenset(name.ours for name in SETTINGS.values())
@@ -160,16 +161,20 @@ def _counted(migration: Migration, clock: str | None) -> dict[str, Any]:
 
 
 def _is_no_pause(migration: Migration, rows: Sequence[Mapping[str, Any]], totals: Mapping[str, Any]) -> bool:
-    """Return whether what QEMU calls the downtime of a post-copy is as long as all of its push.
+    """Return whether what QEMU calls the downtime of a post-copy is as long as all of its push, or longer than all.
 
     Where the pause rounds to 0 ms, QEMU takes it for not counted yet, and counts at the end of the migration: since
     the guest stopped, or, with QEMU 7.2, since the host booted (migration/migration.c: ``if (!s->downtime)``).
     """
-    pushed = [row["t_s"] for row in rows if row["phase"] == "postcopy" and row.get("t_s") is not None]
-    if migration.family not in ("qmp", "hmp", "guestperf") or not pushed or rows[-1]["phase"] != "done":
+    if migration.family not in ("qmp", "hmp", "guestperf") or not rows or rows[-1]["phase"] != "done":
         return False
-    push_s = totals.get("total_time_s", math.nan) - pushed[0]
-    return bool(totals.get("downtime_s", 0.0) >= push_s > _LONG_S)
+    downtime_s, total_s = totals.get("downtime_s", 0.0), totals.get("total_time_s", math.nan)
+    pushed = [row["t_s"] for row in rows if row["phase"] == "postcopy" and row.get("t_s") is not None]
+    if pushed:
+        return bool(downtime_s >= total_s - pushed[0] > _LONG_S)
+    share = (rows[-1].get("postcopy_bytes") or 0.0) / (rows[-1].get("sent_bytes") or math.inf)
+    as_long = share > _PUSHED and downtime_s > _PUSHED * total_s > _LONG_S
+    return bool(downtime_s > total_s or as_long)
 
 
 def _apart(name: str, value: Any) -> bool:

@@ -52,6 +52,16 @@ def test_a_pause_of_post_copy_that_rounds_to_nothing_is_no_long_one(downtime_ms,
     assert log.meta["totals"].get("counted_to_the_end_s") == (None if is_pause else downtime_ms / 1000)
 
 
+@pytest.mark.parametrize(
+    ("downtime_ms", "pushed", "is_pause"),
+    [(1900, 0.99, False), (750, 0.99, True), (1900, 0.6, True), (1900, 0.0, True), (8543409, 0.0, False)],
+)
+def test_the_end_alone_tells_a_pause_from_a_push(downtime_ms, pushed, is_pause):
+    end = answer(2000, "completed", **{"transferred": 10**6, "postcopy-bytes": int(pushed * 10**6)})
+    (log,) = read(lines(end | {"downtime": downtime_ms}))
+    assert log.meta["totals"].get("downtime_s") == (downtime_ms / 1000 if is_pause else None)
+
+
 @pytest.mark.parametrize("field", ["total-time", "setup-time", "downtime"])
 def test_several_numbers_are_no_number(field):
     (log,) = read(lines(answer(100), answer(200) | {field: [1, 1.5]}, answer(300)))
