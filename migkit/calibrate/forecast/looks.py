@@ -93,8 +93,8 @@ class Look(NamedTuple):
 class Asked:
     """A QEMU that is asked through its monitor at a UNIX socket."""
 
-    def __init__(self, runner: asyncio.Runner, followed: Followed, socket: Path) -> None:
-        self._runner, self.followed, self.socket = runner, followed, socket
+    def __init__(self, runner: asyncio.Runner, followed: Followed) -> None:
+        self._runner, self.followed = runner, followed
 
     @classmethod
     @contextlib.contextmanager
@@ -107,7 +107,7 @@ class Asked:
         with asyncio.Runner() as runner:
             followed = runner.run(Followed.connect(source))
             try:
-                yield cls(runner, followed, source)
+                yield cls(runner, followed)
             finally:
                 runner.run(followed.close())
 
