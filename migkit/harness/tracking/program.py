@@ -309,8 +309,11 @@ class WriteProtectedProcess(TrackedProcess):
             self._uffd.register(mapping.start, mapping.length_bytes, Mode.WRITE_PROTECT)
         except OSError as error:
             if error.errno == errno.EBUSY:
+                own = watchable.own_userfaultfd(self.pid)
                 raise CapabilityError(
                     f"process {self.pid}: handles its own memory with a userfaultfd, which tracking would break"
+                    if own
+                    else f"process {self.pid}: is being tracked by another program; end that and try again"
                 ) from error
             return False  # its size is told in left_out_bytes
         return True
