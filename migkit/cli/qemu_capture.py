@@ -21,7 +21,7 @@ from migkit.qemu.machine import ACCELERATORS, QEMU
 from migkit.qemu.migration import Progress
 from migkit.traces import Trace, io
 from migkit.traces.place import check_place
-from migkit.units import duration, format_duration, format_size
+from migkit.units import DAY_S, duration, format_duration, format_size
 
 __all__ = ["command"]
 
@@ -122,7 +122,7 @@ def command(
         operations_per_s=operations,
         loads={name: one for name, one in (("scale", scale), ("clients", clients)) if one is not None},
         seed=seed,
-        warm_up_s=duration(warm_up, "warm-up"),
+        warm_up_s=duration(warm_up, "--warm-up", DAY_S),
         return_path=return_path,
         monitor=qmp,
     )

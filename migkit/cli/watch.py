@@ -16,7 +16,7 @@ from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.cli._outlook import as_line, as_record, as_screen, is_unsure
 from migkit.errors import InfeasibleError, RunError, UsageError
-from migkit.units import duration
+from migkit.units import DAY_S, duration
 
 if TYPE_CHECKING:
     from migkit.calibrate.forecast.changes import Change
@@ -88,7 +88,7 @@ def command(
     """
     from migkit.importers.endpoint import is_address
 
-    every_s = duration(every, "--every")
+    every_s = duration(every, "--every", most_s=DAY_S)
     if every_s < SHORTEST_S:
         raise UsageError(f"--every: {every_s * 1e3:g} ms is too short; give at least 50 ms")
     base = _base(guest)
@@ -138,7 +138,8 @@ def _watch(
             wanted = wanted if _applied(looked_at, chosen) else None
         if once:
             return _judged(outlook)
-        time.sleep(max(0.0, pause_s(outlook, every_s) - (time.monotonic() - began_s)))
+        wait_s = pause_s(outlook, every_s) if isinstance(looked_at, Asked) else every_s
+        time.sleep(max(0.0, wait_s - (time.monotonic() - began_s)))
 
 
 def _over(looked_at: Source, outlook: Outlook) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qemu.qmp import QMPClient
 
 __all__ = [
+    "LONGEST_PATH_BYTES",
     "EndedError",
     "Event",
     "LackingError",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 ANSWERS_WITHIN_S: Final = 10.0
-_LONGEST_PATH_BYTES: Final = 107  # of a UNIX socket, without the byte that ends it: unix(7)
+LONGEST_PATH_BYTES: Final = 107  # of a UNIX socket, without the byte that ends it: unix(7)
 _CREDENTIALS: Final = struct.Struct("3i")  # process, user, group: unix(7)
 _UNKNOWN_COMMAND: Final = "CommandNotFound"
 
@@ -242,9 +243,9 @@ def _unconnected(path: Path, error: OSError) -> QemuError:
             return NotQemuError(f"{where}: nobody listens there; the QEMU that made it has ended")
         case ConnectionRefusedError():
             return NotQemuError(f"{where}: is no socket; give that of -qmp unix:PATH,server=on")
-    if length > _LONGEST_PATH_BYTES:
+    if length > LONGEST_PATH_BYTES:
         return NotQemuError(
-            f"{where}: its path has {length} bytes, and that of a socket has at most {_LONGEST_PATH_BYTES}; "
+            f"{where}: its path has {length} bytes, and that of a socket has at most {LONGEST_PATH_BYTES}; "
             "go to its folder and give its name alone"
         )
     return NotQemuError(f"{where}: cannot be opened ({error.strerror or error}); check the path")

@@ -78,6 +78,17 @@ def _name(child):
         (["--memory", "64 MiB", "--qemu", "/usr/share"], 4, "the folder /usr/share has no lib64/ld-linux"),
         (["--memory", "256 MiB", "--guest", "redis", "--image", "/nowhere"], 2, "image: /nowhere holds none"),
         (["--memory", "64 MiB", "-o", "/nowhere/run.parquet"], 2, "the folder /nowhere does not exist"),
+        (
+            ["--memory", "64 MiB", "--qmp", "/nowhere/vm.qmp"],
+            2,
+            "monitor /nowhere/vm.qmp: the folder /nowhere does not",
+        ),
+        (
+            ["--memory", "64 MiB", "--qmp", "q" * 108],
+            2,
+            "its path has 108 bytes, and that of a socket has at most 107",
+        ),
+        (["--memory", "64 MiB", "--warm-up", "25 h"], 2, '--warm-up: "25 h" is too long; it must be at most 24 h'),
     ],
 )
 def test_wrong_input_is_one_line(flags, code, message, temporary):

@@ -155,6 +155,18 @@ def test_a_log_that_is_rotated_meanwhile_is_followed_on(tmp_path, answers):
     assert (process.returncode, json.loads(lines[-1])["outcome"]) == (0, "completed")
 
 
+def test_a_log_is_read_no_more_often_than_was_asked_for(tmp_path, answers):
+    """Its forecast says that the migration ends within half a second, and it grows no more."""
+    log = tmp_path / "migration.log"
+    log.write_text("\n".join(answers[:70]) + "\n")
+    with migkit("watch", log, "--every", "2 s", "--json") as process:
+        first = json.loads(process.stdout.readline())
+        began_s = time.monotonic()
+        assert json.loads(process.stdout.readline()) == first
+        assert time.monotonic() - began_s > 1.5
+        process.kill()
+
+
 def test_a_person_reads_one_line_a_look(tmp_path, answers):
     log = tmp_path / "migration.log"
     log.write_text("\n".join(answers[:87]) + "\n")
