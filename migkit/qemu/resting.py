@@ -207,15 +207,15 @@ class Resting:
         Raises
         ------
         RunError
-            Somebody stopped it, or it moved.
+            Somebody stopped or reset it, it began anew, or it moved.
         EndedError
             QEMU has ended.
         """
         state = (await self.monitor.do("query-status"))["status"]
-        if state != "running" or any(event.name == "STOP" for event in self.monitor.heard()):
-            raise RunError(
-                f"guest: was stopped while it was measured (QEMU's state is {state} now); measure it again"
-            )
+        heard = {event.name for event in self.monitor.heard()}
+        if state != "running" or heard & {"STOP", "RESET"}:
+            what = "stopped" if state != "running" or "STOP" in heard else "reset"
+            raise RunError(f"guest: was {what} while it was measured (QEMU's state is {state} now); measure it again")
 
     async def close(self) -> None:
         """Disconnect; the guest runs on."""

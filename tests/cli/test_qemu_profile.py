@@ -76,8 +76,15 @@ def test_the_curve_and_the_zero_pages_are_the_guests(machine, tmp_path):
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("goes_on", [True, False])
-def test_a_guest_that_somebody_stops_meanwhile_is_not_written_down(tmp_path, goes_on):
+@pytest.mark.parametrize(
+    ("orders", "what", "state"),
+    [
+        (("stop", "cont"), "stopped", "running"),
+        (("stop",), "stopped", "paused"),
+        (("system_reset",), "reset", "running"),
+    ],
+)
+def test_a_guest_that_somebody_stops_meanwhile_is_not_written_down(tmp_path, orders, what, state):
     require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
     require(shutil.which("gcc"), "no gcc; apt-get install gcc")
     path, other, file = tmp_path / "vm.qmp", tmp_path / "other.qmp", tmp_path / "guest.toml"
@@ -87,14 +94,12 @@ def test_a_guest_that_somebody_stops_meanwhile_is_not_written_down(tmp_path, goe
             command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(TOP)}
         ) as it:
             assert it.stderr.readline().startswith("pass 1")
-            for order in ("stop", "cont") if goes_on else ("stop",):
+            for order in orders:
                 asked.run(asked.followed.monitor.do(order))
             *_, last = it.stderr.read().splitlines()
-        state = "running" if goes_on else "paused"
         assert (it.returncode, file.exists()) == (1, False)
         assert (
-            last
-            == f"migkit: guest: was stopped while it was measured (QEMU's state is {state} now); measure it again"
+            last == f"migkit: guest: was {what} while it was measured (QEMU's state is {state} now); measure it again"
         )
 
 
