@@ -68,9 +68,9 @@ def command(
     ):
         found = measure(process, windows_s, repeats, advance)
     record = json.dumps(found.to_record(), indent=2)
-    if output is not None:
-        _output.emit(record + "\n", output, private=True)
-    click.echo(record if kind == "json" else as_table(found))
+    with _output.printed_afterwards(record if kind == "json" else as_table(found)):
+        if output is not None:
+            _output.emit(record + "\n", output, private=True)
     for warning in found.warnings():
         _output.narrate(warning, quiet)
 

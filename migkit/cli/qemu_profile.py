@@ -45,14 +45,19 @@ def command(socket: Path, output: Path | None, means: str | None, within: float,
     check_place(output, "profile", force=True)
     limit_s = duration(longest, "--longest", DAY_S)
     found, name, case = measured(socket, means, within / 100.0, limit_s, quiet)
-    click.echo(_text(found, name, case))
+    with _output.printed_afterwards(_text(found, name, case)):
+        if output is not None:
+            _write(output, found, name, case)
     if output is not None:
-        from migkit.calibrate.guest import scenario_file
-
-        comments = [f"measured {name}, {found.passes} passes in {format_duration(found.took_s)}", *found.said]
-        tables = {"policy": {"name": case.policy.name}, "host": {"platform": case.host.platform or ""}}
-        scenario_file.write(output, found.guest, comments, tables)
         _output.narrate(f"wrote {output}; predict it with migkit predict {output}", quiet)
+
+
+def _write(output: Path, found: Profiled, name: str, case: Scenario) -> None:
+    from migkit.calibrate.guest import scenario_file
+
+    comments = [f"measured {name}, {found.passes} passes in {format_duration(found.took_s)}", *found.said]
+    tables = {"policy": {"name": case.policy.name}, "host": {"platform": case.host.platform or ""}}
+    scenario_file.write(output, found.guest, comments, tables)
 
 
 def measured(

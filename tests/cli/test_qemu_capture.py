@@ -109,6 +109,20 @@ def test_a_run_is_reported_and_recorded(temporary, tmp_path):
 
 
 @pytest.mark.live
+def test_a_run_is_reported_where_it_cannot_be_recorded_any_more(temporary, tmp_path):
+    require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    process = started(*FLAGS, "-o", gone / "run.parquet", folder=temporary)
+    while "precopy" not in process.stderr.readline():
+        assert process.poll() is None
+    gone.rmdir()
+    returned, out, err = finished(process)
+    assert (returned, "verdict               converges" in out) == (2, True)
+    assert err.splitlines()[-1].startswith(f"migkit: trace {gone}/run.parquet: ")
+
+
+@pytest.mark.live
 def test_a_qemu_in_a_folder_brings_its_own_libraries(temporary, tmp_path):
     require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
     for place in ("lib64", "usr/bin", "usr/lib", "usr/share"):

@@ -104,6 +104,19 @@ def test_a_guest_that_somebody_stops_meanwhile_is_not_written_down(tmp_path, ord
 
 
 @pytest.mark.live
+def test_the_file_is_written_also_where_nobody_reads_what_is_printed(machine, tmp_path):
+    path, _ = machine
+    file = tmp_path / "guest.toml"
+    command = [sys.executable, "-m", "migkit", "qemu", "profile", str(path), "--longest", "1 s", "-o", str(file)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(TOP)}
+    ) as it:
+        it.stdout.close()
+        it.stderr.close()
+    assert (it.returncode, schema.load(file).guest.memory_bytes) == (0, GUEST.memory_bytes)
+
+
+@pytest.mark.live
 def test_qemu_itself_counts_by_sampling(machine):
     path, _ = machine
     code, out, err = migkit("qemu", "profile", path, "--means", "monitor", "--longest", "4 s", "-q")
