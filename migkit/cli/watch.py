@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ _APPLICABLE = ("max-bandwidth", "downtime-limit", "post-copy")
 _HAS_LEFT = "QEMU ended after it had stopped the guest: the migration has completed"
 _SURER = "--guest with a profile of the guest (migkit qemu profile); the counters alone tell little of it so far"
 _ENDED = {"failed": "failed", "cancelled": "was cancelled"}
+_DUMB = ("dumb", "unknown")
 _ROUNDS_APART = 3  # between two changes: their effect must show first
 Show = Callable[[Look], None]
 
@@ -213,13 +215,13 @@ async def _make(followed: Followed, change: Change) -> None:
 
 @contextlib.contextmanager
 def _shown(as_json: bool, port: int | None, hint: str) -> Iterator[Show]:
-    """Yield what shows a look: a screen on a terminal, else a line each.
+    """Yield what shows a look: a screen on a terminal that can write over what it shows, else a line each.
 
     People are told once, or as long as it shows on a screen, what would make a forecast surer that is unsure while
     the guest is not measured; and once why it is not measured.
     """
     serve = _served(port)
-    on_terminal = not as_json and sys.stdout.isatty()
+    on_terminal = not as_json and sys.stdout.isatty() and os.environ.get("TERM") not in _DUMB
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(_screen()) if on_terminal else None
         said: set[str] = set()

@@ -177,6 +177,21 @@ def test_a_person_reads_one_line_a_look(tmp_path, answers):
     )
 
 
+def test_a_dumb_terminal_gets_a_line_a_look(tmp_path, answers):
+    log = tmp_path / "migration.log"
+    log.write_text("\n".join(answers[:87]) + "\n")
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "migkit", "watch", str(log), "--every", "50 ms"]
+    with subprocess.Popen(
+        command, stdout=theirs, env=os.environ | {"PYTHONPATH": str(TOP), "TERM": "dumb"}
+    ) as process:
+        os.close(theirs)
+        with os.fdopen(ours) as stream:
+            lines = [stream.readline() for _ in range(2)]
+            process.kill()
+    assert all("converges (probability" in line for line in lines)
+
+
 def test_a_person_is_told_what_makes_an_unsure_forecast_surer(tmp_path, answers):
     log = tmp_path / "migration.log"
     log.write_text("\n".join(answers[:70]) + "\n")
