@@ -207,7 +207,7 @@ class Resting:
         Raises
         ------
         RunError
-            Somebody stopped or reset it, it began anew, or it moved.
+            Somebody stopped or reset it, it began anew, it moves now, or it has moved.
         EndedError
             QEMU has ended.
         """
@@ -216,6 +216,12 @@ class Resting:
         if state != "running" or heard & {"STOP", "RESET"}:
             what = "stopped" if state != "running" or "STOP" in heard else "reset"
             raise RunError(f"guest: was {what} while it was measured (QEMU's state is {state} now); measure it again")
+        moving = (await self.monitor.do("query-migrate")).get("status")
+        if moving in _MOVING:
+            raise RunError(
+                f"guest: began to migrate while it was measured (state {moving}), which changes what it writes; "
+                "follow it with migkit watch"
+            )
 
     async def close(self) -> None:
         """Disconnect; the guest runs on."""
