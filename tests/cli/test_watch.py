@@ -203,6 +203,11 @@ def test_a_person_is_told_what_makes_an_unsure_forecast_surer(tmp_path, answers)
     code, out, err = watched(log, "--once", "--guest", profile)
     assert (code, err) == (0, "")
     assert "converges (probability" in out
+    profile.write_text(profile.read_text().replace("8209 MiB", "2 GiB"))
+    _, _, err = watched(log, "--once", "--guest", profile)
+    assert err.startswith(
+        "--guest: the profile is of a guest of 2 GiB, and 8.02 GiB are to be sent; give a profile of"
+    )
 
 
 def test_virsh_domjobinfo_appended_to_a_file_is_read(tmp_path):
