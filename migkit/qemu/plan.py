@@ -97,7 +97,7 @@ def _check(scenario: Scenario) -> None:
         rate = getattr(policy, f"{name}_bytes_per_s")
         if rate < _LEAST_BYTES_PER_S:
             raise UsageError(
-                f"policy.{name}: {format_rate(rate)} is no cap to QEMU, which counts whole bytes in a tenth of a second; "
+                f"policy.{name}: {format_rate(rate)} is no cap to QEMU, which counts by tenths of a second; "
                 f"it must be at least {format_rate(_LEAST_BYTES_PER_S)}"
             )
     for name, why in (
