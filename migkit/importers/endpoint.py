@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import math
 import re
 import statistics
 import time
@@ -31,6 +32,7 @@ _LARGEST_BYTES: Final = 64 * 2**20
 _PIECE_BYTES: Final = 2**20
 _SERVER_FAILS: Final = 500  # and above: the address may be right (RFC 9110, section 15.6)
 _PAST_S: Final = 3600.0
+_FAILS_FOR_S: Final = 60.0
 _MISSED: Final = 4.0  # samples that have not come
 _SHORTEST_LAPSE_S: Final = 5.0
 _FIRST_LAPSE_S: Final = 120.0
@@ -72,9 +74,13 @@ class Endpoint:
         self._lines: list[str] = []
         self._last: list[str] = []
         self._told = False
+        self._known: Log | None = None
+        self._answered_s = -math.inf
 
     def log(self) -> Log | None:
         """Ask once, and return all that is known; None: what told of the migration before tells no more of it.
+
+        A server that has told of the migration may fail for a minute: then what it told is all that is known.
 
         Raises
         ------
@@ -83,6 +89,16 @@ class Endpoint:
         RunError
             Nobody answers, or the server fails.
         """
+        try:
+            self._known = self._asked()
+        except RunError:
+            if self._known is None or time.monotonic() - self._answered_s > _FAILS_FOR_S:
+                raise
+        else:
+            self._answered_s = time.monotonic()
+        return self._known
+
+    def _asked(self) -> Log | None:
         from migkit.importers.recognise import read
 
         text, moving = self._page() if self._address.endswith("/metrics") else self._samples()

@@ -125,6 +125,30 @@ def test_an_address_of_something_else_says_so(served):
         Endpoint(f"http://127.0.0.1:{served.port}").log()
 
 
+def test_a_server_that_fails_for_a_while_ends_no_watch(served, readings, monkeypatch):
+    served.say(readings[0])
+    asked = Endpoint(served.address)
+    first = asked.log()
+    handler = served.server.RequestHandlerClass
+    served.server.RequestHandlerClass = Failing
+    assert asked.log() is first
+    served.server.RequestHandlerClass = handler
+    served.say(readings[1])
+    assert len(asked.log().frame) == 2
+    served.server.RequestHandlerClass = Failing
+    monkeypatch.setattr(endpoint, "_FAILS_FOR_S", 0.0)
+    with pytest.raises(RunError, match="answers 503"):
+        asked.log()
+
+
+class Failing(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_error(503)
+
+    def log_message(self, *what):
+        pass
+
+
 class Odd(http.server.BaseHTTPRequestHandler):
     """Answers as the address says: JSON of 100,000 brackets, a series without samples, or drop by drop."""
 
