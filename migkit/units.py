@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from migkit.errors import UsageError, shown
 
 __all__ = [
+    "DAY_S",
     "GIB",
     "KIB",
     "MIB",
@@ -36,6 +37,7 @@ KIB: Final = 1 << 10
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 PAGE_BYTES: Final = 4096
+DAY_S: Final = 86400.0
 
 _SIZES: Final[dict[str, float]] = {
     "B": 1,
@@ -144,7 +146,7 @@ def rate(text: str, name: str = "rate") -> float:
     return _parse(text, name, _RATE)
 
 
-def duration(text: str, name: str = "time") -> float:
+def duration(text: str, name: str = "time", most_s: float = math.inf) -> float:
     """Return the seconds that ``text`` says.
 
     Parameters
@@ -153,11 +155,13 @@ def duration(text: str, name: str = "time") -> float:
         A number and a unit: ns, us, ms, s, min or h, or one of these written out in full.
     name
         What the value is, for the message of an error.
+    most_s
+        The longest that is allowed [s].
 
     Raises
     ------
     UsageError
-        No unit, an unknown unit, or a negative value.
+        No unit, an unknown unit, a negative value, or one that is too long.
 
     Examples
     --------
@@ -166,7 +170,10 @@ def duration(text: str, name: str = "time") -> float:
     >>> duration("2 min"), duration("2 minutes")
     (120.0, 120.0)
     """
-    return _parse(text, name, _DURATION)
+    found_s = _parse(text, name, _DURATION)
+    if found_s > most_s:
+        raise UsageError(f"{name}: {_shown(text)} is too long; it must be at most {format_duration(most_s)}")
+    return found_s
 
 
 def pages(memory_bytes: int, page_bytes: int = PAGE_BYTES) -> int:

@@ -42,6 +42,7 @@ __all__ = [
     "flat",
     "narrate",
     "printable",
+    "printed_afterwards",
     "report_option",
     "rows_as",
     "write_beside",
@@ -230,10 +231,20 @@ def write_report(answer: Any, path: Path | None, quiet: bool) -> None:
     narrate(f"wrote {path}", quiet)
 
 
+@contextlib.contextmanager
+def printed_afterwards(text: str) -> Iterator[None]:
+    """Print what was measured when its file is written, and also where it cannot be: it took long to measure."""
+    try:
+        yield
+    finally:
+        emit(text, None)
+
+
 def narrate(text: str, quiet: bool) -> None:
-    """Say something to the person at the terminal, apart from the results."""
+    """Say something to the person at the terminal, apart from the results; that nobody reads it is no error."""
     if not quiet:
-        click.echo(printable(text), err=True)
+        with contextlib.suppress(OSError):
+            click.echo(printable(text), err=True)
 
 
 def rows_as(kind: str, rows: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> str | bytes:

@@ -83,7 +83,7 @@ def _from_outside(resting: Resting, stack: contextlib.ExitStack, asked: bool) ->
     from migkit.calibrate.guest.outside import outside
 
     try:
-        return stack.enter_context(outside(resting.pid, resting.memory_bytes))
+        return stack.enter_context(outside(resting.monitor.pid, resting.memory_bytes))
     except (CapabilityError, OSError, UsageError) as error:
         if asked:
             raise

@@ -138,9 +138,11 @@ def command(
         traces = journey(what, moves, seed=seed, **common) if moves > 1 else _runs(what, repeat, seed, **common)
         for each, trace in zip(outputs, traces, strict=True):
             where.note(trace)
-            if each is not None:
-                io.write(trace, each, force=force)
-            display.done(as_json(trace) if form == "json" else as_table(trace, each), trace)
+            try:
+                if each is not None:
+                    io.write(trace, each, force=force)
+            finally:
+                display.done(as_json(trace) if form == "json" else as_table(trace, each), trace)
     warnings = [
         disagreement([outcome.total_time_s for outcome in display.outcomes]),
         disturbed(max(display.others_shares)),

@@ -14,7 +14,7 @@ from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.errors import UsageError
 from migkit.traces.place import check_place
-from migkit.units import PAGE_BYTES, duration, format_duration, format_rate, format_size
+from migkit.units import DAY_S, PAGE_BYTES, duration, format_duration, format_rate, format_size
 
 if TYPE_CHECKING:
     from migkit.harness.tracking.curve import DirtyMeasurement
@@ -59,8 +59,8 @@ def command(
     if (pid is None) == (not program):
         raise UsageError("dirty: give either --pid PID or -- COMMAND, not both and not neither")
     check_place(output, "profile", force=True)
-    windows_s = window_grid(duration(shortest, "--shortest"), duration(longest, "--longest"), per_decade)
-    warm_up_s = duration(warm_up, "--warm-up")
+    windows_s = window_grid(duration(shortest, "--shortest"), duration(longest, "--longest", DAY_S), per_decade)
+    warm_up_s = duration(warm_up, "--warm-up", DAY_S)
     with (
         _running(pid, program, warm_up_s) as (running, keeper),
         track(running, tracker, keeper) as process,
@@ -68,9 +68,9 @@ def command(
     ):
         found = measure(process, windows_s, repeats, advance)
     record = json.dumps(found.to_record(), indent=2)
-    if output is not None:
-        _output.emit(record + "\n", output, private=True)
-    click.echo(record if kind == "json" else as_table(found))
+    with _output.printed_afterwards(record if kind == "json" else as_table(found)):
+        if output is not None:
+            _output.emit(record + "\n", output, private=True)
     for warning in found.warnings():
         _output.narrate(warning, quiet)
 

@@ -36,7 +36,7 @@ def command(logs: tuple[str, ...], output: Path | None, force: bool, plot: Path 
     check_place(plot, "plot", force=True)
     found, problems = _read(logs)
     if found:
-        click.echo(_json(found) if kind == "json" else _text(found))
+        _output.emit(_json(found) if kind == "json" else _text(found), None)
     if output is not None:
         _write(found, output, force)
     if plot is not None:

@@ -21,7 +21,7 @@ from migkit.qemu.machine import ACCELERATORS, QEMU
 from migkit.qemu.migration import Progress
 from migkit.traces import Trace, io
 from migkit.traces.place import check_place
-from migkit.units import duration, format_duration, format_size
+from migkit.units import DAY_S, duration, format_duration, format_size
 
 __all__ = ["command"]
 
@@ -122,16 +122,16 @@ def command(
         operations_per_s=operations,
         loads={name: one for name, one in (("scale", scale), ("clients", clients)) if one is not None},
         seed=seed,
-        warm_up_s=duration(warm_up, "warm-up"),
+        warm_up_s=duration(warm_up, "--warm-up", DAY_S),
         return_path=return_path,
         monitor=qmp,
     )
     what = scenario_from(scenario, flags)
     check_place(output, "trace", force=force)
     trace = capture(what, options, _shown())
-    if output is not None:
-        io.write(trace, output, force=force)
-    click.echo(as_json(trace) if form == "json" else as_table(trace, output))
+    with _output.printed_afterwards(as_json(trace) if form == "json" else as_table(trace, output)):
+        if output is not None:
+            io.write(trace, output, force=force)
     if trace.machine["withheld_s"] > _WITHHELD * trace.outcome.total_time_s:
         click.echo("migkit: a hypervisor withheld processors from this machine meanwhile; repeat the run", err=True)
 
@@ -160,7 +160,7 @@ def _shown() -> Progress:
             first.update(sample)
         new = not last or (sample["phase"], sample["iteration"]) != (last["phase"], last["iteration"])
         if new and sample["phase"] != "done":
-            click.echo(describe(sample, first), err=True)
+            _output.narrate(describe(sample, first), quiet=False)
             last.update(sample)
 
     return show

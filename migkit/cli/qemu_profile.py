@@ -11,7 +11,7 @@ from migkit.cli import _output, _profiling
 from migkit.cli._command import Command
 from migkit.errors import UsageError
 from migkit.traces.place import check_place
-from migkit.units import PAGE_BYTES, duration, format_duration, format_size
+from migkit.units import DAY_S, PAGE_BYTES, duration, format_duration, format_size
 
 if TYPE_CHECKING:
     from migkit.calibrate.profiling import Profiled
@@ -37,22 +37,27 @@ def command(socket: Path, output: Path | None, means: str | None, within: float,
     Means `process` counts from outside, through the page tables of QEMU's process, as `migkit dirty --pid` does: it
     needs the right to trace it. Means `monitor` has QEMU count (calc-dirty-rate).
 
-    Exit codes: 1 the guest does not run, was stopped meanwhile, is migrating already or QEMU ended, 2 SOCKET is no
-    monitor, 4 no permission or a QEMU that cannot count; the guest is left as it is in each case.
+    Exit codes: 1 the guest does not run, was stopped or reset meanwhile, is migrating already or QEMU ended, 2 SOCKET
+    is no monitor, 4 no permission or a QEMU that cannot count; the guest is left as it is in each case.
     """
     if not 0.0 < within <= 100.0:
         raise UsageError(f"--within: {within:g} % is out of range; it must be above 0, at most 100")
     check_place(output, "profile", force=True)
-    limit_s = duration(longest, "--longest")
+    limit_s = duration(longest, "--longest", DAY_S)
     found, name, case = measured(socket, means, within / 100.0, limit_s, quiet)
-    click.echo(_text(found, name, case))
+    with _output.printed_afterwards(_text(found, name, case)):
+        if output is not None:
+            _write(output, found, name, case)
     if output is not None:
-        from migkit.calibrate.guest import scenario_file
-
-        comments = [f"measured {name}, {found.passes} passes in {format_duration(found.took_s)}", *found.said]
-        tables = {"policy": {"name": case.policy.name}, "host": {"platform": case.host.platform or ""}}
-        scenario_file.write(output, found.guest, comments, tables)
         _output.narrate(f"wrote {output}; predict it with migkit predict {output}", quiet)
+
+
+def _write(output: Path, found: Profiled, name: str, case: Scenario) -> None:
+    from migkit.calibrate.guest import scenario_file
+
+    comments = [f"measured {name}, {found.passes} passes in {format_duration(found.took_s)}", *found.said]
+    tables = {"policy": {"name": case.policy.name}, "host": {"platform": case.host.platform or ""}}
+    scenario_file.write(output, found.guest, comments, tables)
 
 
 def measured(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from migkit.cli import _output
 from migkit.cli._command import Command
 from migkit.cli._outlook import as_line, as_record, as_screen, is_unsure
 from migkit.errors import InfeasibleError, RunError, UsageError
-from migkit.units import duration
+from migkit.units import DAY_S, duration, format_size
 
 if TYPE_CHECKING:
     from migkit.calibrate.forecast.changes import Change
@@ -31,6 +32,8 @@ _APPLICABLE = ("max-bandwidth", "downtime-limit", "post-copy")
 _HAS_LEFT = "QEMU ended after it had stopped the guest: the migration has completed"
 _SURER = "--guest with a profile of the guest (migkit qemu profile); the counters alone tell little of it so far"
 _ENDED = {"failed": "failed", "cancelled": "was cancelled"}
+_ALIKE = 2.0  # by which what is sent may differ from the memory of a profile, as after a hotplug
+_DUMB = ("dumb", "unknown")
 _ROUNDS_APART = 3  # between two changes: their effect must show first
 Show = Callable[[Look], None]
 
@@ -88,7 +91,7 @@ def command(
     """
     from migkit.importers.endpoint import is_address
 
-    every_s = duration(every, "--every")
+    every_s = duration(every, "--every", most_s=DAY_S)
     if every_s < SHORTEST_S:
         raise UsageError(f"--every: {every_s * 1e3:g} ms is too short; give at least 50 ms")
     base = _base(guest)
@@ -102,7 +105,7 @@ def command(
         meanwhile = stack.enter_context(measured(looked_at, measure is True)) if is_measured else None
         if measure and meanwhile is None:
             raise UsageError("--measure: a log has no guest to measure; watch the socket of a QEMU monitor")
-        show = stack.enter_context(_shown(as_json, prometheus, "" if guest is not None else _SURER))
+        show = stack.enter_context(_shown(as_json, prometheus, "" if guest is not None else _SURER, base))
         _watch(looked_at, Looking(looked_at, base, meanwhile), meanwhile, show, every_s, once, wanted)
 
 
@@ -138,7 +141,8 @@ def _watch(
             wanted = wanted if _applied(looked_at, chosen) else None
         if once:
             return _judged(outlook)
-        time.sleep(max(0.0, pause_s(outlook, every_s) - (time.monotonic() - began_s)))
+        wait_s = pause_s(outlook, every_s) if isinstance(looked_at, Asked) else every_s
+        time.sleep(max(0.0, wait_s - (time.monotonic() - began_s)))
 
 
 def _over(looked_at: Source, outlook: Outlook) -> None:
@@ -211,14 +215,14 @@ async def _make(followed: Followed, change: Change) -> None:
 
 
 @contextlib.contextmanager
-def _shown(as_json: bool, port: int | None, hint: str) -> Iterator[Show]:
-    """Yield what shows a look: a screen on a terminal, else a line each.
+def _shown(as_json: bool, port: int | None, hint: str, base: Scenario | None) -> Iterator[Show]:
+    """Yield what shows a look: a screen on a terminal that can write over what it shows, else a line each.
 
     People are told once, or as long as it shows on a screen, what would make a forecast surer that is unsure while
-    the guest is not measured; and once why it is not measured.
+    the guest is not measured; and once why it is not measured, or that the profile must be of another guest.
     """
     serve = _served(port)
-    on_terminal = not as_json and sys.stdout.isatty()
+    on_terminal = not as_json and sys.stdout.isatty() and os.environ.get("TERM") not in _DUMB
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(_screen()) if on_terminal else None
         said: set[str] = set()
@@ -231,6 +235,7 @@ def _shown(as_json: bool, port: int | None, hint: str) -> Iterator[Show]:
         def show(look: Look) -> None:
             serve(look.outlook)
             say(look.problem)
+            say(_unlike(base, look))
             surer = "" if look.is_measured or look.problem or not is_unsure(look.outlook) else hint
             if screen is not None:
                 screen(as_screen(look, surer))
@@ -239,6 +244,19 @@ def _shown(as_json: bool, port: int | None, hint: str) -> Iterator[Show]:
             click.echo(as_record(look) if as_json else as_line(look))
 
         yield show
+
+
+def _unlike(base: Scenario | None, look: Look) -> str:
+    """Return what tells that a profile is of another guest than the one that moves; empty: nothing does."""
+    if base is None or look.log is None or "total_bytes" not in look.log.frame:
+        return ""
+    held_bytes, moved_bytes = base.guest.memory_bytes, float(look.log.frame["total_bytes"].max())
+    if not moved_bytes > 0.0 or 1.0 / _ALIKE <= moved_bytes / held_bytes <= _ALIKE:
+        return ""
+    return (
+        f"--guest: the profile is of a guest of {format_size(held_bytes)}, and {format_size(moved_bytes)} are to be "
+        "sent; give a profile of the guest that moves"
+    )
 
 
 @contextlib.contextmanager

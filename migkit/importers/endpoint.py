@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
-import json
+import math
 import re
 import statistics
 import time
@@ -19,6 +19,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Final
 
 from migkit.errors import RunError, UsageError
+from migkit.files import parse_json
 from migkit.importers.tools.metrics import machine_in, machine_of
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ __all__ = ["Endpoint", "is_address"]
 
 _LIMIT_S: Final = 10.0
 _LARGEST_BYTES: Final = 64 * 2**20
+_PIECE_BYTES: Final = 2**20
 _SERVER_FAILS: Final = 500  # and above: the address may be right (RFC 9110, section 15.6)
 _PAST_S: Final = 3600.0
+_FAILS_FOR_S: Final = 60.0
 _MISSED: Final = 4.0  # samples that have not come
 _SHORTEST_LAPSE_S: Final = 5.0
 _FIRST_LAPSE_S: Final = 120.0
@@ -71,9 +74,13 @@ class Endpoint:
         self._lines: list[str] = []
         self._last: list[str] = []
         self._told = False
+        self._known: Log | None = None
+        self._answered_s = -math.inf
 
     def log(self) -> Log | None:
         """Ask once, and return all that is known; None: what told of the migration before tells no more of it.
+
+        A server that has told of the migration may fail for a minute: then what it told is all that is known.
 
         Raises
         ------
@@ -82,6 +89,16 @@ class Endpoint:
         RunError
             Nobody answers, or the server fails.
         """
+        try:
+            self._known = self._asked()
+        except RunError:
+            if self._known is None or time.monotonic() - self._answered_s > _FAILS_FOR_S:
+                raise
+        else:
+            self._answered_s = time.monotonic()
+        return self._known
+
+    def _asked(self) -> Log | None:
         from migkit.importers.recognise import read
 
         text, moving = self._page() if self._address.endswith("/metrics") else self._samples()
@@ -121,9 +138,9 @@ class Endpoint:
         text = self._get(f"{self._address}/api/v1/query?{query}")
         try:
             times_s: dict[str, set[float]] = {}
-            for one in json.loads(text)["data"]["result"]:
-                machine = machine_in(one["metric"]) or ""
-                times_s.setdefault(machine, set()).update(float(at) for at, _ in one["values"])
+            for one in parse_json(text)["data"]["result"]:
+                if at_s := {float(at) for at, _ in one["values"]}:
+                    times_s.setdefault(machine_in(one["metric"]) or "", set()).update(at_s)
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f"{self._address}: is no Prometheus server; give its address, or one that ends with /metrics"
@@ -134,7 +151,7 @@ class Endpoint:
     def _get(self, address: str) -> str:
         try:
             with urllib.request.urlopen(address, timeout=_LIMIT_S) as answer:
-                body = answer.read(_LARGEST_BYTES + 1)
+                body = _within(answer, time.monotonic() + _LIMIT_S)
         except urllib.error.HTTPError as error:
             said = f"{self._address}: answers {error.code} {error.reason}"
             if error.code >= _SERVER_FAILS:
@@ -148,6 +165,22 @@ class Endpoint:
         if len(body) > _LARGEST_BYTES:
             raise UsageError(f"{self._address}: answers with more than 64 MiB; give an address that serves metrics")
         return str(body, "utf-8", "replace")
+
+
+def _within(answer: http.client.HTTPResponse, until_s: float) -> bytes:
+    """Return a body, or just more than may be read of it; a server that sends it drop by drop is not waited for.
+
+    Raises
+    ------
+    TimeoutError
+        The time is over.
+    """
+    body = bytearray()
+    while len(body) <= _LARGEST_BYTES and (piece := answer.read1(_PIECE_BYTES)):
+        body += piece
+        if time.monotonic() > until_s:
+            raise TimeoutError(f"the answer takes longer than {_LIMIT_S:g} s")
+    return bytes(body)
 
 
 def _lapse_s(times_s: list[float]) -> float:

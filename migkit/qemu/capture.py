@@ -21,7 +21,7 @@ from migkit.qemu.guests import applications
 from migkit.qemu.guests.booting import BARE_METAL, GUESTS, Bare, Booted, Linux
 from migkit.qemu.machine import QEMU, Machine, Settings
 from migkit.qemu.migration import UNTIL_S, Migration, Progress
-from migkit.qemu.monitor import Event
+from migkit.qemu.monitor import LONGEST_PATH_BYTES, Event
 from migkit.qemu.recording import Sample
 from migkit.qemu.versions import ask
 from migkit.scenario import Link, Scenario
@@ -321,11 +321,26 @@ def _credentials(wanted: bool) -> Iterator[Path | None]:
         yield Path(folder)
 
 
+def _check_place(socket: Path) -> None:
+    length = len(os.fsencode(socket))
+    if length > LONGEST_PATH_BYTES:
+        raise UsageError(
+            f"monitor {socket}: its path has {length} bytes, and that of a socket has at most {LONGEST_PATH_BYTES}; "
+            "name a shorter one"
+        )
+    if not socket.parent.is_dir():
+        raise UsageError(
+            f"monitor {socket}: the folder {socket.parent} does not exist; create it or name another path"
+        )
+    if os.path.lexists(socket):
+        raise UsageError(f"monitor {socket}: exists already; name a new path, or remove it")
+
+
 @contextlib.contextmanager
 def _gone_afterwards(socket: Path | None) -> Iterator[None]:
     """Remove the socket that a QEMU which was killed leaves behind."""
-    if socket is not None and socket.exists():
-        raise UsageError(f"monitor {socket}: exists already; name a new path, or remove it")
+    if socket is not None:
+        _check_place(socket)
     try:
         yield
     finally:

@@ -62,7 +62,7 @@ class Followed:
         monitor = await Monitor.connect(socket, "QEMU", limit_s)
         try:
             interface = await ask(monitor)
-            if "ram.dirty-sync-count" not in interface.fields:
+            if "query-migrate" in interface.commands and "ram.dirty-sync-count" not in interface.fields:
                 raise LackingError(
                     f"QEMU: version {monitor.version} does not count bitmap syncs (ram.dirty-sync-count); "
                     "use QEMU 2.1 or later"

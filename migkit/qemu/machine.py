@@ -1,8 +1,9 @@
 """A QEMU process that migkit starts: its monitor, its guest's serial port, its log, its end.
 
 The monitor is a socket pair and the serial port two pipes, so nothing lies in the file system. The kernel kills the
-process when the thread that started it ends (``setpriv --pdeathsig``). It has a session of its own, so a Ctrl-C
-reaches migkit alone.
+process when the thread that started it ends (``setpriv --pdeathsig``), also if that happens before the kernel was
+told: then a shell finds another parent, and QEMU is not begun. It has a session of its own, so a Ctrl-C reaches
+migkit alone.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ __all__ = ["ACCELERATORS", "QEMU", "Machine", "Settings", "found"]
 QEMU: Final = "qemu-system-x86_64"
 ACCELERATORS: Final = ("tcg", "kvm")
 STARTS_WITHIN_S: Final = 30.0
+_UNLESS_ORPHAN: Final = 'test "$PPID" = "$0" && exec "$@"'
 _MOST_LOG_BYTES: Final = 1 << 16
 _LOADER: Final = "lib64/ld-linux-x86-64.so.2"
 _LIBRARIES: Final = ("usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio")
@@ -242,7 +244,7 @@ def _command(name: str, settings: Settings) -> list[str]:
             "QEMU: /dev/kvm is missing or may not be used; run as root, join the group kvm, or use --accelerator tcg"
         )
     return [
-        *("setpriv", "--pdeathsig", "KILL", *found(settings.qemu)),
+        *("setpriv", "--pdeathsig", "KILL", "sh", "-c", _UNLESS_ORPHAN, str(os.getpid()), *found(settings.qemu)),
         *("-name", f"{name},debug-threads=on", "-accel", settings.accelerator, "-machine", "pc"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-smp", str(settings.processors)),
         *("-m", str(settings.memory_bytes // MIB), *settings.options),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import os
 import socket
 import struct
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from qemu.qmp import QMPClient
 
 __all__ = [
+    "LONGEST_PATH_BYTES",
     "EndedError",
     "Event",
     "LackingError",
@@ -25,10 +27,10 @@ __all__ = [
     "NotQemuError",
     "QemuError",
     "RefusedError",
-    "unconnected",
 ]
 
 ANSWERS_WITHIN_S: Final = 10.0
+LONGEST_PATH_BYTES: Final = 107  # of a UNIX socket, without the byte that ends it: unix(7)
 _CREDENTIALS: Final = struct.Struct("3i")  # process, user, group: unix(7)
 _UNKNOWN_COMMAND: Final = "CommandNotFound"
 
@@ -79,14 +81,16 @@ class Monitor:
     ----------
     name
         What errors call this QEMU.
+    pid
+        The process that listens at the socket: QEMU, where nobody else opened it for it.
     version
         E.g. ``7.2.22``, as it greets.
     """
 
-    def __init__(self, client: QMPClient, name: str, limit_s: float) -> None:
+    def __init__(self, client: QMPClient, name: str, pid: int, limit_s: float) -> None:
         self._client = client
         self._limit_s = limit_s
-        self.name = name
+        self.name, self.pid = name, pid
         greeting: Any = client.greeting
         numbers = greeting.QMP.version.get("qemu", {})
         self.version = ".".join(str(numbers.get(part, 0)) for part in ("major", "minor", "micro"))
@@ -113,19 +117,28 @@ class Monitor:
         LackingError
             The package ``qemu.qmp`` or the permission is missing.
         """
-        where = f"{name}'s monitor" if isinstance(address, socket.socket) else f"monitor {address}"
         errors, client = _library(name)
+        if isinstance(address, socket.socket):
+            where, ours = f"{name}'s monitor", address
+        else:
+            where, ours = f"monitor {address}", _connected(Path(address))
         try:
             async with asyncio.timeout(limit_s):
-                await client.connect(address if isinstance(address, socket.socket) else str(address))
+                pid = _peer_of(ours)
+                await client.connect(ours)
         except TimeoutError as error:
+            ours.close()
             raise NotQemuError(
                 f"{where}: said nothing for {limit_s:g} s; QEMU hangs or is stopped, it is no monitor of QEMU, or "
                 "another program is attached to it: close that, or give the socket of -qmp unix:PATH,server=on"
             ) from error
         except errors.ConnectError as error:
-            raise unconnected(where, error.exc) from error
-        return cls(client, name, limit_s)
+            ours.close()
+            raise _ungreeted(where, error.exc) from error
+        except BaseException:
+            ours.close()
+            raise
+        return cls(client, name, pid, limit_s)
 
     async def do(self, command: str, arguments: Mapping[str, Any] | None = None) -> Any:
         """Execute a command and return what it returns.
@@ -143,7 +156,8 @@ class Monitor:
         except qmp.ExecuteError as error:
             if error.error_class == _UNKNOWN_COMMAND:
                 raise LackingError(
-                    f"{self.name}: QEMU {self.version} has no command {command}; use a version that has it"
+                    f"{self.name}: QEMU {self.version} has no command {command}; use a version that has it, and the "
+                    "monitor of a machine"
                 ) from error
             raise RefusedError(f"{self.name}: QEMU {self.version} refuses {command}: {_line(error)}") from error
         except TimeoutError as error:
@@ -165,7 +179,7 @@ class Monitor:
         """Disconnect; QEMU goes on."""
         from qemu import qmp
 
-        with contextlib.suppress(qmp.QMPError, OSError, EOFError):  # why the connection was lost before
+        with contextlib.suppress(qmp.QMPError, OSError, EOFError, ValueError):  # why the connection was lost before
             await self._client.disconnect()
 
 
@@ -188,40 +202,63 @@ def _library(name: str) -> tuple[Any, QMPClient]:
     return qmp, qmp.QMPClient(name)
 
 
-def listener_of(path: str | Path) -> int:
-    """Return the process that listens at a UNIX socket: QEMU, where nobody else opened it for it (unix(7)).
+def _connected(path: Path) -> socket.socket:
+    """Return a connection to a UNIX socket; the call never waits.
 
     Raises
     ------
     NotQemuError, LackingError
-        There is no such socket, nobody listens, or it may not be opened.
+        There is no such socket, nobody listens, it takes nobody more, or it may not be opened.
     """
-    with socket.socket(socket.AF_UNIX) as ours:
-        try:
-            ours.connect(str(path))
-        except OSError as error:
-            raise unconnected(f"monitor {path}", error) from error
-        return peer_of(ours)
+    ours = socket.socket(socket.AF_UNIX)
+    ours.setblocking(False)
+    try:
+        ours.connect(str(path))
+    except OSError as error:
+        ours.close()
+        raise _unconnected(path, error) from error
+    return ours
 
 
-def peer_of(ours: socket.socket) -> int:
-    """Return the process at the other end of a UNIX socket."""
+def _peer_of(ours: socket.socket) -> int:
+    """Return the process at the other end of a UNIX socket (unix(7))."""
     pid, _, _ = _CREDENTIALS.unpack(ours.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     return int(pid)
 
 
-def unconnected(where: str, error: BaseException) -> QemuError:
-    """Return the error that tells why there is no connection to a monitor."""
+def _unconnected(path: Path, error: OSError) -> QemuError:
+    """Return the error that tells why there is no connection to a socket."""
+    where, length = f"monitor {path}", len(os.fsencode(path))
     match error:
         case FileNotFoundError():
             return NotQemuError(f"{where}: there is no such socket; start QEMU with -qmp unix:PATH,server=on")
         case PermissionError():
             return LackingError(f"{where}: may not be opened by this user; run as QEMU's user or as root")
-        case ConnectionRefusedError():
+        case BlockingIOError():
+            return NotQemuError(
+                f"{where}: lets nobody wait any more; another program is attached to it, or QEMU is stopped: close "
+                "that or continue it, or give the socket of another -qmp unix:PATH,server=on"
+            )
+        case ConnectionRefusedError() if path.is_socket():
             return NotQemuError(f"{where}: nobody listens there; the QEMU that made it has ended")
-        case EOFError() | ConnectionError():
-            return NotQemuError(f"{where}: closed the connection without a greeting; it is no monitor of QEMU")
-    return NotQemuError(f"{where}: does not greet as a monitor of QEMU; it is the socket of another program")
+        case ConnectionRefusedError():
+            return NotQemuError(f"{where}: is no socket; give that of -qmp unix:PATH,server=on")
+    if length > LONGEST_PATH_BYTES:
+        return NotQemuError(
+            f"{where}: its path has {length} bytes, and that of a socket has at most {LONGEST_PATH_BYTES}; "
+            "go to its folder and give its name alone"
+        )
+    return NotQemuError(f"{where}: cannot be opened ({error.strerror or error}); check the path")
+
+
+def _ungreeted(where: str, error: BaseException) -> QemuError:
+    """Return the error that tells why a connection is none to a monitor."""
+    if isinstance(error, EOFError | ConnectionError):
+        return NotQemuError(f"{where}: closed the connection without a greeting; it is no monitor of QEMU")
+    return NotQemuError(
+        f"{where}: does not greet as a monitor of QEMU; it is the socket of another program, or the monitor for "
+        "people (-monitor): give the socket of -qmp unix:PATH,server=on"
+    )
 
 
 def _line(error: Exception) -> str:

@@ -13,10 +13,11 @@ from migkit.qemu.monitor import LackingError
 from migkit.qemu.versions import Interface
 from migkit.scenario import Policy, Scenario, Strategy
 from migkit.scenario.policy import presets
-from migkit.units import MIB
+from migkit.units import MIB, format_rate
 
 __all__ = ["Plan", "plan"]
 
+_LEAST_BYTES_PER_S: Final = 10.0
 _UNLIMITED_BYTES_PER_S: Final = 1 << 40  # QEMU plans its switchover with a number
 _COMPRESSIONS: Final = ("none", "zlib", "zstd")
 _THROTTLE: Final = {
@@ -92,6 +93,13 @@ def _check(scenario: Scenario) -> None:
         raise UsageError(
             f'strategy.compression: QEMU has no "{strategy.compression}"; use one of {", ".join(_COMPRESSIONS)}'
         )
+    for name in ("max_bandwidth", "max_postcopy_bandwidth"):
+        rate = getattr(policy, f"{name}_bytes_per_s")
+        if rate < _LEAST_BYTES_PER_S:
+            raise UsageError(
+                f"policy.{name}: {format_rate(rate)} is no cap to QEMU, which counts by tenths of a second; "
+                f"it must be at least {format_rate(_LEAST_BYTES_PER_S)}"
+            )
     for name, why in (
         ("storage_bytes", "disks are not captured; leave it out"),
         ("checkpoint_bytes", "QEMU writes none before a migration; leave it out"),

@@ -10,13 +10,12 @@ import asyncio
 import contextlib
 import dataclasses
 import re
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 from migkit.errors import RunError
-from migkit.qemu.monitor import LackingError, Monitor, RefusedError, peer_of, unconnected
+from migkit.qemu.monitor import LackingError, Monitor, RefusedError
 from migkit.scenario.guest import LINUX_RESTART_BLOCKS
 from migkit.units import MIB, PAGE_BYTES
 
@@ -103,8 +102,8 @@ class Resting:
 
     Attributes
     ----------
-    pid
-        The process that listens at the socket: QEMU, where nobody else opened it for it.
+    monitor
+        The connection.
     memory_bytes
         What the guest has [B].
     parameters
@@ -118,13 +117,12 @@ class Resting:
     def __init__(
         self,
         monitor: Monitor,
-        pid: int,
         memory_bytes: int,
         parameters: dict[str, Any],
         accelerator: str,
         restart: Restart,
     ) -> None:
-        self.monitor, self.pid = monitor, pid
+        self.monitor = monitor
         self.memory_bytes, self.parameters, self.accelerator = memory_bytes, parameters, accelerator
         self.restart = restart
 
@@ -139,25 +137,15 @@ class Resting:
         RunError
             The guest does not run, or moves already.
         """
-        ours = socket.socket(socket.AF_UNIX)
+        monitor = await Monitor.connect(path)
         try:
-            ours.connect(str(path))
-            pid = peer_of(ours)
-            monitor = await Monitor.connect(ours)
-        except OSError as error:
-            ours.close()
-            raise unconnected(f"monitor {path}", error) from error
-        except BaseException:
-            ours.close()
-            raise
-        try:
-            return await cls._asked(monitor, pid)
+            return await cls._asked(monitor)
         except BaseException:
             await monitor.close()
             raise
 
     @classmethod
-    async def _asked(cls, monitor: Monitor, pid: int) -> Self:
+    async def _asked(cls, monitor: Monitor) -> Self:
         status = await monitor.do("query-status")
         if not status["running"]:
             raise RunError(f"guest: does not run (QEMU's state is {status['status']}); resume it, then measure")
@@ -168,7 +156,7 @@ class Resting:
         size = int(memory["base-memory"]) + int(memory.get("plugged-memory", 0))
         parameters = await monitor.do("query-migrate-parameters")
         accelerator = await accelerator_of(monitor)
-        return cls(monitor, pid, size, parameters, accelerator, await _restart(monitor, accelerator))
+        return cls(monitor, size, parameters, accelerator, await _restart(monitor, accelerator))
 
     def mode(self) -> str:
         """Return how QEMU can count here: by KVM's bitmap, else by sampling pages.
@@ -219,14 +207,20 @@ class Resting:
         Raises
         ------
         RunError
-            Somebody stopped it, or it moved.
+            Somebody stopped or reset it, it began anew, it moves now, or it has moved.
         EndedError
             QEMU has ended.
         """
         state = (await self.monitor.do("query-status"))["status"]
-        if state != "running" or any(event.name == "STOP" for event in self.monitor.heard()):
+        heard = {event.name for event in self.monitor.heard()}
+        if state != "running" or heard & {"STOP", "RESET"}:
+            what = "stopped" if state != "running" or "STOP" in heard else "reset"
+            raise RunError(f"guest: was {what} while it was measured (QEMU's state is {state} now); measure it again")
+        moving = (await self.monitor.do("query-migrate")).get("status")
+        if moving in _MOVING:
             raise RunError(
-                f"guest: was stopped while it was measured (QEMU's state is {state} now); measure it again"
+                f"guest: began to migrate while it was measured (state {moving}), which changes what it writes; "
+                "follow it with migkit watch"
             )
 
     async def close(self) -> None:

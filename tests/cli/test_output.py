@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from migkit.cli import _output, cli
+from migkit.harness import probe
 from tests.conftest import require
 
 MIGKIT = (sys.executable, "-m", "migkit")
@@ -33,6 +34,19 @@ def test_a_reader_that_has_gone_is_no_error():
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+@pytest.mark.live
+def test_what_was_measured_is_printed_where_its_file_cannot_be_written_any_more(tmp_path):
+    require(probe.probe("ptrace").available, probe.probe("ptrace").reason)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    asked = ["dirty", "--longest", "100 ms", "--repeats", "1", "-q", "-o", str(gone / "profile.json")]
+    program = ["--", "sh", "-c", f"rmdir {gone} && sleep 60"]
+    done = subprocess.run([*MIGKIT, *asked, *program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "unique pages" in done.stdout
+    assert done.stderr.endswith("profile.json: cannot be written (No such file or directory); choose another file\n")
 
 
 @pytest.mark.parametrize(

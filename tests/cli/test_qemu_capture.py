@@ -78,6 +78,17 @@ def _name(child):
         (["--memory", "64 MiB", "--qemu", "/usr/share"], 4, "the folder /usr/share has no lib64/ld-linux"),
         (["--memory", "256 MiB", "--guest", "redis", "--image", "/nowhere"], 2, "image: /nowhere holds none"),
         (["--memory", "64 MiB", "-o", "/nowhere/run.parquet"], 2, "the folder /nowhere does not exist"),
+        (
+            ["--memory", "64 MiB", "--qmp", "/nowhere/vm.qmp"],
+            2,
+            "monitor /nowhere/vm.qmp: the folder /nowhere does not",
+        ),
+        (
+            ["--memory", "64 MiB", "--qmp", "q" * 108],
+            2,
+            "its path has 108 bytes, and that of a socket has at most 107",
+        ),
+        (["--memory", "64 MiB", "--warm-up", "25 h"], 2, '--warm-up: "25 h" is too long; it must be at most 24 h'),
     ],
 )
 def test_wrong_input_is_one_line(flags, code, message, temporary):
@@ -95,6 +106,20 @@ def test_a_run_is_reported_and_recorded(temporary, tmp_path):
     assert json.loads(out)["outcome"]["verified"]
     assert io.read(path).kind == "qemu"
     assert "precopy, round 1" in err
+
+
+@pytest.mark.live
+def test_a_run_is_reported_where_it_cannot_be_recorded_any_more(temporary, tmp_path):
+    require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    process = started(*FLAGS, "-o", gone / "run.parquet", folder=temporary)
+    while "precopy" not in process.stderr.readline():
+        assert process.poll() is None
+    gone.rmdir()
+    returned, out, err = finished(process)
+    assert (returned, "verdict               converges" in out) == (2, True)
+    assert err.splitlines()[-1].startswith(f"migkit: trace {gone}/run.parquet: ")
 
 
 @pytest.mark.live

@@ -76,8 +76,16 @@ def test_the_curve_and_the_zero_pages_are_the_guests(machine, tmp_path):
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("goes_on", [True, False])
-def test_a_guest_that_somebody_stops_meanwhile_is_not_written_down(tmp_path, goes_on):
+@pytest.mark.parametrize(
+    ("orders", "said"),
+    [
+        (("stop", "cont"), "was stopped while it was measured (QEMU's state is running now); measure it again"),
+        (("stop",), "was stopped while it was measured (QEMU's state is paused now); measure it again"),
+        (("system_reset",), "was reset while it was measured (QEMU's state is running now); measure it again"),
+        (("migrate",), "began to migrate while it was measured (state active), which changes what it writes; follow"),
+    ],
+)
+def test_a_guest_that_somebody_stops_or_moves_meanwhile_is_not_written_down(tmp_path, orders, said):
     require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
     require(shutil.which("gcc"), "no gcc; apt-get install gcc")
     path, other, file = tmp_path / "vm.qmp", tmp_path / "other.qmp", tmp_path / "guest.toml"
@@ -87,15 +95,25 @@ def test_a_guest_that_somebody_stops_meanwhile_is_not_written_down(tmp_path, goe
             command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(TOP)}
         ) as it:
             assert it.stderr.readline().startswith("pass 1")
-            for order in ("stop", "cont") if goes_on else ("stop",):
-                asked.run(asked.followed.monitor.do(order))
+            for order in orders:
+                where = {"uri": "exec:sleep 60"} if order == "migrate" else None
+                asked.run(asked.followed.monitor.do(order, where))
             *_, last = it.stderr.read().splitlines()
-        state = "running" if goes_on else "paused"
         assert (it.returncode, file.exists()) == (1, False)
-        assert (
-            last
-            == f"migkit: guest: was stopped while it was measured (QEMU's state is {state} now); measure it again"
-        )
+        assert last.startswith(f"migkit: guest: {said}")
+
+
+@pytest.mark.live
+def test_the_file_is_written_also_where_nobody_reads_what_is_printed(machine, tmp_path):
+    path, _ = machine
+    file = tmp_path / "guest.toml"
+    command = [sys.executable, "-m", "migkit", "qemu", "profile", str(path), "--longest", "1 s", "-o", str(file)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(TOP)}
+    ) as it:
+        it.stdout.close()
+        it.stderr.close()
+    assert (it.returncode, schema.load(file).guest.memory_bytes) == (0, GUEST.memory_bytes)
 
 
 @pytest.mark.live

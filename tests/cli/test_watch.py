@@ -155,6 +155,18 @@ def test_a_log_that_is_rotated_meanwhile_is_followed_on(tmp_path, answers):
     assert (process.returncode, json.loads(lines[-1])["outcome"]) == (0, "completed")
 
 
+def test_a_log_is_read_no_more_often_than_was_asked_for(tmp_path, answers):
+    """Its forecast says that the migration ends within half a second, and it grows no more."""
+    log = tmp_path / "migration.log"
+    log.write_text("\n".join(answers[:70]) + "\n")
+    with migkit("watch", log, "--every", "2 s", "--json") as process:
+        first = json.loads(process.stdout.readline())
+        began_s = time.monotonic()
+        assert json.loads(process.stdout.readline()) == first
+        assert time.monotonic() - began_s > 1.5
+        process.kill()
+
+
 def test_a_person_reads_one_line_a_look(tmp_path, answers):
     log = tmp_path / "migration.log"
     log.write_text("\n".join(answers[:87]) + "\n")
@@ -163,6 +175,21 @@ def test_a_person_reads_one_line_a_look(tmp_path, answers):
     assert re.search(
         r"round [34], .* left .*converges \(probability \d+%\)  ends at 1\d(\.\d)? s \(.*\)  \d+% over", out
     )
+
+
+def test_a_dumb_terminal_gets_a_line_a_look(tmp_path, answers):
+    log = tmp_path / "migration.log"
+    log.write_text("\n".join(answers[:87]) + "\n")
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "migkit", "watch", str(log), "--every", "50 ms"]
+    with subprocess.Popen(
+        command, stdout=theirs, env=os.environ | {"PYTHONPATH": str(TOP), "TERM": "dumb"}
+    ) as process:
+        os.close(theirs)
+        with os.fdopen(ours) as stream:
+            lines = [stream.readline() for _ in range(2)]
+            process.kill()
+    assert all("converges (probability" in line for line in lines)
 
 
 def test_a_person_is_told_what_makes_an_unsure_forecast_surer(tmp_path, answers):
@@ -176,6 +203,11 @@ def test_a_person_is_told_what_makes_an_unsure_forecast_surer(tmp_path, answers)
     code, out, err = watched(log, "--once", "--guest", profile)
     assert (code, err) == (0, "")
     assert "converges (probability" in out
+    profile.write_text(profile.read_text().replace("8209 MiB", "2 GiB"))
+    _, _, err = watched(log, "--once", "--guest", profile)
+    assert err.startswith(
+        "--guest: the profile is of a guest of 2 GiB, and 8.02 GiB are to be sent; give a profile of"
+    )
 
 
 def test_virsh_domjobinfo_appended_to_a_file_is_read(tmp_path):

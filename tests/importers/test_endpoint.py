@@ -1,10 +1,12 @@
 """Metrics of a migration under way, as KubeVirt serves them, and from a real Prometheus that reads them there."""
 
+import contextlib
 import http.server
 import shutil
 import socket
 import subprocess
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -13,7 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import MetricsHandler
 
 from migkit.errors import RunError, UsageError
-from migkit.importers import read
+from migkit.importers import endpoint, read
 from migkit.importers.endpoint import Endpoint, is_address
 from migkit.traces import data
 from tests.conftest import require
@@ -121,6 +123,70 @@ def test_a_page_without_a_migration_says_so(served):
 def test_an_address_of_something_else_says_so(served):
     with pytest.raises(UsageError, match="is no Prometheus server"):
         Endpoint(f"http://127.0.0.1:{served.port}").log()
+
+
+def test_a_server_that_fails_for_a_while_ends_no_watch(served, readings, monkeypatch):
+    served.say(readings[0])
+    asked = Endpoint(served.address)
+    first = asked.log()
+    handler = served.server.RequestHandlerClass
+    served.server.RequestHandlerClass = Failing
+    assert asked.log() is first
+    served.server.RequestHandlerClass = handler
+    served.say(readings[1])
+    assert len(asked.log().frame) == 2
+    served.server.RequestHandlerClass = Failing
+    monkeypatch.setattr(endpoint, "_FAILS_FOR_S", 0.0)
+    with pytest.raises(RunError, match="answers 503"):
+        asked.log()
+
+
+class Failing(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_error(503)
+
+    def log_message(self, *what):
+        pass
+
+
+class Odd(http.server.BaseHTTPRequestHandler):
+    """Answers as the address says: JSON of 100,000 brackets, a series without samples, or drop by drop."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        if self.path.startswith("/deep"):
+            self.wfile.write(b"[" * 100_000)
+        elif self.path.startswith("/none"):
+            self.wfile.write(b'{"data": {"result": [{"metric": {"name": "vm1"}, "values": []}]}}')
+        else:
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"#\n")
+                    time.sleep(0.02)
+
+    def log_message(self, *what):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "said"),
+    [
+        ("/deep", UsageError, "is no Prometheus server"),
+        ("/none", UsageError, "tells of no migration under way"),
+        ("/slow", RunError, "the answer takes longer than"),
+        ("/slow/metrics", RunError, "the answer takes longer than"),
+    ],
+)
+def test_an_odd_answer_is_no_riddle_and_not_waited_for(monkeypatch, path, error, said):
+    monkeypatch.setattr(endpoint, "_LIMIT_S", 0.5)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Odd) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with pytest.raises(error, match=said):
+            Endpoint(f"http://127.0.0.1:{server.server_port}{path}").log()
+        server.shutdown()
+        thread.join()
 
 
 def test_nobody_at_an_address_says_so():

@@ -5,10 +5,12 @@ import contextlib
 import os
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from migkit.qemu.monitor import LackingError, Monitor, NotQemuError
+from migkit.qemu.resting import Resting
 from tests.conftest import require
 
 
@@ -46,6 +48,7 @@ def served(path, answer):
         (b"\xff\xfe\x00\x80\n", "does not greet as a monitor of QEMU"),
         (b'{"QMP": {"version": 1, "capabilities": []}}\n', "does not greet as a monitor of QEMU"),
         (b"", "closed the connection without a greeting"),
+        (b"QEMU 7.2.22 monitor - type 'help' for more information\r\n(qemu) ", "does not greet as a monitor of QEMU"),
     ],
 )
 def test_another_program_is_told_from_qemu(tmp_path, greeting, message):
@@ -76,6 +79,33 @@ def test_a_socket_that_nobody_listens_at_is_named(tmp_path):
         left.bind(str(tmp_path / "s"))
     with pytest.raises(NotQemuError, match="nobody listens there"):
         connect(tmp_path / "s")
+
+
+@pytest.mark.parametrize("made", [Path.mkdir, Path.touch])
+def test_what_is_no_socket_is_not_said_to_have_been_one(tmp_path, made):
+    made(tmp_path / "s")
+    with pytest.raises(NotQemuError, match=r"/s: is no socket; give that of -qmp"):
+        connect(tmp_path / "s")
+
+
+def test_a_path_too_long_for_a_socket_is_told(tmp_path):
+    path = tmp_path / ("s" * 100)
+    with pytest.raises(
+        NotQemuError, match=f"its path has {len(str(path))} bytes, and that of a socket has at most 107"
+    ):
+        connect(path)
+
+
+def test_a_socket_where_as_many_wait_as_may_is_not_waited_for(tmp_path):
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(tmp_path / "s"))
+        listener.listen(1)
+        for _ in range(2):
+            stack.enter_context(socket.socket(socket.AF_UNIX)).connect(str(tmp_path / "s"))
+        for attempt in (connect, lambda path: asyncio.run(Resting.connect(path))):
+            with pytest.raises(NotQemuError, match="lets nobody wait any more; another program is attached to it"):
+                attempt(tmp_path / "s")
 
 
 def test_a_socket_without_permission_is_named(tmp_path):

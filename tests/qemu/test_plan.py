@@ -66,6 +66,7 @@ def test_the_switchover_bandwidth_is_asked_for_when_it_is_set():
         ),
         (Strategy(storage_bytes=4096), Policy(), "strategy.storage: 4,096 was given, but disks are not captured"),
         (Strategy(prefetch_pages=7), Policy(), "strategy.prefetch_pages: 7 was given"),
+        (Strategy(), Policy(max_bandwidth_bytes_per_s=9.0), "policy.max_bandwidth: 72 bit/s is no cap to QEMU"),
     ],
 )
 def test_what_qemu_does_not_do_is_refused(strategy, policy, message):

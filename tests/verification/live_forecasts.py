@@ -35,7 +35,6 @@ from migkit.errors import MigkitError
 from migkit.importers import read
 from migkit.qemu.capture import Options, capture
 from migkit.qemu.follow import Followed
-from migkit.qemu.monitor import listener_of
 from migkit.scenario import Guest, Scenario
 from tests.verification.forecasts import FROM_SHARE, Look, groups, line
 from tests.verification.profiled import KINDS, described, scenario
@@ -66,7 +65,7 @@ def followed(socket: Path, case: Scenario, forecasters: dict[str, Forecaster], f
                 time.sleep(0.05)
                 continue
             if measuring is None:
-                opened = functools.partial(outside, listener_of(socket), memory_bytes)
+                opened = functools.partial(outside, source.monitor.pid, memory_bytes)
                 measured_case = dataclasses.replace(case, guest=Guest(memory_bytes=memory_bytes))
                 measuring = stack.enter_context(FromOutside(opened, measured_case))
             measured = measuring.told()

@@ -93,8 +93,8 @@ class Look(NamedTuple):
 class Asked:
     """A QEMU that is asked through its monitor at a UNIX socket."""
 
-    def __init__(self, runner: asyncio.Runner, followed: Followed, socket: Path) -> None:
-        self._runner, self.followed, self.socket = runner, followed, socket
+    def __init__(self, runner: asyncio.Runner, followed: Followed) -> None:
+        self._runner, self.followed = runner, followed
 
     @classmethod
     @contextlib.contextmanager
@@ -107,7 +107,7 @@ class Asked:
         with asyncio.Runner() as runner:
             followed = runner.run(Followed.connect(source))
             try:
-                yield cls(runner, followed, source)
+                yield cls(runner, followed)
             finally:
                 runner.run(followed.close())
 
@@ -175,7 +175,7 @@ def opened(source: Path | str, vm: str | None = None) -> Iterator[Source]:
 
 
 def pause_s(outlook: Outlook, every_s: float) -> float:
-    """Return how long to wait for the next look [s]: less than ``every_s`` near the end, when QEMU may be gone.
+    """Return how long to wait until QEMU is asked again [s]: less than ``every_s`` near the end, when it may be gone.
 
     Examples
     --------
@@ -314,7 +314,7 @@ def watch(
             show(look)
             if look.outlook.phase == "done":
                 return
-            stop.wait(pause_s(look.outlook, every_s))
+            stop.wait(pause_s(look.outlook, every_s) if isinstance(looked_at, Asked) else every_s)
 
 
 @contextlib.contextmanager

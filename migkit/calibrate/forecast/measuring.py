@@ -20,7 +20,7 @@ from migkit.calibrate.guest.outside import outside, planned
 from migkit.calibrate.guest.readings import Reading
 from migkit.calibrate.profiling import Following, Source, guest_of
 from migkit.errors import MigkitError, RunError
-from migkit.qemu.monitor import LackingError, QemuError, listener_of
+from migkit.qemu.monitor import LackingError, QemuError
 from migkit.qemu.resting import SAMPLED_FROM_BYTES, SAMPLES_PER_GIB
 from migkit.scenario.form import schema
 from migkit.units import MIB, PAGE_BYTES
@@ -113,7 +113,7 @@ class Meanwhile:
     def _begin(self) -> None:
         followed = self._asked.followed
         try:
-            pid, memory_bytes = listener_of(self._asked.socket), self._asked.memory_bytes()
+            pid, memory_bytes = followed.monitor.pid, self._asked.memory_bytes()
         except QemuError as error:
             self._cannot(error)
             return

@@ -16,6 +16,8 @@ from migkit.calibrate.forecast.speeds import BINDS, falling, fastest_of, pushed,
 from migkit.calibrate.guest.first_pass import pages_ahead
 from migkit.engine.records import Result
 from migkit.models.midway import rest
+from migkit.models.spread import residuals
+from migkit.models.spread.draws import additions
 from migkit.scenario import Guest, Host, Scenario
 from migkit.units import PAGE_BYTES
 
@@ -32,6 +34,7 @@ _NEAR: Final = 0.07  # an end that is off by no more is as good as right, as log
 _FAR: Final = 0.12  # ... and one that is off by so much as bad as any
 _ASKED: Final = 201
 _AS_GOOD: Final = 0.99
+_HOSTS: Final = 101
 _WAITS: Final = {"pre-switchover": "migrate-continue", "postcopy-paused": "migrate-recover"}  # by state: the command
 _SETTINGS: Final = ("max_bandwidth_bytes_per_s", "max_postcopy_bandwidth_bytes_per_s", "downtime_limit_s")
 _FINISHED: Final = {"completed": "converges", "cancelled": "aborted", "failed": "aborted"}
@@ -271,7 +274,9 @@ def _expected(found: list[Belief], last: dict[str, Any]) -> Outlook:
     end_s = math.inf
     if verdict == "converges":
         end_s = _likeliest(some)
-    stands = sorted(float(result.downtime_s) for result in results if is_ending(result)) or [math.nan]
+    stands = [float(result.downtime_s) for result in results if is_ending(result)] or [math.nan]
+    stands_s = float(results[0].downtime_s) if converging[0] else float(np.median(stands))
+    shortest_s, longest_s = _downtimes(stands, found[0].case)
     low_s, high_s = _bounds(sorted(end + _noise_s(end, last["t_s"], at) for at, end in enumerate(ends)))
     return Outlook(
         **last,
@@ -281,10 +286,23 @@ def _expected(found: list[Belief], last: dict[str, Any]) -> Outlook:
         high_s=max(high_s, end_s),
         share=math.nan if math.isinf(end_s) else 0.0,
         converges=probability,
-        downtime_s=float(results[0].downtime_s) if converging[0] else float(np.median(stands)),
-        downtime_low_s=_bounds(stands)[0],
-        downtime_high_s=_bounds(stands)[1],
+        downtime_s=stands_s,
+        downtime_low_s=min(shortest_s, stands_s),
+        downtime_high_s=max(longest_s, stands_s),
     )
+
+
+def _downtimes(stands: list[float], case: Scenario) -> tuple[float, float]:
+    """Return the bounds of a downtime at 90 % [s], from what the beliefs say of it; NaN where they say nothing.
+
+    Hosts of one kind differ in what they need between stop and resume. The counters tell nothing of that, so the
+    bounds are drawn and widened as those of a prediction are.
+    """
+    _, added_s = additions(case, _HOSTS, seed=0)
+    drawn = np.maximum(0.0, np.add.outer(stands, np.ravel(added_s))).ravel()
+    drawn_low, drawn_high = (np.array([[1.0, bound_s, 1.0]]) for bound_s in _bounds(sorted(drawn.tolist())))
+    low, high = residuals.widened(case, drawn_low, drawn_high, 0.0, _LEVEL, residuals.learned_for(case))
+    return float(low[0, 1]), float(high[0, 1])
 
 
 def _likeliest(ends: list[float]) -> float:

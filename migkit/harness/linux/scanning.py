@@ -80,9 +80,10 @@ def huge_blocks(pagemap: int, start: int, end: int) -> set[int]:
     return found
 
 
-def is_watched(pagemap: int, start: int, end: int) -> bool:
-    """Whether a part of [start, end) that holds pages is under asynchronous write-protection."""
-    request = _request(start, end, any_of=_POPULATED, required=_WPALLOWED, most_pages=1)
+def is_watched(pagemap: int, start: int, end: int, *, with_pages: bool = True) -> bool:
+    """Whether a part of [start, end), one that holds pages or any, is under asynchronous write-protection."""
+    any_of = _POPULATED if with_pages else 0
+    request = _request(start, end, any_of=any_of, required=_WPALLOWED, most_pages=1)
     return bool(_scan(pagemap, request, 1))
 
 

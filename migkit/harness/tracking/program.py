@@ -35,6 +35,7 @@ __all__ = ["MEANS", "SoftDirtyProcess", "TrackedProcess", "WriteProtectedProcess
 MEANS: Final = ("soft-dirty", "uffd-async")
 _FEATURES: Final = Feature.WP_ASYNC | Feature.WP_UNPOPULATED | Feature.WP_HUGETLBFS_SHMEM
 _POPULATED: Final = Category.PRESENT | Category.SWAPPED
+_HANDLES: Final = "handles its own memory with a userfaultfd, which tracking would break"
 _SHARED_WHOLE_BYTES: Final = 32 * GIB
 """Shared memory of which holes are protected as well; its page tables take a 512th of it."""
 
@@ -309,9 +310,9 @@ class WriteProtectedProcess(TrackedProcess):
             self._uffd.register(mapping.start, mapping.length_bytes, Mode.WRITE_PROTECT)
         except OSError as error:
             if error.errno == errno.EBUSY:
-                raise CapabilityError(
-                    f"process {self.pid}: handles its own memory with a userfaultfd, which tracking would break"
-                ) from error
+                is_own = watchable.own_userfaultfd(self.pid)
+                why = _HANDLES if is_own else "is being tracked by another program; end that and try again"
+                raise CapabilityError(f"process {self.pid}: {why}") from error
             return False  # its size is told in left_out_bytes
         return True
 

@@ -31,6 +31,8 @@ _LOOK_S: Final = 0.1
 _LOOK_SHARE: Final = 0.01
 _COLLAPSE: Final = 25
 _AUTOGROUP: Final = Path("/proc/self/autogroup")
+_REGISTER: Final = calls.iowr(0xAA, 0x00, 32)
+_REGISTER_WRITE_PROTECT: Final = 2
 _UNREGISTER: Final = calls.iowr(0xAA, 0x01, 16, direction=2)
 _WRITE_PROTECT: Final = calls.iowr(0xAA, 0x06, 24)
 
@@ -41,6 +43,10 @@ class _Range(ctypes.Structure):
 
 class _RangeMode(ctypes.Structure):
     _fields_ = [*_Range._fields_, ("mode", ctypes.c_uint64)]
+
+
+class _RangeModeResult(ctypes.Structure):
+    _fields_ = [*_RangeMode._fields_, ("result", ctypes.c_int64)]
 
 
 class _Watched:
@@ -72,12 +78,28 @@ class _Watched:
 
     def _unregister(self) -> None:
         """Take every protection away first: page faults go on meanwhile, but not while a range is unregistered."""
-        for mapping in self._memory():
+        ours = [mapping for mapping in self._memory() if self._is_ours(*mapping)]
+        for mapping in ours:
             for start, end in scanning.populated(self._pagemap, *mapping, piece_bytes=scanning.HUGE_BYTES):
                 self._tell(_WRITE_PROTECT, _RangeMode(start, end - start, 0))
-        for mapping in self._memory():
+        for mapping in ours:
             for start, end in scanning.pieces(self._pagemap, *mapping):
                 self._tell(_UNREGISTER, _Range(start, end - start))
+
+    def _is_ours(self, start: int, end: int) -> bool:
+        """Whether a mapping is watched by us: the kernel lets us undo what another tracker watches, too.
+
+        What we watch can be registered again, which changes nothing; what another one watches cannot.
+        """
+        if not scanning.is_watched(self._pagemap, start, end, with_pages=False):
+            return False
+        try:
+            with calls.foremost():
+                what = _RangeModeResult(start, end - start, _REGISTER_WRITE_PROTECT, 0)
+                calls.ioctl(self.descriptor, _REGISTER, what)
+        except OSError:
+            return False
+        return True
 
     def _tell(self, request: int, what: ctypes.Structure) -> None:
         began_s = time.perf_counter()

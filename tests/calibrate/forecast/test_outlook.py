@@ -411,3 +411,9 @@ def test_what_is_to_come_is_shown_up_to_no_turn_that_nobody_ordered(recordings, 
         log, meta={**log.meta, "capabilities": {"postcopy-ram": permitted}, "version": {"qemu": "11.1.3"}}
     )
     assert 80.0 < course_of(beliefs(log))[-1].t_s < 1e4
+
+
+def test_what_hosts_differ_by_is_in_the_bounds_of_the_downtime(recordings):
+    one = recordings["autoconverge-16t-2"]
+    outlook = Forecaster().outlook(at(one, 0.8 * one.end_s))
+    assert outlook.downtime_low_s <= one.log.meta["totals"]["downtime_s"] <= outlook.downtime_high_s

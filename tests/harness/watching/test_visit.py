@@ -189,6 +189,22 @@ def test_a_program_is_tracked_by_one_at_a_time(built):
         assert ended(process) == "intact"
 
 
+def test_a_tracker_that_comes_second_undoes_nothing_of_the_first(built):
+    """Both came before either watched anything, so that only the kernel tells the second one of the first."""
+    with running(built / "odd", "vfork") as process:
+        before = facts(process.pid)
+        with WriteProtectedProcess(process.pid) as first:
+            with WriteProtectedProcess(process.pid) as second:
+                first.arm()
+                written = first.written_pages()
+                with pytest.raises(CapabilityError, match="is being tracked by another program"):
+                    second.arm()
+            assert first.written_pages() - written < 10
+            assert watched(process.pid)
+        settled(process.pid, before, "tracked twice")
+        assert ended(process) == "intact"
+
+
 def test_a_thread_of_the_kernel_is_no_program():
     with pytest.raises(UsageError, match="is a thread of the kernel"):
         watchable.check(2)
