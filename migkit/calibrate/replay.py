@@ -136,18 +136,23 @@ def _moments(log: Log, observed: Observed | None) -> Iterator[_Moment]:
     iteration = np.nan_to_num(told["iteration"].to_numpy(float), nan=1.0)
     stopped = stop[told.index].to_numpy()
     syncs = list(_syncs(observed)) if observed is not None else []
+    cap = log.meta.get("settings", {}).get("max_bandwidth_bytes_per_s") or math.inf
     number = 0.0
     for at in range(t.size):
         first = max(0, int(np.searchsorted(t, t[at] - _WINDOW_S, side="right")) - 1)
-        span_s = t[at] - t[first]
-        speed = (sent[at] - sent[first]) / span_s if span_s > 0 else sent[at] / t[at] if t[at] > 0 else 0.0
-        speed = max(0.0, speed)
+        speed = _speed(t[at] - t[first], sent[at] - sent[first]) if at else _speed(t[0], sent[0])
+        speed = min(speed, cap)
         while syncs and syncs[0][0] <= t[at]:
             sync_s, found_pages = syncs.pop(0)
             number = max(number + 1.0, iteration[max(0, at - 1)])
             gone = sent[at] - speed * (t[at] - sync_s)
             yield _moment(True, sync_s, found_pages * PAGE_BYTES, max(0.0, gone), number, speed)
         yield _moment(stopped[at], t[at], left[at], sent[at], max(number, 1.0), speed)
+
+
+def _speed(span_s: float, sent_bytes: float) -> float:
+    """Return the speed [B/s]; none is known before a window has gone by, since what it may send goes at its start."""
+    return max(0.0, sent_bytes / span_s) if span_s >= _WINDOW_S else 0.0
 
 
 def _moment(synced: Any, *numbers: Any) -> _Moment:

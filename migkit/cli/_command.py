@@ -67,8 +67,9 @@ class Command(click.Command):
         """Refuse what would be guessed, take the arguments as click does, then look at what is to be written."""
         if not ctx.resilient_parsing:
             values, _, order = self.make_parser(ctx).parse_args(args=list(args))
+            flags = {flag for param in self.get_params(ctx) for flag in (*param.opts, *param.secondary_opts)}
             for param, count in Counter(order).items():
-                _refuse_guess(param, values.get(param.name or ""), count)
+                _refuse_guess(param, values.get(param.name or ""), count, flags)
         rest = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
             check_outputs(self.get_params(ctx), ctx.params)
@@ -114,7 +115,7 @@ def _record(param: click.Parameter, ctx: click.Context, everything: bool) -> tup
     return record[0].replace(f"{max(param.opts, key=len)}, ", ""), record[1]
 
 
-def _refuse_guess(param: click.Parameter, value: Any, count: int) -> None:
+def _refuse_guess(param: click.Parameter, value: Any, count: int, flags: set[str]) -> None:
     if not isinstance(param, click.Option):
         if value == "":
             raise UsageError(f"{param.human_readable_name}: it is empty; name a file or leave it out")
@@ -123,8 +124,12 @@ def _refuse_guess(param: click.Parameter, value: Any, count: int) -> None:
     plain = param.is_flag and not param.secondary_opts
     if count > 1 and not (param.multiple or param.count or plain):
         raise UsageError(f"{name}: it is given {count} times; give it once")
-    if "" in (value if isinstance(value, list | tuple) else (value,)):
+    given = value if isinstance(value, list | tuple) else (value,)
+    if "" in given:
         raise UsageError(f"{name}: it is empty; give a value or leave it out")
+    for one in given:
+        if isinstance(one, str) and one.startswith("-") and one in flags:
+            raise UsageError(f"{name}: {one} stands where its value belongs; give a value before {one}")
 
 
 def _show_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:

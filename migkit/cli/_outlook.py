@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from migkit.calibrate.forecast.looks import Look
     from migkit.calibrate.forecast.outlook import Outlook
 
-__all__ = ["GAUGES", "as_line", "as_record", "as_screen", "is_unsure"]
+__all__ = ["GAUGES", "as_changes", "as_line", "as_record", "as_screen", "is_unsure"]
 
 _SURE: Final = (
     0.1,
@@ -60,6 +60,11 @@ def is_unsure(outlook: Outlook) -> bool:
     return outlook.phase == "precopy" and (outlook.iteration < _TELLING or is_open)
 
 
+def as_changes(look: Look) -> list[str]:
+    """Return what would change a forecast, a line each."""
+    return [f"would change: {one.words}: {effect(one)}" for one in look.changes]
+
+
 def as_screen(look: Look, hint: str = "") -> str:
     """Return a forecast as the lines of a screen; ``hint`` says what would make it surer."""
     outlook = look.outlook
@@ -73,8 +78,8 @@ def as_screen(look: Look, hint: str = "") -> str:
         ("would change" if at == 0 else "", f"{one.words}: {effect(one)}") for at, one in enumerate(look.changes)
     ]
     rows += [("surer", hint)]
-    width = max(len(name) for name, value in rows if value)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows if value)
+    first, *others = [row for row in rows if row[1]]
+    return _output.columns(first, others, left=2)
 
 
 def _time(outlook: Outlook) -> str:

@@ -94,12 +94,15 @@ def command(
       migkit qemu capture --memory "256 MiB" --zero "128 MiB" \\
           --dirty 'region = "32 MiB", writes_per_s = 3000' \\
           --max-bandwidth "100 MiB/s" --time-limit "30 s" -o run.parquet
-      migkit predict --memory "256 MiB" ...     the same flags: what should have happened
+      migkit predict --memory "256 MiB" ... --platform qemu-tcg
+
+    With the same flags, predict says what should have happened. Its --platform names what ran the guest, as the
+    first line of the result does: qemu-tcg or qemu-kvm.
 
     SCENARIO is a TOML file (migkit schema lists its keys); each of its fields has a flag as well, listed below.
     What QEMU is asked for is in [strategy]: name = "precopy", "stopcopy", "postcopy" or "hybrid"
-    (--postcopy-after, --postcopy-after-rounds), --auto-converge, --dirty-limit, --xbzrle, --streams and
-    --compression (multifd), --tls (a new pre-shared key). A migration that has not converged when its
+    (--postcopy-after, --postcopy-after-rounds), --auto-converge, --dirty-limit RATE, --xbzrle,
+    --streams and --compression (multifd), --tls (a new pre-shared key). A migration that has not converged when its
     --time-limit is over (10 min if none is given) is cancelled and recorded as "timed_out".
     The link and the host are what they are.
 

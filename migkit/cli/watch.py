@@ -7,6 +7,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ import click
 from migkit.calibrate.forecast.looks import SHORTEST_S, Asked, Look, Looking, Source, measured, opened, pause_s
 from migkit.cli import _output
 from migkit.cli._command import Command
-from migkit.cli._outlook import as_line, as_record, as_screen, is_unsure
+from migkit.cli._outlook import as_changes, as_line, as_record, as_screen, is_unsure
 from migkit.errors import InfeasibleError, RunError, UsageError
 from migkit.units import DAY_S, duration, format_size
 
@@ -35,7 +37,14 @@ _ENDED = {"failed": "failed", "cancelled": "was cancelled"}
 _ALIKE = 2.0  # by which what is sent may differ from the memory of a profile, as after a hotplug
 _DUMB = ("dumb", "unknown")
 _ROUNDS_APART = 3  # between two changes: their effect must show first
-Show = Callable[[Look], None]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What shows a look, and what leaves the terminal to a question meanwhile."""
+
+    look: Callable[[Look], None]
+    aside: Callable[[], AbstractContextManager[None]]
 
 
 @click.command("watch", cls=Command)
@@ -105,15 +114,15 @@ def command(
         meanwhile = stack.enter_context(measured(looked_at, measure is True)) if is_measured else None
         if measure and meanwhile is None:
             raise UsageError("--measure: a log has no guest to measure; watch the socket of a QEMU monitor")
-        show = stack.enter_context(_shown(as_json, prometheus, "" if guest is not None else _SURER, base))
-        _watch(looked_at, Looking(looked_at, base, meanwhile), meanwhile, show, every_s, once, wanted)
+        shown = stack.enter_context(_shown(as_json, once, prometheus, "" if guest is not None else _SURER, base))
+        _watch(looked_at, Looking(looked_at, base, meanwhile), meanwhile, shown, every_s, once, wanted)
 
 
 def _watch(
     looked_at: Source,
     looking: Looking,
     meanwhile: Meanwhile | None,
-    show: Show,
+    shown: Shown,
     every_s: float,
     once: bool,
     wanted: str | None,
@@ -121,7 +130,7 @@ def _watch(
     """Look, show and wait until the migration is over."""
     if wanted is not None and not isinstance(looked_at, Asked):
         raise UsageError("--apply: a log cannot be told anything; watch the socket of a QEMU monitor")
-    made_at = -_ROUNDS_APART
+    made_at: int | None = -_ROUNDS_APART  # None: just now, and rounds went by until somebody had answered
     while True:
         began_s = time.monotonic()
         look = looking.look()
@@ -130,15 +139,17 @@ def _watch(
             look = looking.look()
         if look is None:
             return _output.narrate(_HAS_LEFT, False)
-        show(look)
+        shown.look(look)
         outlook = look.outlook
         if outlook.phase == "done":
             return _over(looked_at, outlook)
         chosen = next((one for one in look.changes if one.name == wanted), None)
-        made_at = min(made_at, outlook.iteration)  # of another migration before this one
-        if chosen is not None and isinstance(looked_at, Asked) and outlook.iteration >= made_at + _ROUNDS_APART:
+        if made_at is None or made_at > outlook.iteration:  # the latter: another migration has begun
             made_at = outlook.iteration
-            wanted = wanted if _applied(looked_at, chosen) else None
+        if chosen is not None and isinstance(looked_at, Asked) and outlook.iteration >= made_at + _ROUNDS_APART:
+            made_at = None
+            with shown.aside():
+                wanted = wanted if _applied(looked_at, chosen) else None
         if once:
             return _judged(outlook)
         wait_s = pause_s(outlook, every_s) if isinstance(looked_at, Asked) else every_s
@@ -215,16 +226,17 @@ async def _make(followed: Followed, change: Change) -> None:
 
 
 @contextlib.contextmanager
-def _shown(as_json: bool, port: int | None, hint: str, base: Scenario | None) -> Iterator[Show]:
+def _shown(as_json: bool, once: bool, port: int | None, hint: str, base: Scenario | None) -> Iterator[Shown]:
     """Yield what shows a look: a screen on a terminal that can write over what it shows, else a line each.
 
-    People are told once, or as long as it shows on a screen, what would make a forecast surer that is unsure while
-    the guest is not measured; and once why it is not measured, or that the profile must be of another guest.
+    The line of a single look is followed by what would change it. People are told once, or as long as it shows on a
+    screen, what would make a forecast surer that is unsure while the guest is not measured; and once why it is not
+    measured, or that the profile must be of another guest.
     """
     serve = _served(port)
     on_terminal = not as_json and sys.stdout.isatty() and os.environ.get("TERM") not in _DUMB
     with contextlib.ExitStack() as stack:
-        screen = stack.enter_context(_screen()) if on_terminal else None
+        screen = stack.enter_context(_Screen()) if on_terminal else None
         said: set[str] = set()
 
         def say(text: str) -> None:
@@ -238,12 +250,14 @@ def _shown(as_json: bool, port: int | None, hint: str, base: Scenario | None) ->
             say(_unlike(base, look))
             surer = "" if look.is_measured or look.problem or not is_unsure(look.outlook) else hint
             if screen is not None:
-                screen(as_screen(look, surer))
+                screen.show(look, surer)
                 return
             say(f"surer: {surer}" if surer and not as_json else "")
             click.echo(as_record(look) if as_json else as_line(look))
+            if once and not as_json:
+                click.echo("".join(f"{line}\n" for line in as_changes(look)), nl=False)
 
-        yield show
+        yield Shown(show, contextlib.nullcontext if screen is None else screen.aside)
 
 
 def _unlike(base: Scenario | None, look: Look) -> str:
@@ -259,15 +273,34 @@ def _unlike(base: Scenario | None, look: Look) -> str:
     )
 
 
-@contextlib.contextmanager
-def _screen() -> Iterator[Callable[[str], None]]:
-    """Yield what writes lines over those written before."""
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
+class _Screen:
+    """Lines written over those written before."""
 
-    with Live(console=Console(), auto_refresh=False) as live:
-        yield lambda lines: live.update(Text(lines), refresh=True)
+    def __enter__(self) -> _Screen:
+        self._begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def _begin(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._live = Live(console=Console(), auto_refresh=False)
+        self._live.start()
+
+    def show(self, look: Look, hint: str) -> None:
+        from rich.text import Text
+
+        self._live.update(Text(as_screen(look, hint)), refresh=True)
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Let somebody be asked below the lines; the next ones begin below the answer."""
+        self._live.stop()
+        yield
+        self._begin()
 
 
 def _served(port: int | None) -> Callable[[Outlook], None]:

@@ -246,7 +246,7 @@ def _rates(log: Log) -> Iterator[tuple[str, str]]:
 def _rest(log: Log) -> Iterator[tuple[str, str]]:
     meta = log.meta
     shown = list(meta["settings"].items())[:_MOST]
-    yield "settings", ", ".join(f"{name} {_setting(name, value)}" for name, value in shown)
+    yield "settings", ", ".join(f"{_without_unit(name)} {_setting(name, value)}" for name, value in shown)
     enabled = [name for name, value in meta["capabilities"].items() if value]
     yield "capabilities", ", ".join(enabled[:_MOST]) if enabled else ("none on" if meta["capabilities"] else "")
     for event in meta["events"][:_MOST]:
@@ -263,6 +263,18 @@ def _rest(log: Log) -> Iterator[tuple[str, str]]:
         yield "cannot tell", sentence
     for sentence in log.next_time:
         yield "next time", sentence
+
+
+def _without_unit(name: str) -> str:
+    """Return the name of a setting without the unit of its record, since its value is said in another.
+
+    Examples
+    --------
+    >>> _without_unit("max_bandwidth_bytes_per_s"), _without_unit("downtime_limit_s"), _without_unit("cpu_throttle")
+    ('max_bandwidth', 'downtime_limit', 'cpu_throttle')
+    """
+    unit = next((unit for unit in ("_bytes_per_s", "_bytes", "_s") if name.endswith(unit)), "")
+    return name if name.endswith("_per_s") and unit == "_s" else name.removesuffix(unit)
 
 
 def _setting(name: str, value: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypeGuard, TypeVar
 import numpy as np
 
 from migkit.errors import UsageError
-from migkit.jit import numba_types
+from migkit.jit import numba_types, startup
 from migkit.records import Record
 
 __all__ = [
@@ -196,6 +196,8 @@ def compile_kernels() -> None:
         numba_types.teach(clear, assign)
     _compiling = True
     with _turn:
+        if _waiting and not _is_off():
+            startup.make_ready()
         _bind_anew()
         _compiled_by_now = True
 

@@ -1,6 +1,7 @@
 """Rules over recorded migrations: the rule that was in force decides when it did, others by their own settings."""
 
 import dataclasses
+import json
 import math
 
 import pytest
@@ -29,6 +30,19 @@ def test_the_rule_that_was_in_force_decides_when_it_did(recordings, name):
     found = replay(one.log, limited(one))
     assert found.action == "switches over"
     assert found.t_s == pytest.approx(one.end_s, abs=0.35)
+
+
+def test_bursts_between_which_it_was_read_are_not_taken_for_its_speed():
+    memory, quota = 128 << 20, 10 << 20  # QEMU sends what 100 ms may take at the start of each 100 ms
+    answers = [{"return": {"max-bandwidth": 10 * quota, "downtime-limit": 300}}]
+    for t_ms in range(20, 1200, 30):
+        sent = quota * (1 + t_ms // 100)
+        ram = {"total": memory, "remaining": memory - sent, "transferred": sent, "dirty-sync-count": 1}
+        answers.append({"return": {"status": "active", "total-time": t_ms, "ram": ram}})
+    found = replay(read("\n".join(map(json.dumps, answers)))[0], Policy.named("qemu-7"))
+    assert found.action == "switches over"
+    assert found.t_s == pytest.approx(0.95, abs=0.1)  # 30 MiB, which take 300 ms at the cap, are left from 0.9 s on
+    assert found.downtime_s <= 0.3
 
 
 def test_a_guest_that_never_settled_is_not_let_through(recordings):

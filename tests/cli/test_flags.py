@@ -88,6 +88,7 @@ def test_policies_and_strategies_are_listed_where_they_are_asked_for():
         (["--memory", ""], "--guest-memory: it is empty"),
         (["--memory", "1 GiB", "-o", ""], "--output: it is empty"),
         ([""], "SCENARIO: it is empty"),
+        (["--dirty-limit", "-o", "x.json"], "--strategy-dirty-limit: -o stands where its value belongs"),
         (
             ["--profile", "p", "--dirty", 'region = "1 MiB", writes_per_s = 1'],
             "guest.profile: --dirty is given as well",

@@ -390,6 +390,34 @@ def test_a_change_is_made_once_it_was_confirmed(moving):
 
 
 @pytest.mark.live
+def test_on_a_terminal_the_question_stands_below_the_forecast(moving):
+    path, process = moving(HOT)
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "migkit", "watch", path, "--every", "200 ms", "--apply", "max-bandwidth"]
+    environment = os.environ | {"PYTHONPATH": str(TOP), "COLUMNS": "90", "LINES": "50", "TERM": "xterm"}
+    watching = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    seen, answered = "", 0
+    with os.fdopen(ours, "r+b", 0) as terminal, contextlib.suppress(OSError):  # the terminal ends with an error
+        while more := terminal.read(1 << 16):
+            seen += more.decode()
+            if seen.count("Make this change now") > answered:
+                answered += 1
+                terminal.write(b"y\n")
+    assert watching.wait(60) == 0
+    assert "intact" in process.communicate(timeout=60)[0]
+    before, asked, after = seen.partition("Make this change now: ")
+    screen = before.rpartition("\x1b[2K")[2]
+    assert re.match(r"time .*\r\nnow .*\r\nverdict .*\r\nwould change  a cap of ", screen)
+    assert all(re.match(r"\w+ |would change  | {14}\S|\x1b", line) for line in screen.splitlines()), "it is indented"
+    assert re.match(r"a cap of .*\? \[y/N\]: y\r\nmade: a cap of .*\r\n\S*time ", after), (
+        "the answer is left standing"
+    )
+    assert asked
+    assert "completed" in after
+
+
+@pytest.mark.live
 def test_where_nobody_answers_nothing_is_changed(moving):
     path, _ = moving(HOT)
     with migkit("watch", path, "--every", "100 ms", "--json", "--apply", "max-bandwidth") as watching:
@@ -407,6 +435,7 @@ def test_nothing_is_changed_without_a_yes_and_postcopy_needs_its_capability(movi
     while "not known" in out:
         code, out, _ = watched(path, "--once", "--apply", "post-copy", said="n\n")
     assert code == 3
+    assert re.search(r"^would change: a cap of .*: ends at ", out, re.MULTILINE)
     code, _, err = watched(path, "--once", "--apply", "post-copy", said="y\n")
     assert code == 2
     assert "the migration was started without the capability postcopy-ram" in err

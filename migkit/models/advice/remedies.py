@@ -244,6 +244,8 @@ class _Search:
         if not _ends(result):
             return None
         slower = f", which slows the guest by {100.0 * result.lost_s / result.total_s:.0f} %"
+        if self.case.guest.capacity_writes_per_s is None:  # one that rests loses nothing at first
+            slower += " if it writes as fast as it can"
         return Remedy((("strategy.auto_converge", "true"),), _named("auto-converge", ability) + slower, case)
 
     def postcopy(self) -> Remedy | None:

@@ -305,3 +305,18 @@ def test_the_risk_of_post_copy_is_the_same_everywhere():
 def test_a_migration_that_is_not_admitted_says_what_to_do():
     case = Scenario(guest=BUSY, host=Host(destination_free_memory_bytes=2**29))
     assert predict(case).reasons[0].endswith("Free memory there, choose another destination, or shrink the guest.")
+
+
+@pytest.mark.parametrize(
+    ("capacity", "said"),
+    [
+        (None, r"auto-converge \([^)]*\), which slows the guest by \d+ % if it writes as fast as it can\."),
+        (1.2 * 20_000.0, r"auto-converge \([^)]*\), which slows the guest by \d+ %\."),
+        (1e7, ""),
+    ],
+)
+def test_auto_converge_helps_a_guest_that_rests_only_where_that_is_known(capacity, said):
+    guest = dataclasses.replace(MODERATE, capacity_writes_per_s=capacity)
+    text = why(guest, Policy.parse(max_bandwidth="60 MiB/s"), host=Host(platform="qemu-tcg"))
+    assert "does not converge" in text
+    assert re.search(said, text) if said else "auto-converge" not in text
