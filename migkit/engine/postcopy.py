@@ -30,7 +30,8 @@ __all__ = ["device_s", "postcopy_one"]
 TURNS: Final = 64  # parts of the push after which the faults are counted anew
 STEP: Final = 0.02  # of the missing pages, that may be demanded before the faults are counted anew ...
 MOST_STEPS: Final = 32.0  # ... up to so often while the push waits for a window
-PARTS: Final = 256.0  # of the windows that are left, which are pushed at once
+PARTS: Final = 128.0  # of the windows that are left, which are pushed at once
+MOST_DEMANDS: Final = 256.0  # that lead the push back within the windows that are pushed at once
 
 
 @lean
@@ -150,8 +151,7 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
         counted = (left_pages - run.left_pages + waiting) * scenario.page_wire_bytes
         left_s, most_bytes = span_s - ahead_s, max(0.0, windows * quota - counted)
         if next_window:
-            every_s = pushing * span_s / ahead if ahead > 0.0 else np.inf
-            pushed, used_s = _push_back_and_forth(scenario, run, work, left_s, most_bytes, every_s)
+            pushed, used_s = _push_back_and_forth(scenario, run, work, left_s, most_bytes, queued_s, behind_s)
         else:
             pushed, used_s = missing.push(scenario, run, work, left_s, most_bytes)
         pushing = min(1.0, (used_s + ahead_s) / span_s)
@@ -187,20 +187,23 @@ def _in_windows(scenario: PackedScenario, run: Run, work: Work, line: Any) -> tu
 
 @lean
 def _push_back_and_forth(
-    scenario: PackedScenario, run: Run, work: Work, time_s: float, most_bytes: float, every_s: float
+    scenario: PackedScenario, run: Run, work: Work, time_s: float, most_bytes: float, wait_s: float, behind_s: float
 ) -> tuple[float, float]:
-    """Push by windows whose demands come every ``every_s``; return as :func:`migkit.engine.missing.push` does.
+    """Push by windows while demands are answered after ``wait_s``; return as :func:`migkit.engine.missing.push` does.
 
     A demand leads the push back to where the guest is. That matters where zero pages go, which need next to nothing
     of the quota: all of them would go in one window, but few do between two demands.
     """
     pushed = used_s = 0.0
-    while run.left_pages > NOTHING and used_s < time_s and pushed < most_bytes:
+    while True:
+        rate = missing.fault_rate(scenario, run, work)
+        demands = rate * _progress_s(scenario, work, time_s, rate * wait_s, behind_s)
+        every_s = time_s / min(demands, MOST_DEMANDS) if demands > NOTHING else np.inf
         bytes_sent, took_s = missing.push(scenario, run, work, time_s - used_s, most_bytes - pushed, every_s)
         pushed += bytes_sent
         used_s += took_s
-        if missing.fault_rate(scenario, run, work) <= 0.0:
-            every_s = np.inf
+        if took_s < every_s or run.left_pages <= NOTHING or used_s >= time_s:
+            break
         missing.follow(scenario, run, work)
     return pushed, used_s
 
