@@ -40,8 +40,8 @@ class Grown:
 
         try:
             return load(self._path)
-        except TraceError:
-            if not self._before + self._now or self._path.exists():
+        except TraceError as error:  # it may be there again by now
+            if not self._before + self._now or not isinstance(error.__cause__, FileNotFoundError):
                 raise
             return b""
 
