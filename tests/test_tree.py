@@ -41,6 +41,7 @@ MOST_ROOMS = {
     "migkit": 25,  # the ideas themselves, which the import contract lists, and what all of them share
     "cli": 38,  # one module a command, and what commands share
     "calibrate": 17,  # constants of hosts, curves of guests, their files and their checks
+    "guest": 16,  # what counters, readings and the pages themselves tell of a guest, one kind of finding each
     "viz": 16,  # one kind of picture each, and how all of them look
     "engine": 16,  # what a guest does, a sender, the path, and the records that all of them share
     "planning": 16,  # one question each, and what the answers share

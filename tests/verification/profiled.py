@@ -4,11 +4,11 @@
 
 The guests of 256 MiB take turns: random writes, a sweep, phases of one class or two, a growth, or all of these. Or
 all are of one kind, such as "two programs", two classes with cycles of their own, or "two programs, long phases".
-Sizes, rates, lengths of phases and where in its cycle a guest is when it moves are drawn. `migkit qemu profile`
-measures each for at most 20 s before it moves, under the cap and the limit that its QEMU has; the scenario is not
-shown to it. What the profile says of a growth is carried on to the moment at which the guest moves. Intervals are
-those of hosts as the profile says, QEMU's emulator, and those of hosts that nobody described. The runs go before
-other processes where that is permitted.
+Sizes, rates, lengths of phases, where in its cycle a guest is when it moves, and whether its classes lie interleaved
+or one behind the other are drawn. `migkit qemu profile` measures each for at most 20 s before it moves, under the cap
+and the limit that its QEMU has; the scenario is not shown to it. What the profile says of a growth is carried on to
+the moment at which the guest moves. Intervals are those of hosts as the profile says, QEMU's emulator, and those of
+hosts that nobody described. The runs go before other processes where that is permitted.
 """
 
 from __future__ import annotations
@@ -56,8 +56,9 @@ def scenario(draw: random.Random, kind: str) -> Scenario:
     if kind in ("growth", "all"):
         rate = math.exp(draw.uniform(math.log(50.0), math.log(500.0)))
         dirty.append(DirtyClass(region_bytes=GROWTH_BYTES, writes_per_s=rate, kind="growth"))
-    guest = Guest(memory_bytes=256 * MIB, zero_bytes=96 * MIB, dirty=tuple(dirty))
     policy = Policy(name="qemu-7", max_bandwidth_bytes_per_s=draw.choice((16, 24, 32)) * MIB, downtime_limit_s=0.1)
+    layout = draw.choice(("interleaved", "blocks"))
+    guest = Guest(memory_bytes=256 * MIB, zero_bytes=96 * MIB, dirty=tuple(dirty), layout=layout)
     return Scenario(guest=guest, policy=dataclasses.replace(policy, time_limit_s=40.0))
 
 
@@ -163,8 +164,8 @@ def run(number: int, kind: str, case: Scenario, qemu: str) -> Run:
         f"{number}: {kind}: {real.verdict} {real.total_time_s:.2f} s, from the profile {told.verdict} "
         f"{told.total_time_s:.2f} s (90 % [{low:.2f}, {high:.2f}]), from the scenario {truth.verdict} "
         f"{truth.total_time_s:.2f} s; sent at {_of_cap(trace):.1%} of its cap\n"
-        f"   is  {'; '.join(map(described, case.guest.dirty))}\n"
-        f"   was found {'; '.join(map(described, known.guest.dirty))}; zero "
+        f"   is  {case.guest.layout} {'; '.join(map(described, case.guest.dirty))}\n"
+        f"   was found {known.guest.layout} {'; '.join(map(described, known.guest.dirty))}; zero "
         f"{known.guest.zero_bytes / MIB:.1f} MiB",
         flush=True,
     )

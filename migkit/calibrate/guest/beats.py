@@ -96,6 +96,11 @@ class History:
         counts: npt.NDArray[np.float64] = np.array([one.size for one in self.pages]) / np.diff(self.times_s)
         return counts
 
+    @functools.cached_property
+    def beats_written(self) -> npt.NDArray[np.int64]:
+        """In how many beats each page of the memory was written, in the order of addresses."""
+        return np.bincount(np.concatenate(self.pages), minlength=self.memory_pages)
+
     def unique_pages(self, spans: Sequence[int]) -> npt.NDArray[np.float64]:
         """Return distinct pages written in windows, of those that are to be sent again in full, or as zero pages.
 

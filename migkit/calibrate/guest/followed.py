@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from migkit.calibrate.guest import operational
+from migkit.calibrate.guest import addresses, operational
 from migkit.calibrate.guest.beats import History
 from migkit.calibrate.guest.pulses import Pulses
 from migkit.calibrate.guest.superposed import patterns_of
@@ -110,7 +110,7 @@ def guest_followed(history: History, memory_bytes: int, case: Scenario, *, moves
         said.append(_growth_said(growth))
         dirty = (*dirty, growth)
         empty = dataclasses.replace(empty, zero_bytes=empty.zero_bytes - growth.region_bytes)
-    guest, half_width = dataclasses.replace(empty, dirty=dirty), 0.0
+    guest, half_width = addresses.in_order(dataclasses.replace(empty, dirty=dirty), history), 0.0
     if any(one.phases for one in dirty):
         said += [_phases_said(guest, one, at) for at, one in enumerate(patterns) if _with(guest, one)]
         if moves:

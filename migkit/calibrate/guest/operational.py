@@ -35,7 +35,8 @@ _FASTEST: Final = 3.0  # writes in the shortest window
 _SHORTEST_SWEEP: Final = 0.2  # of a sweep's turn that must have been seen
 _MODEL: Final = 0.015  # of a count, that no model follows
 _LEAST_MISFIT: Final = 0.02  # below which a better one tells nothing
-_DEARER: Final = 1.5  # for each step from random classes to sweeps, to both
+_DEARER: Final = 1.5  # where sweeps are taken, too
+_EACH: Final = 1.1  # for each class: sweeps alone tell any curve, of many classes
 _TOTAL: Final = 1e4  # weight of the sum of all pages
 _RESTS: Final = 0.6  # of the growth while the guest is busy: less, and it rests with it
 _NEIGHBOURS: Final = 1.8  # times as fast: joined into one class
@@ -97,11 +98,17 @@ def classes_of(history: History, patterns: Sequence[Pulses], limit_pages: float)
         manners += [_Manner(level, at) for level in sorted({one.rest_level, 0.0}, reverse=True)]
     rates = _grid(windows, float(history.times_s[-1]))
 
-    def scored(kinds: tuple[tuple[str, ...], ...]) -> tuple[float, list[_Found]]:
-        found, misfit = _fit(windows, rates, tuple(zip(manners, kinds, strict=True)), limit_pages, history)
-        return max(misfit, _LEAST_MISFIT) * _DEARER ** sum(map(_KINDS.index, kinds)), found
+    def scored(kinds: tuple[tuple[str, ...], ...], swept: Any = rates) -> tuple[float, list[_Found]]:
+        found, misfit = _fit(windows, (rates, swept), tuple(zip(manners, kinds, strict=True)), limit_pages, history)
+        sweeping = sum("sweep" in kind for kind in kinds)
+        return max(misfit, _LEAST_MISFIT) * _DEARER**sweeping * _EACH ** len(_joined(found)), found
 
-    best = _best(scored, len(manners))
+    if patterns:
+        best = _best(scored, len(manners))
+    else:  # many sweeps tell any curve; so random classes are tried beside a single one, too, of each rate
+        tried = [scored((kind,)) for kind in _KINDS]
+        tried += [scored((_KINDS[2],), rates[at : at + 2]) for at in range(rates.size - 1)]
+        best = min(tried, key=lambda one: one[0])[1]
     return tuple(_class(one, patterns) for one in _joined(best) if one.pages >= 1.0)
 
 
@@ -199,16 +206,24 @@ def _grid(windows: _Windows, whole_s: float) -> Any:
 
 
 def _fit(
-    windows: _Windows, rates: Any, manners: Sequence[tuple[_Manner, tuple[str, ...]]], limit: float, history: History
+    windows: _Windows,
+    rates: tuple[Any, Any],
+    manners: Sequence[tuple[_Manner, tuple[str, ...]]],
+    limit: float,
+    history: History,
 ) -> tuple[list[_Found], float]:
-    """Return the classes of such manners that tell the windows best, and the mean square of what they are off by."""
+    """Return the classes of such manners that tell the windows best, and the mean square of what they are off by.
+
+    ``rates`` are those of random classes and of sweeps, for each page of theirs [1/s].
+    """
     from scipy.optimize import nnls
 
     columns, names = [], []
     for manner, kinds in manners:
         busy_s = windows.busy_s[manner.pattern] if windows.busy_s else windows.length_s
         spent_s = manner.level * windows.length_s + (1.0 - manner.level) * busy_s
-        for kind, rate in itertools.product(kinds, rates.tolist()):
+        named = [(kind, rate) for kind in kinds for rate in rates[kind == "sweep"].tolist()]
+        for kind, rate in named:
             if kind == "random":
                 columns.append(-np.expm1(-rate * spent_s))
             elif rate * history.times_s[-1] > _SHORTEST_SWEEP:

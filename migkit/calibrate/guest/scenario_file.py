@@ -35,6 +35,8 @@ def text(guest: Guest, comments: Iterable[str] = (), tables: Tables = _COUNTED) 
     """
     lines = [f"# {' '.join(printable(line).split())}" for line in comments]
     lines += ["", "[guest]", f'memory = "{guest.memory_bytes} B"', f'zero = "{guest.zero_bytes} B"']
+    if guest.layout != "interleaved":
+        lines.append(f'layout = "{guest.layout}"')
     if guest.devices:
         lines.append(f"devices = {{ {', '.join(f'{kind} = {number:g}' for kind, number in guest.devices)} }}")
     if guest.restart_blocks:

@@ -60,6 +60,16 @@ def test_a_guest_that_never_rests_has_no_phases_and_the_fewest_kinds():
     assert {one.kind for one in found(SWEEP) if one.region_pages > 100} == {"sweep"}
 
 
+def test_random_writes_beside_a_sweep_are_told_apart_though_sweeps_alone_tell_any_curve():
+    random = DirtyClass(region_bytes=48 * MIB, writes_per_s=7500.0)
+    sweep = DirtyClass(region_bytes=24 * MIB, writes_per_s=1000.0, kind="sweep")
+    classes = found(random, sweep)
+    for true in (random, sweep):
+        alike = part(classes, rests=False, kind=true.kind)
+        assert pages(alike) == pytest.approx(true.region_pages, rel=0.05)
+        assert sum(one.writes_per_s for one in alike) == pytest.approx(true.writes_per_s, rel=0.05)
+
+
 def test_a_growth_rests_with_the_guest():
     growth = DirtyClass(region_bytes=40 * MIB, writes_per_s=200.0, kind="growth", phases=ON_OFF)
     seen = Written(dirty=(RESTS, growth), memory_pages=MEMORY_PAGES).followed(160)
