@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -21,9 +22,10 @@ from migkit.units import PAGE_BYTES
 __all__ = ["in_order"]
 
 _PARTS: Final = 256
+_FEW: Final = 0.98  # of the written pages: a few that are written all the time tell nothing of the others
 _WITHIN: Final = 0.15  # of the variance at most, where classes lie by themselves
 _MIDDLE: Final = (0.1, 0.9)  # of a class's pages, which may not reach into another
-_LOST: Final = 0.1  # of the pages, of classes that have no part to themselves: they come first
+_LOST: Final = 0.1  # of the pages written, of classes that have no part to themselves: they come last
 _RARELY: Final = 0.3  # as often as the class that is written least: not written
 _MATTERS: Final = 0.01  # of the pages that hold something
 _IDLE_PER_S: Final = 1e-3  # writes to what nobody writes, which has a place
@@ -56,6 +58,9 @@ def in_order(guest: Guest, history: History) -> Guest:
     if not guest.dirty or any(one.kind == "growth" or one.zero_share for one in guest.dirty):
         return guest
     often = history.beats_written / history.beats
+    if not often.any():
+        return guest
+    often = np.minimum(often, np.quantile(often[often > 0.0], _FEW))
     parts = np.array_split(np.arange(history.memory_pages), min(_PARTS, history.memory_pages))
     chance = sum(float((often[one] * (1.0 - often[one].mean())).sum()) for one in parts) / history.beats
     apart = float(often.var()) * often.size - chance
@@ -65,25 +70,37 @@ def in_order(guest: Guest, history: History) -> Guest:
     which = _classes(guest, history, np.array([often[one].mean() for one in parts]))
     places = [np.flatnonzero(which == k) for k in range(len(guest.dirty))]
     placed = [k for k, place in enumerate(places) if place.size]
-    lost = sum(one.region_pages for k, one in enumerate(guest.dirty) if k not in placed)
-    if lost > _LOST * sum(one.region_pages for one in guest.dirty):
+    seen = [_written(one, float(history.times_s[-1])) for one in guest.dirty]
+    if sum(pages for k, pages in enumerate(seen) if k not in placed) > _LOST * sum(seen):
         return guest
     reach = {k: np.quantile(places[k], _MIDDLE) for k in placed}
     order = sorted(placed, key=lambda k: float(np.sum(reach[k])))
     if any(reach[before][1] > reach[after][0] for before, after in itertools.pairwise(order)):
         return guest
-    lies = tuple(one for k, one in enumerate(guest.dirty) if k not in placed)
-    return dataclasses.replace(guest, layout="blocks", dirty=lies + _with_idle(guest, history, which, order))
+    lost = tuple(one for k, one in enumerate(guest.dirty) if k not in placed)
+    return dataclasses.replace(guest, layout="blocks", dirty=_with_idle(guest, history, which, order) + lost)
 
 
 def _classes(guest: Guest, history: History, mean: Any) -> Any:
     """Return the number of the class that a page of each part is of, by how often it was written; -1: of none."""
     beat_s = float(np.diff(history.times_s).mean())
-    rates = np.array([one.writes_per_s / one.region_pages for one in guest.dirty])
+    rates = np.array([_active(one) * one.writes_per_s / one.region_pages for one in guest.dirty])
     sweeps = np.array([one.kind == "sweep" for one in guest.dirty])
     often = np.where(sweeps, np.minimum(1.0, rates * beat_s), -np.expm1(-rates * beat_s))
     nearest = np.abs(np.log(np.maximum(mean, 1e-12))[:, None] - np.log(often)).argmin(axis=1)
     return np.where(mean < _RARELY * often.min(), -1, nearest)
+
+
+def _written(one: DirtyClass, time_s: float) -> float:
+    """Return how many distinct pages a class writes in a time."""
+    turns = _active(one) * one.writes_per_s / one.region_pages * time_s
+    return one.region_pages * (min(1.0, turns) if one.kind == "sweep" else -math.expm1(-turns))
+
+
+def _active(one: DirtyClass) -> float:
+    """Return the mean intensity of a class over its phases."""
+    cycle_s = sum(duration_s for duration_s, _ in one.phases)
+    return sum(duration_s * level for duration_s, level in one.phases) / cycle_s if one.phases else 1.0
 
 
 def _with_idle(guest: Guest, history: History, which: Any, order: list[int]) -> tuple[DirtyClass, ...]:
