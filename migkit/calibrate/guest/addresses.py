@@ -25,6 +25,7 @@ _PARTS: Final = 256
 _FEW: Final = 0.98  # of the written pages: a few that are written all the time tell nothing of the others
 _WITHIN: Final = 0.15  # of the variance at most, where classes lie by themselves
 _MIDDLE: Final = (0.1, 0.9)  # of a class's pages, which may not reach into another
+_DENSE: Final = 0.8  # of that middle at least is the class's own
 _LOST: Final = 0.1  # of the pages written, of classes that have no part to themselves: they come last
 _RARELY: Final = 0.3  # as often as the class that is written least: not written
 _MATTERS: Final = 0.01  # of the pages that hold something
@@ -76,6 +77,8 @@ def in_order(guest: Guest, history: History) -> Guest:
     reach = {k: np.quantile(places[k], _MIDDLE) for k in placed}
     order = sorted(placed, key=lambda k: float(np.sum(reach[k])))
     if any(reach[before][1] > reach[after][0] for before, after in itertools.pairwise(order)):
+        return guest
+    if any(np.mean(which[int(low) : int(high) + 1] == k) < _DENSE for k, (low, high) in reach.items()):
         return guest
     lost = tuple(one for k, one in enumerate(guest.dirty) if k not in placed)
     return dataclasses.replace(guest, layout="blocks", dirty=_with_idle(guest, history, which, order) + lost)

@@ -48,6 +48,13 @@ def test_classes_whose_pages_lie_mixed_stay_as_they_were():
     assert in_order(as_told, moved(seen(HOT, COLD), mixed)) == as_told
 
 
+def test_a_class_that_lies_in_many_places_stays_as_it_was():
+    """As the heap of a program does in the memory of a Linux."""
+    to = np.arange(MEMORY_PAGES).reshape(2, -1, 256).transpose(1, 0, 2).ravel()
+    as_told = guest(HOT)
+    assert in_order(as_told, moved(seen(HOT), np.argsort(to))) == as_told
+
+
 def test_memory_that_holds_something_and_rests_has_its_place():
     """What nobody writes comes first: the guest has less time to write again what is sent behind it."""
     lies = seen(HOT, COLD)
