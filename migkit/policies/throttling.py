@@ -12,7 +12,7 @@ __all__ = ["auto_converge_step", "dirty_limit_step", "throttle", "throttle_wake_
 
 
 PERIOD_S = 1.0  # syncs closer than this are evaluated together (ram.c)
-EARLY_S = 2e-3  # of the share of syncs that are too early, see _is_over
+EARLY_S = 1e-3  # of the share of syncs that are too early, see _is_over
 HIGH_PERIODS = 2.0  # periods that lead to a step (ram.c)
 TOLERANCE_PAGES_PER_S = 25.0 * 256.0  # dirty-limit leaves rates this near to its quota alone: 25 MB/s (dirtylimit.c)
 LARGEST_SLEEP = 99.0  # times the ring-full time (dirtylimit.c)
@@ -48,10 +48,10 @@ def throttle(state: State, parameters: Parameters) -> int:
 def _is_over(state: State) -> bool:
     """Return whether QEMU sees that more than a second has passed since the last evaluation.
 
-    It counts whole milliseconds. A window takes 100 of them, or 101 where it woke late. So ten windows with a mean of
-    100.1 ms often take 1,000 ms, which is not more than a second: 59 of 93 such periods waited for one more sync
-    (guests that run flat out, by QEMU 7.2, 10.0 and 11.1). Of the syncs at a time ``t`` after a second, the share
-    ``exp(-t / EARLY_S)`` is too early; these are spread evenly.
+    It counts whole milliseconds, and so does a window: it takes 100 of them, or one more where it woke late. So ten
+    windows with a mean of 100.1 ms take 1,000 ms and not more than a second when none of them was late: of the syncs
+    at a time ``t`` after a second, the share ``exp(-t / 1 ms)`` is too early. Real ones: 14 % of 120 periods at 1.5
+    to 2 ms, 5 % of 20 at 4 ms. They are spread evenly.
     """
     memory = state.throttling
     over_s = state.now_s - memory.evaluated_s - PERIOD_S

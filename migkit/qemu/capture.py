@@ -24,7 +24,7 @@ from migkit.qemu.migration import UNTIL_S, Migration, Progress
 from migkit.qemu.monitor import LONGEST_PATH_BYTES, Event
 from migkit.qemu.recording import Sample
 from migkit.qemu.versions import ask
-from migkit.scenario import Link, Scenario
+from migkit.scenario import Guest, Link, Scenario
 from migkit.traces import Outcome, Trace
 from migkit.traces.provenance import provenance
 
@@ -89,7 +89,9 @@ def capture(
     Parameters
     ----------
     scenario
-        What to move, by which rule. Of the link and the host nothing is read: they are what they are.
+        What to move, by which rule. Of the link and the host nothing is read: they are what they are. The
+        bare-metal guest keeps to ``capacity_writes_per_s``; None: it catches up as fast as this machine lets it, or
+        not at all when it is to be throttled, as it then runs flat out.
     options
         How.
     progress
@@ -193,6 +195,7 @@ class _Run:
         migration = Migration(self._scenario, self._plan, (source, destination), options.sample_s, self._progress)
         await migration.configure("postcopy-blocktime" in interface.capabilities)
         await self._ready(source)
+        guest_first = self._scenario.strategy.auto_converge and source.put_guest_first()
         source.console.begin()
         self._begun()
         await asyncio.sleep(options.warm_up_s)
@@ -201,7 +204,8 @@ class _Run:
             last = await migration.run()
             withheld_s = _withheld_s() - withheld_s
             machine = await self._proved(migration, last)
-        return self._trace(migration, last, machine | {"withheld_s": withheld_s, "lacks": interface.lacks()})
+        machine |= {"withheld_s": withheld_s, "guest_first": guest_first, "lacks": interface.lacks()}
+        return self._trace(migration, last, machine)
 
     async def _ready(self, source: Machine) -> None:
         try:
@@ -290,11 +294,19 @@ def _booted(scenario: Scenario, options: Options) -> Booted:
             raise UsageError("operations: the guest bare-metal writes as its page classes say; leave it out")
         for name in options.loads:
             raise UsageError(f"{name}: the guest bare-metal writes as its page classes say; leave it out")
-        return Bare(scenario.guest, options.seed, options.processors, options.warm_up_s)
+        return Bare(_with_capacity(scenario), options.seed, options.processors, options.warm_up_s)
     if options.guest not in GUESTS:
         raise UsageError(f"guest: there is no {options.guest}; use one of {', '.join(GUESTS)}")
     image = options.image or applications.usual_folder()
     return Linux(scenario.guest, options.guest, image, options.operations_per_s, options.loads)
+
+
+def _with_capacity(scenario: Scenario) -> Guest:
+    """Return the guest; one to be throttled that is given no capacity runs flat out: no sleep is caught up."""
+    guest = scenario.guest
+    if guest.capacity_writes_per_s is None and scenario.strategy.auto_converge and guest.writes_per_s:
+        return dataclasses.replace(guest, capacity_writes_per_s=guest.writes_per_s)
+    return guest
 
 
 def _told(migration: Migration, side: str, event: Event) -> dict[str, Any]:

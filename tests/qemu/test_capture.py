@@ -1,6 +1,7 @@
 """Real migrations of a real virtual machine, in every manner, each proved by the guest itself."""
 
 import dataclasses
+import os
 import shutil
 
 import numpy as np
@@ -88,6 +89,20 @@ def test_auto_converge_throttles_what_would_not_converge():
     assert trace.machine["guest"]["intact"]
     if trace.outcome.iterations >= 5:  # a guest that other programs leave no processor converges before
         assert max(filter(None, trace.machine["readings"]["cpu-throttle-percentage"])) >= 20
+
+
+def test_a_guest_that_is_throttled_keeps_to_its_capacity_and_goes_first():
+    busy = DirtyClass(region_bytes=16 * MIB, writes_per_s=2e4)
+    limits = {"max_bandwidth_bytes_per_s": 20e6, "downtime_limit_s": 1e-3, "time_limit_s": 6.0}
+    rule = (("throttle_trigger", 0.01), ("throttle_initial", 0.9))
+    trace = capture(scenario(Strategy(auto_converge=True), (busy,), **limits, settings=rule), Options(warm_up_s=0.2))
+    assert trace.scenario.guest.capacity_writes_per_s == busy.writes_per_s
+    assert trace.machine["guest_first"] == (os.geteuid() == 0 and len(os.sched_getaffinity(0)) > 1)
+    at = [row for row, value in enumerate(trace.machine["readings"]["cpu-throttle-percentage"]) if value == 90]
+    done, time_ns = (trace.samples[name].to_pylist() for name in ("guest_operations", "monotonic_ns"))
+    first, last = at[len(at) // 4], at[-1]  # the sleep before the first slice is over
+    per_s = 1e9 * (done[last] - done[first]) / (time_ns[last] - time_ns[first])
+    assert per_s < 0.3 * busy.writes_per_s
 
 
 def test_what_has_not_converged_in_time_is_cancelled_and_the_guest_runs_on():

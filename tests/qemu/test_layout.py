@@ -73,13 +73,20 @@ def test_a_growth_has_come_so_far_as_it_shall_when_the_migration_begins():
 def test_a_sweep_starts_so_that_it_stands_where_it_shall_when_the_migration_begins():
     swept = DirtyClass(region_bytes=2 * MIB, writes_per_s=50.0, kind="sweep", sweep_offset_bytes=10 * PAGE_BYTES)
     line = command_line(guest(swept), placed(guest(swept)), 1, before_s=0.5)
-    assert line.split()[3:10] == ["512", "512", "1", "1", "1", "0", str(10 - 25 + 512)]
+    assert line.split()[4:11] == ["512", "512", "1", "1", "1", "0", str(10 - 25 + 512)]
+
+
+def test_the_capacity_is_told_in_writes_of_a_thousand_seconds():
+    busy = DirtyClass(region_bytes=MIB, writes_per_s=50.0)
+    able = guest(busy, capacity_writes_per_s=120.5)
+    assert command_line(able, placed(able), 1, before_s=0.0).split()[3] == "120500"
+    assert command_line(guest(busy), placed(guest(busy)), 1, before_s=0.0).split()[3] == "0"
 
 
 def test_phases_are_told_from_the_one_that_is_under_way():
     phased = DirtyClass(region_bytes=MIB, writes_per_s=50.0, phases=((4.0, 1.0), (4.0, 0.25)), phase_offset_s=0.5)
     line = command_line(guest(phased), placed(guest(phased)), 1, before_s=1.0)
-    numbers = line.split()[3 : 3 + 16]
+    numbers = line.split()[4 : 4 + 16]
     assert numbers[10:] == ["3500000", "2", "4000000", "250000", "4000000", "1000000"]
 
 

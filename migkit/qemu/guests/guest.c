@@ -2,6 +2,7 @@
  *
  * It fills its classes of pages once and says READY. When a G comes it writes, every millisecond, as many pages as
  * its rates ask for, paced by the wall clock. The sleeps of a throttle are caught up; a pause longer than 1.5 s is not.
+ * It has a capacity: for each second that it is awake it writes no more pages than that.
  * Each millisecond the timer's interrupt sends one byte, 128 plus the low 7 bits of a counter, and every 32 turns the
  * guest sends "W" with the writes done, in hexadecimal.
  * When a C comes it stops, compares every page with what it must hold, and says
@@ -11,7 +12,8 @@
  * the others follow from it. The sum of all first words is kept as they are written, so that one stale page shows
  * for ever, even if it is written again.
  *
- * Its command line ends with "@CPUS MEMORY_PAGES COUNT", then of each class the numbers of read_class below. */
+ * Its command line ends with "@CPUS MEMORY_PAGES COUNT CAPACITY", then of each class the numbers of read_class below.
+ * The capacity counts writes in a thousand seconds, as rates do; 0: it is that of the machine. */
 
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -30,11 +32,13 @@ enum { REPORT_TURNS = 32 };
 #define APIC ((volatile u32 *)0xFEE00000)
 #define PAUSE_S 1.5
 #define TURN_S 0.01
+#define TICK_S 1e-3
+#define AWAKE_S 2e-3 /* what takes longer from tick to tick slept: a throttle's shortest sleep is 2.5 ms */
 
 struct phase { double duration_s, intensity; };
 struct class {
     u32 base, pages, stride, fill, kind, cpu, position, read_position, first_word, words, phases, phase;
-    double writes_per_s, reads_per_s, due, reads_due, in_phase_s;
+    double writes_per_s, reads_per_s, due, may, reads_due, in_phase_s;
     struct phase cycle[MOST_PHASES];
 };
 struct cpu { u64 sum, seed; u32 written; volatile u32 idle; } __attribute__((aligned(64)));
@@ -48,7 +52,7 @@ static struct { u16 low, selector; u8 zero, type; u16 high; } __attribute__((pac
 static u8 kept[MOST_PAGES / 8]; /* a bit for each page of a class */
 static u32 count, cpu_count, memory_pages;
 static volatile u32 going;
-static double per_s;
+static double per_s, capacity_per_s;
 static const char *text;
 
 static void out(u16 port, u8 value) { __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port)); }
@@ -268,18 +272,45 @@ static double at_full(struct class *c, double elapsed_s)
     return full_s;
 }
 
-/* Do what is due, for at most TURN_S; what a guest that runs flat out cannot do is put off, up to PAUSE_S of it. */
-static void work(struct class *c, double elapsed_s, struct cpu *cpu)
+/* What a guest that runs flat out cannot do is put off, up to PAUSE_S of it. */
+static void fall_due(struct class *c, double elapsed_s)
 {
     double full_s = at_full(c, elapsed_s), most = c->writes_per_s * PAUSE_S;
-    u64 end = cycles() + (u64)(long long)(per_s * TURN_S);
     c->due += c->writes_per_s * full_s;
     c->reads_due += c->reads_per_s * full_s;
     if (c->due > most && most > 1)
         c->due = most;
-    for (u32 done = 0; c->due >= 1 && (++done % 64 || cycles() < end); c->due -= 1) {
+}
+
+/* Let the classes of a processor write what is due, or the same share each of what the capacity takes. */
+static void permit(u32 cpu, double elapsed_s)
+{
+    double due = 0, own_per_s = 0, all_per_s = 0, awake_s = elapsed_s > AWAKE_S ? TICK_S : elapsed_s;
+    for (u32 i = 0; i < count; i++) {
+        all_per_s += classes[i].writes_per_s;
+        if (classes[i].cpu != cpu)
+            continue;
+        own_per_s += classes[i].writes_per_s;
+        due += classes[i].due;
+    }
+    double may = all_per_s > 0 ? capacity_per_s * own_per_s / all_per_s * awake_s : 0;
+    for (u32 i = 0; i < count; i++) {
+        struct class *c = &classes[i];
+        if (c->cpu != cpu)
+            continue;
+        c->may = capacity_per_s > 0 && due > 0 ? c->may + c->due * may / due : c->due;
+        if (c->may > c->due)
+            c->may = c->due;
+    }
+}
+
+/* Write what a class may, for at most TURN_S. */
+static void work(struct class *c, struct cpu *cpu)
+{
+    u64 end = cycles() + (u64)(long long)(per_s * TURN_S);
+    for (u32 done = 0; c->may >= 1 && (++done % 64 || cycles() < end); c->due -= 1, c->may -= 1) {
         forget(c);
-        forget(&full_s); /* the stack */
+        forget(&end); /* the stack */
         if (c->kind != GROWTH || c->position < c->pages)
             write_page(c, page_of(c, next_page(c, &c->position, cpu)), cpu);
     }
@@ -398,9 +429,15 @@ static void live(u32 cpu)
         forget_all();
         if (!cpu)
             wake_others_and_report();
+        if (elapsed_s > PAUSE_S)
+            elapsed_s = TICK_S;
         for (u32 i = 0; i < count && going; i++)
             if (classes[i].cpu == cpu)
-                work(&classes[i], elapsed_s > PAUSE_S ? 1e-3 : elapsed_s, &cpus[cpu]);
+                fall_due(&classes[i], elapsed_s);
+        permit(cpu, elapsed_s);
+        for (u32 i = 0; i < count && going; i++)
+            if (classes[i].cpu == cpu)
+                work(&classes[i], &cpus[cpu]);
         cpus[cpu].idle = !going;
         if (!cpu)
             obey();
@@ -422,6 +459,7 @@ void run(const u32 *loader)
     cpu_count = (u32)number();
     memory_pages = (u32)number();
     count = (u32)number();
+    capacity_per_s = number() / 1e3;
     for (u32 i = 0; i < count; i++)
         read_class(&classes[i]);
     for (u32 i = 0; i < count; i++)

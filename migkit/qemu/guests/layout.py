@@ -235,10 +235,10 @@ def command_line(guest: Guest, pieces: Sequence[Piece], processors: int, before_
     --------
     >>> guest = as_run(Guest(memory_bytes=16 * MIB, zero_bytes=16 * MIB), seed=1)
     >>> command_line(guest, placed(guest), 1, before_s=0.5)
-    '@1 4096 0'
+    '@1 4096 0 0'
     """
     known = [piece for piece in pieces if piece.pages]
-    head = f"@{processors} {guest.memory_pages} {len(known)}"
+    head = f"@{processors} {guest.memory_pages} {len(known)} {round(1e3 * (guest.capacity_writes_per_s or 0.0))}"
     return " ".join([head, *(_numbers(piece, before_s) for piece in known)])
 
 
