@@ -27,6 +27,7 @@ __all__ = [
     "NotQemuError",
     "QemuError",
     "RefusedError",
+    "is_left",
 ]
 
 ANSWERS_WITHIN_S: Final = 10.0
@@ -253,6 +254,23 @@ def _connected(path: Path) -> socket.socket:
         ours.close()
         raise _unconnected(path, error) from error
     return ours
+
+
+def is_left(path: Path) -> bool:
+    """Return whether there is a UNIX socket that nobody listens at, as a program that was killed leaves it.
+
+    Raises
+    ------
+    NotQemuError, LackingError
+        It cannot be told: it may not be opened.
+    """
+    if not path.is_socket():
+        return False
+    try:
+        _connected(path).close()
+    except NotQemuError as error:
+        return isinstance(error.__cause__, ConnectionRefusedError)
+    return False
 
 
 def _peer_of(ours: socket.socket) -> int:

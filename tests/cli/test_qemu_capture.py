@@ -157,3 +157,22 @@ def test_an_interruption_leaves_nothing(moving, kind):
         assert returned == -signal.SIGKILL
     else:
         assert (returned, err.splitlines()[-1]) == (130, "migkit: interrupted")
+
+
+@pytest.mark.live
+@pytest.mark.untimed
+def test_a_socket_that_a_killed_capture_left_is_replaced_and_one_in_use_is_not(moving, temporary, tmp_path):
+    path = tmp_path / "vm.qmp"
+    process, machines = moving("--qmp", path)
+    process.kill()
+    finished(process)
+    assert psutil.wait_procs(machines.values(), timeout=10)[1] == []
+    assert path.is_socket()
+    process, _ = moving("--qmp", path)
+    refused = finished(started(*FLAGS, "--qmp", path, folder=temporary))
+    line = f"migkit: monitor {path}: another program listens there; name a new path, or end that program\n"
+    assert refused == (2, "", line)
+    assert path.is_socket()
+    process.send_signal(signal.SIGINT)
+    assert finished(process)[0] == 130
+    assert not path.exists()
