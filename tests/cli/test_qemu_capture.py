@@ -99,6 +99,7 @@ def test_wrong_input_is_one_line(flags, code, message, temporary):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_run_is_reported_and_recorded(temporary, tmp_path):
     require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
     path = tmp_path / "run.parquet"
@@ -110,6 +111,7 @@ def test_a_run_is_reported_and_recorded(temporary, tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_run_is_reported_where_it_cannot_be_recorded_any_more(temporary, tmp_path):
     require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
     gone = tmp_path / "gone"
@@ -124,6 +126,7 @@ def test_a_run_is_reported_where_it_cannot_be_recorded_any_more(temporary, tmp_p
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_qemu_in_a_folder_brings_its_own_libraries(temporary, tmp_path):
     require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
     for place in ("lib64", "usr/bin", "usr/lib", "usr/share"):
@@ -136,6 +139,7 @@ def test_a_qemu_in_a_folder_brings_its_own_libraries(temporary, tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 @pytest.mark.parametrize("side", ["source", "destination"])
 def test_a_qemu_that_is_killed_on_the_way_is_one_line(moving, side):
     process, machines = moving()
@@ -147,6 +151,7 @@ def test_a_qemu_that_is_killed_on_the_way_is_one_line(moving, side):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interruption_leaves_nothing(moving, kind):
     process, machines = moving()
