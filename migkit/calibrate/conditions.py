@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -11,13 +12,15 @@ import numpy as np
 from migkit.importers.glossary import NO_LIMIT
 from migkit.models.dirty import natural_downtime_s
 from migkit.models.predict import predict
+from migkit.policies.systems import of_qemu
 from migkit.scenario import Guest, Host, Policy, Scenario, Strategy
 from migkit.units import format_duration, format_rate
 
 if TYPE_CHECKING:
     from migkit.importers import Log
+    from migkit.traces import Trace
 
-__all__ = ["Conditions", "of_log", "platform", "self_check"]
+__all__ = ["Conditions", "agreed", "of_log", "platform", "self_check"]
 
 _STEADY: Final = 0.02  # of the speed: what hardly varies is held by a cap or the link
 
@@ -93,6 +96,53 @@ def platform(log: Log) -> str | None:
     """
     accelerator = log.meta["settings"].get("accelerator")
     return f"qemu-{accelerator}" if accelerator in ("kvm", "tcg") else None
+
+
+def agreed(traces: Sequence[Trace]) -> tuple[dict[str, dict[str, Any]], tuple[str, ...]]:
+    """Return the cap, the rule with its limit and settings, and the platform that all traces have in common.
+
+    They come as tables of a scenario file, and with them the names of those in which the traces differ. Of a QEMU the
+    rule is that of its version, and the platform what ran its guest.
+
+    Examples
+    --------
+    >>> from migkit.traces import data, io
+    >>> fast, slow = (io.read(data.data_path(f"traces/{name}.parquet")) for name in ("fast", "slow"))
+    >>> agreed([fast])
+    ({'policy': {'max_bandwidth': '160000000.0 B/s', 'name': 'qemu', 'downtime_limit': '0.15 s'}, 'host': {}}, ())
+    >>> agreed([fast, slow])
+    ({'policy': {}, 'host': {}}, ('cap', 'policy'))
+    """
+    caps, rules = [_cap_of(trace) for trace in traces], [_rule_of(trace) for trace in traces]
+    platforms = [_platform_of(trace) for trace in traces]
+    same = {"cap": len(set(caps)) == 1, "policy": len(set(rules)) == 1, "platform": len(set(platforms)) == 1}
+    tables: dict[str, dict[str, Any]] = {"policy": {}, "host": {}}
+    if same["cap"]:
+        tables["policy"]["max_bandwidth"] = caps[0]
+    if same["policy"]:
+        name, limit_s, settings = rules[0]
+        tables["policy"] |= {"name": name, "downtime_limit": f"{limit_s!r} s"}
+        if settings:
+            tables["policy"]["settings"] = dict(settings)
+    if same["platform"] and platforms[0] is not None:
+        tables["host"]["platform"] = platforms[0]
+    return tables, tuple(name for name, agree in same.items() if not agree) if traces else ()
+
+
+def _cap_of(trace: Trace) -> str:
+    cap = float(trace.scenario.policy.max_bandwidth_bytes_per_s)
+    return "unlimited" if math.isinf(cap) else f"{cap!r} B/s"
+
+
+def _rule_of(trace: Trace) -> tuple[str, float, tuple[tuple[str, float], ...]]:
+    policy = trace.scenario.policy
+    name = of_qemu(trace.machine.get("qemu_version")) if policy.name == "qemu" else policy.name
+    return name, float(policy.downtime_limit_s), tuple(sorted(policy.settings))
+
+
+def _platform_of(trace: Trace) -> str | None:
+    accelerator = trace.machine.get("accelerator")
+    return f"qemu-{accelerator}" if accelerator else trace.scenario.host.platform
 
 
 def _limit_s(frame: Any, settings: Any) -> float:

@@ -31,7 +31,17 @@ def command(datasets: tuple[str, ...], output: Path | None, kind: str | None, qu
     were corrected without their workload. Then each data set comes in detail.
 
     Data sets: reference-runs, harness, kvm-database, gigabit, published, field-reports; all of them when none is
-    named. NAME=FOLDER scores runs of your own that have the same form. Errors are predicted less measured. "held" is
+    named. NAME=FOLDER scores runs of your own that have the same form:
+
+    \b
+      harness=FOLDER       two or more traces, *.parquet, that migkit capture or
+                           migkit qemu capture wrote on one machine
+      kvm-database=FOLDER  answers of query-migrate, SERIES-RUN.json.gz, where
+                           SERIES is precopy-4t, precopy-16t, autoconverge-16t
+                           or postcopy-4t
+      the others           tables, whose columns data/README.md lists
+
+    Errors are predicted less measured. "held" is
     the share of intervals at 90 % that hold the run, "left out" the same with intervals that were corrected without
     its workload. Nothing of a run goes into its own prediction.
     """

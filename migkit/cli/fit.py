@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from migkit.importers import Log
     from migkit.models.result import Prediction
     from migkit.scenario import Scenario
+    from migkit.traces import Trace
 
 __all__ = ["command"]
 
@@ -55,9 +56,11 @@ def command(
     """Fit a guest to logs of its migrations, traces, dirty profiles or readings of its dirty rate.
 
     Whatever `migkit import` reads will do. All files are of one guest. The file written with -o is what
-    `migkit predict` reads. A single reading leaves a family of guests open: the answer is an interval over all of
-    them, the file holds the one that writes most, and the windows to measure next are named.
+    `migkit predict` reads; cap, policy and platform stand in it as well, where all traces agree on them. A single
+    reading leaves a family of guests open: the answer is an interval over all of them, the file holds the one that
+    writes most, and the windows to measure next are named.
     """
+    from migkit.calibrate.conditions import agreed
     from migkit.calibrate.guest.contradictions import without_contradicted
     from migkit.calibrate.guest.fitting import fit_guest
 
@@ -77,13 +80,17 @@ def command(
     render = _json if kind == "json" else _text
     click.echo(render(fit, case, checks, answers))
     if output is not None:
-        _write(output, fit, sources, scalar, quiet)
+        tables, differing = agreed(found.traces)
+        _write(output, fit, [*(Path(source).name for source in sources), *scalar], tables, quiet)
+        if differing:
+            _output.narrate(f"the traces differ in {', '.join(differing)}, so the file leaves that open", quiet)
 
 
 class _Found(NamedTuple):
     observed: list[Observed]
     readings: list[Reading]
     logs: list[tuple[Log, Conditions]]
+    traces: list[Trace]
 
 
 def _size(text: str | None, name: str) -> int | None:
@@ -94,7 +101,7 @@ def _gather(sources: Sequence[str], scalar: Sequence[str]) -> _Found:
     """Return what all files and readings say; a file that says nothing of use is refused by name."""
     from migkit.calibrate.guest import readings
 
-    found = _Found([], [readings.of_text(text) for text in scalar], [])
+    found = _Found([], [readings.of_text(text) for text in scalar], [], [])
     for source in sources:
         before = len(found.observed) + len(found.readings)
         _gather_one(source, found)
@@ -114,6 +121,7 @@ def _gather_one(source: str, found: _Found) -> None:
     trace = _trace(source)
     if trace is not None:
         found.observed.append(rounds.of_trace(trace))
+        found.traces.append(trace)
         return
     profile = _profile(source)
     if profile is not None:
@@ -165,7 +173,7 @@ def _profile(source: str) -> list[Reading] | None:
 
 
 def _case(path: Path | None, found: _Found, fit: Fit) -> Scenario:
-    """Return what the answer is computed with: the file's link and rule, else the log's, else QEMU's defaults."""
+    """Return what the answer is computed with: the file's link and rule, else the log's or traces', else QEMU's."""
     import dataclasses
 
     from migkit.calibrate import conditions
@@ -177,6 +185,10 @@ def _case(path: Path | None, found: _Found, fit: Fit) -> Scenario:
         return dataclasses.replace(schema.from_mapping(tables, path.parent), guest=fit.guest)
     if found.logs:
         return conditions.scenario(fit.guest, found.logs[0][1])
+    if found.traces:
+        tables = conditions.agreed(found.traces)[0] | {"guest": {"memory": f"{fit.guest.memory_bytes} B"}}
+        tables["host"]["firmware"] = "0 B"
+        return dataclasses.replace(schema.from_mapping(tables), guest=fit.guest)
     return Scenario(guest=fit.guest, host=Host(firmware_bytes=0))
 
 
@@ -293,16 +305,17 @@ def _json(fit: Fit, case: Scenario, checks: Sequence[str], answers: Sequence[tup
     return json.dumps(record, indent=2, allow_nan=False)
 
 
-def _write(output: Path, fit: Fit, sources: Sequence[str], scalar: Sequence[str], quiet: bool) -> None:
+def _write(output: Path, fit: Fit, origins: Sequence[str], known: Mapping[str, Any], quiet: bool) -> None:
     """Write the guest, and of a family the one that writes least beside it."""
     from migkit.calibrate.guest import scenario_file as guest_file
 
-    origin = ", ".join([*(Path(s).name for s in sources), *scalar])
-    comments = [f"fitted to {origin}", *fit.said, *(f"cannot tell {line}" for line in fit.cannot_tell)]
+    tables = {name: table for name, table in known.items() if table}
+    tables["host"] = {"firmware": "0 B"} | known["host"]  # traces and logs count firmware as memory
+    comments = [f"fitted to {', '.join(origins)}", *fit.said, *(f"cannot tell {line}" for line in fit.cannot_tell)]
     if len(fit.family) > 1:
         least = output.with_name(f"{output.stem}-least{output.suffix}")
         comments.append(f"One of {len(fit.family)} guests that fit: this one writes most. {least.name} writes least.")
-        guest_file.write(least, fit.family[0].guest, comments[:-1])
+        guest_file.write(least, fit.family[0].guest, comments[:-1], tables)
         _output.narrate(f"wrote {least}", quiet)
-    guest_file.write(output, fit.guest, comments)
+    guest_file.write(output, fit.guest, comments, tables)
     _output.narrate(f"wrote {output}; predict it with migkit predict {output}", quiet)

@@ -21,7 +21,7 @@ from migkit.qemu.guests import applications
 from migkit.qemu.guests.booting import BARE_METAL, GUESTS, Bare, Booted, Linux
 from migkit.qemu.machine import QEMU, Machine, Settings
 from migkit.qemu.migration import UNTIL_S, Migration, Progress
-from migkit.qemu.monitor import LONGEST_PATH_BYTES, Event
+from migkit.qemu.monitor import LONGEST_PATH_BYTES, Event, is_left
 from migkit.qemu.recording import Sample
 from migkit.qemu.versions import ask
 from migkit.scenario import Guest, Link, Scenario
@@ -344,7 +344,11 @@ def _check_place(socket: Path) -> None:
         raise UsageError(
             f"monitor {socket}: the folder {socket.parent} does not exist; create it or name another path"
         )
-    if os.path.lexists(socket):
+    if is_left(socket):
+        socket.unlink(missing_ok=True)
+    elif socket.is_socket():
+        raise UsageError(f"monitor {socket}: another program listens there; name a new path, or end that program")
+    elif os.path.lexists(socket):
         raise UsageError(f"monitor {socket}: exists already; name a new path, or remove it")
 
 

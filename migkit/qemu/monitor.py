@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 import os
@@ -13,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from migkit.errors import CapabilityError, MigkitError, RunError, UsageError
+from migkit.errors import CapabilityError, MigkitError, RunError, UsageError, printable
+from migkit.qemu import answers
 
 if TYPE_CHECKING:
     from qemu.qmp import QMPClient
@@ -27,6 +27,7 @@ __all__ = [
     "NotQemuError",
     "QemuError",
     "RefusedError",
+    "is_left",
 ]
 
 ANSWERS_WITHIN_S: Final = 10.0
@@ -91,8 +92,7 @@ class Monitor:
         self._client = client
         self._limit_s = limit_s
         self.name, self.pid = name, pid
-        greeting: Any = client.greeting
-        numbers = greeting.QMP.version.get("qemu", {})
+        numbers = _version(client).get("qemu", {})
         self.version = ".".join(str(numbers.get(part, 0)) for part in ("major", "minor", "micro"))
 
     @classmethod
@@ -138,6 +138,9 @@ class Monitor:
         except BaseException:
             ours.close()
             raise
+        if answers.fault(answers.GREETING, _version(client)):
+            await _disconnected(client)
+            raise _ungreeted(where)
         return cls(client, name, pid, limit_s)
 
     async def do(self, command: str, arguments: Mapping[str, Any] | None = None) -> Any:
@@ -147,12 +150,15 @@ class Monitor:
         ------
         RefusedError, LackingError, EndedError
             QEMU refuses it, does not know it, or does not answer.
+        NotQemuError
+            The answer is none of QEMU's.
         """
         from qemu import qmp
+        from qemu.qmp.error import ProtocolError
 
         try:
             async with asyncio.timeout(self._limit_s):
-                return await self._client.execute(command, arguments)
+                answer = await self._client.execute(command, arguments)
         except qmp.ExecuteError as error:
             if error.error_class == _UNKNOWN_COMMAND:
                 raise LackingError(
@@ -164,30 +170,60 @@ class Monitor:
             raise EndedError(
                 f"{self.name}: no answer to {command} within {self._limit_s:g} s; QEMU hangs, or it is stopped"
             ) from error
+        except ProtocolError as error:
+            raise self._strange(f"its answer to {command}", "it has neither return nor error") from error
         except (qmp.QMPError, OSError, EOFError) as error:
+            why = await _disconnected(self._client)
+            if why is not None and not isinstance(why, OSError | EOFError):
+                raise self._strange(f"what came instead of an answer to {command}", _line(why)) from why
             raise EndedError(f"{self.name}: QEMU ended before it answered {command}; see its log") from error
+        wrong = answers.fault(command, answer)
+        if wrong:
+            raise self._strange(f"its answer to {command}", wrong)
+        return answer
 
     async def next_event(self) -> Event:
         """Return the next event, in the order in which QEMU sent them; wait for it without a limit."""
-        return _event(await self._client.events.get())
+        return self._event(await self._client.events.get())
 
     def heard(self) -> list[Event]:
         """Return the events that came since they were asked for last, without waiting for more."""
-        return [_event(said) for said in self._client.events.clear()]
+        return [self._event(said) for said in self._client.events.clear()]
 
     async def close(self) -> None:
         """Disconnect; QEMU goes on."""
-        from qemu import qmp
+        await _disconnected(self._client)
 
-        with contextlib.suppress(qmp.QMPError, OSError, EOFError, ValueError):  # why the connection was lost before
-            await self._client.disconnect()
+    def _event(self, said: Mapping[str, Any]) -> Event:
+        wrong = answers.fault(answers.EVENT, said)
+        if wrong:
+            raise self._strange("an event that it tells", wrong)
+        stamp: Any = said.get("timestamp", {})
+        data: Any = said.get("data", {})
+        time_ns = 10**9 * int(stamp.get("seconds", 0)) + 1000 * int(stamp.get("microseconds", 0))
+        return Event(name=str(said["event"]), data=data, time_ns=time_ns)
+
+    def _strange(self, what: str, wrong: str) -> NotQemuError:
+        return NotQemuError(
+            f"{self.name}: {what} is none of QEMU's ({printable(wrong)}); another program answers there: "
+            "give the socket of -qmp unix:PATH,server=on"
+        )
 
 
-def _event(said: Mapping[str, Any]) -> Event:
-    stamp: Any = said.get("timestamp") or {}
-    data: Any = said.get("data") or {}
-    time_ns = 10**9 * int(stamp.get("seconds", 0)) + 1000 * int(stamp.get("microseconds", 0))
-    return Event(name=str(said["event"]), data=data, time_ns=time_ns)
+async def _disconnected(client: QMPClient) -> Exception | None:
+    """Disconnect, and return why the connection was lost before, if it was."""
+    from qemu import qmp
+
+    try:
+        await client.disconnect()
+    except (qmp.QMPError, OSError, EOFError, ValueError, TypeError, RecursionError) as error:
+        return error
+    return None
+
+
+def _version(client: QMPClient) -> Any:
+    greeting: Any = client.greeting
+    return greeting.QMP.version
 
 
 def _library(name: str) -> tuple[Any, QMPClient]:
@@ -218,6 +254,23 @@ def _connected(path: Path) -> socket.socket:
         ours.close()
         raise _unconnected(path, error) from error
     return ours
+
+
+def is_left(path: Path) -> bool:
+    """Return whether there is a UNIX socket that nobody listens at, as a program that was killed leaves it.
+
+    Raises
+    ------
+    NotQemuError, LackingError
+        It cannot be told: it may not be opened.
+    """
+    if not path.is_socket():
+        return False
+    try:
+        _connected(path).close()
+    except NotQemuError as error:
+        return isinstance(error.__cause__, ConnectionRefusedError)
+    return False
 
 
 def _peer_of(ours: socket.socket) -> int:
@@ -251,7 +304,7 @@ def _unconnected(path: Path, error: OSError) -> QemuError:
     return NotQemuError(f"{where}: cannot be opened ({error.strerror or error}); check the path")
 
 
-def _ungreeted(where: str, error: BaseException) -> QemuError:
+def _ungreeted(where: str, error: BaseException | None = None) -> QemuError:
     """Return the error that tells why a connection is none to a monitor."""
     if isinstance(error, EOFError | ConnectionError):
         return NotQemuError(f"{where}: closed the connection without a greeting; it is no monitor of QEMU")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -99,6 +99,7 @@ class Recorder:
         self.start_ns = start_ns
         self.samples = [Sample(time_ns=start_ns, answer={"status": "setup", "ram": self._all}, writes=writes)]
         self._events_ns: dict[int, int] = {}  # of syncs by their number, from 1
+        self._counts: dict[str, np.ndarray] = {}
         self._syncs_ns: tuple[tuple[int, int], list[int]] = ((0, 0), [])  # as of so many samples and events
 
     def note(self, sample: Sample) -> Sample:
@@ -181,7 +182,7 @@ class Recorder:
             "sync_s": [0.0] * len(starts),  # QEMU does not tell
             "guest_running_s": running,
             "marked_pages": self._marked(),
-            "normal_pages": self._by_round(self._cumulative(lambda one: one.full_pages)),
+            "normal_pages": self._by_round(self._full_pages()),
             "zero_pages": self._zeros_by_round(),
             "sent_bytes": self._by_round(self._growing("transferred")),
             "remaining_bytes": [self._left(at) for at in range(len(starts))],
@@ -197,14 +198,22 @@ class Recorder:
         at = bisect.bisect_left(self.syncs_ns, time_ns) - 1
         return self._left(at) if at >= 0 else self.samples[0].ram("remaining")
 
-    def _cumulative(self, count: Any) -> np.ndarray:
-        return np.maximum.accumulate(np.array([count(sample) for sample in self.samples], np.int64))
+    def _cumulative(self, name: str, count: Callable[[Sample], int]) -> np.ndarray:
+        """Return a count by sample, which never falls; it is made anew only when samples have come."""
+        known = self._counts.get(name)
+        if known is None or known.size < len(self.samples):
+            known = np.maximum.accumulate(np.array([count(sample) for sample in self.samples], np.int64))
+            self._counts[name] = known
+        return known
 
     def _growing(self, name: str) -> np.ndarray:
-        return self._cumulative(lambda sample: sample.ram(name))
+        return self._cumulative(name, lambda sample: sample.ram(name))
+
+    def _full_pages(self) -> np.ndarray:
+        return self._cumulative("full pages", lambda sample: sample.full_pages)
 
     def _at(self, values: np.ndarray, time_ns: float) -> int:
-        return round(float(np.interp(time_ns, [sample.time_ns for sample in self.samples], values)))
+        return round(float(np.interp(time_ns, self._cumulative("time", lambda sample: sample.time_ns), values)))
 
     def _by_round(self, values: np.ndarray) -> list[int]:
         """Divide what grew between samples among the rounds; what came before the first sync belongs to the first."""
@@ -216,7 +225,7 @@ class Recorder:
 
         They are sent in an instant at the end of a pass; what a sync marks is hardly ever zero.
         """
-        zeros = self._cumulative(lambda one: one.ram("duplicate"))
+        zeros = self._growing("duplicate")
         inner = [int(zeros[self._after(at)]) for at in range(1, len(self.syncs_ns))]
         return np.diff([0, *inner, int(zeros[-1])]).tolist() if self.syncs_ns else []
 
@@ -242,7 +251,7 @@ class Recorder:
     def _left(self, at: int) -> int:
         """Return the page bytes to send directly after a sync [B]."""
         after = self._after(at)
-        sent = self._cumulative(lambda one: one.full_pages)
+        sent = self._full_pages()
         since = int(sent[after]) - self._at(sent, self.syncs_ns[at])
         return max(0, self.samples[after].ram("remaining") + PAGE_BYTES * since)
 

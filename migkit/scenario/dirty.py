@@ -87,3 +87,15 @@ class DirtyClass(Noun):
     def region_pages(self) -> int:
         """Pages of 4 KiB in the region."""
         return self.region_bytes // PAGE_BYTES
+
+    @property
+    def mean_intensity(self) -> float:
+        """What the rates are multiplied by in the mean over the phases.
+
+        Examples
+        --------
+        >>> DirtyClass(region_bytes=2**20, writes_per_s=1.0, phases=((1.0, 1.0), (3.0, 0.0))).mean_intensity
+        0.25
+        """
+        cycle_s = sum(duration_s for duration_s, _ in self.phases)
+        return sum(duration_s * level for duration_s, level in self.phases) / cycle_s if cycle_s > 0.0 else 1.0

@@ -16,7 +16,7 @@ import pytest
 from migkit.traces import io
 from tests.conftest import TOP
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.untimed]
 SMALL = ["--memory", "32 MiB", "--dirty", 'region = "4 MiB", writes_per_s = 5000', "--max-bandwidth", "60 MB/s"]
 # Refuse userfaultfd and /dev/userfaultfd to this process and its children, then run migkit.
 WITHOUT_USERFAULTFD = """
@@ -67,7 +67,6 @@ def test_a_file_and_flags_make_one_scenario(tmp_path):
     assert scenario.policy.max_bandwidth_bytes_per_s == 50e6
 
 
-@pytest.mark.untimed
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -11,7 +11,7 @@ from migkit.traces import io
 from tests.conftest import require
 from tests.verification.ends import Case, ends
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.untimed]
 SHORT = ("full-disk", "few-descriptors", "two-signals", "dead-parent")
 
 

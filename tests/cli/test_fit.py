@@ -1,6 +1,9 @@
+import dataclasses
 import gzip
 import json
+import math
 import re
+import tomllib
 
 import pytest
 from click.testing import CliRunner
@@ -13,7 +16,7 @@ from migkit.cli.predict import command as predict
 from migkit.errors import InfeasibleError, MigkitError, UsageError
 from migkit.scenario import DirtyClass, Guest
 from migkit.scenario.form import schema
-from migkit.traces import data
+from migkit.traces import data, io
 
 PRECOPY, POSTCOPY, ENDLESS = (
     data.data_path(f"kvm_database/{name}.json.gz") for name in ("precopy-4t-2", "postcopy-4t-2", "precopy-16t-2")
@@ -190,3 +193,31 @@ def test_a_dirty_rate_tells_nothing_of_hosts(tmp_path):
     log.write_text('{"status": "measured", "dirty-rate": 20, "start-time": 1, "calc-time": 1}\n')
     with pytest.raises(MigkitError, match="holds no migration"):
         run(calibrate, log)
+
+
+def traced(path, name, machine, **rule):
+    """Write a trace that ships with another machine and the policy of ``slow``, but for what is named."""
+    slow, trace = (io.read(data.data_path(f"traces/{one}.parquet")) for one in ("slow", name))
+    scenario = dataclasses.replace(trace.scenario, policy=dataclasses.replace(slow.scenario.policy, **rule))
+    io.write(dataclasses.replace(trace, scenario=scenario, machine=trace.machine | machine), path)
+    return path
+
+
+def test_what_all_traces_have_in_common_stands_in_the_file(tmp_path):
+    machine, settings = {"qemu_version": "10.0.2", "accelerator": "tcg"}, (("sync_at_threshold", 1.0),)
+    traces = [traced(tmp_path / f"{name}.parquet", name, machine, settings=settings) for name in ("slow", "fast")]
+    assert "differ" not in run(fit, *traces, "-o", tmp_path / "guest.toml").stderr
+    case = schema.load(tmp_path / "guest.toml")
+    assert (case.policy.name, case.policy.max_bandwidth_bytes_per_s) == ("qemu-10", 1e8)
+    assert (case.policy.downtime_limit_s, case.policy.settings) == (0.3, settings)
+    assert (case.host.platform, case.host.firmware_bytes) == ("qemu-tcg", 0)
+
+
+def test_what_traces_differ_in_is_left_open_and_said(tmp_path):
+    one = traced(tmp_path / "a.parquet", "slow", {"accelerator": "tcg"})
+    other = traced(tmp_path / "b.parquet", "fast", {"accelerator": "kvm"}, max_bandwidth_bytes_per_s=math.inf)
+    said = run(fit, one, other, "-o", tmp_path / "guest.toml").stderr
+    assert "the traces differ in cap, platform, so the file leaves that open\n" in said
+    written = tomllib.loads((tmp_path / "guest.toml").read_text())
+    assert written["policy"] == {"name": "qemu", "downtime_limit": "0.3 s"}
+    assert written["host"] == {"firmware": "0 B"}

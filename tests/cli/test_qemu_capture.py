@@ -28,6 +28,7 @@ def started(*arguments, folder):
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores Ctrl-C
     )
 
 
@@ -98,6 +99,7 @@ def test_wrong_input_is_one_line(flags, code, message, temporary):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_run_is_reported_and_recorded(temporary, tmp_path):
     require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
     path = tmp_path / "run.parquet"
@@ -109,6 +111,7 @@ def test_a_run_is_reported_and_recorded(temporary, tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_run_is_reported_where_it_cannot_be_recorded_any_more(temporary, tmp_path):
     require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
     gone = tmp_path / "gone"
@@ -123,6 +126,7 @@ def test_a_run_is_reported_where_it_cannot_be_recorded_any_more(temporary, tmp_p
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_qemu_in_a_folder_brings_its_own_libraries(temporary, tmp_path):
     require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
     for place in ("lib64", "usr/bin", "usr/lib", "usr/share"):
@@ -135,6 +139,7 @@ def test_a_qemu_in_a_folder_brings_its_own_libraries(temporary, tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 @pytest.mark.parametrize("side", ["source", "destination"])
 def test_a_qemu_that_is_killed_on_the_way_is_one_line(moving, side):
     process, machines = moving()
@@ -146,6 +151,7 @@ def test_a_qemu_that_is_killed_on_the_way_is_one_line(moving, side):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interruption_leaves_nothing(moving, kind):
     process, machines = moving()
@@ -157,3 +163,22 @@ def test_an_interruption_leaves_nothing(moving, kind):
         assert returned == -signal.SIGKILL
     else:
         assert (returned, err.splitlines()[-1]) == (130, "migkit: interrupted")
+
+
+@pytest.mark.live
+@pytest.mark.untimed
+def test_a_socket_that_a_killed_capture_left_is_replaced_and_one_in_use_is_not(moving, temporary, tmp_path):
+    path = tmp_path / "vm.qmp"
+    process, machines = moving("--qmp", path)
+    process.kill()
+    finished(process)
+    assert psutil.wait_procs(machines.values(), timeout=10)[1] == []
+    assert path.is_socket()
+    process, _ = moving("--qmp", path)
+    refused = finished(started(*FLAGS, "--qmp", path, folder=temporary))
+    line = f"migkit: monitor {path}: another program listens there; name a new path, or end that program\n"
+    assert refused == (2, "", line)
+    assert path.is_socket()
+    process.send_signal(signal.SIGINT)
+    assert finished(process)[0] == 130
+    assert not path.exists()

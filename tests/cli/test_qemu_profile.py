@@ -76,6 +76,7 @@ def test_the_curve_and_the_zero_pages_are_the_guests(machine, tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 @pytest.mark.parametrize(
     ("orders", "said"),
     [
@@ -104,6 +105,7 @@ def test_a_guest_that_somebody_stops_or_moves_meanwhile_is_not_written_down(tmp_
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_the_file_is_written_also_where_nobody_reads_what_is_printed(machine, tmp_path):
     path, _ = machine
     file = tmp_path / "guest.toml"

@@ -56,6 +56,7 @@ def migkit(*arguments):
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(TOP)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores Ctrl-C
     )
 
 
@@ -336,6 +337,7 @@ def test_looking_once_waits_for_the_measurement(moving):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_where_the_guest_may_not_be_measured_one_line_says_so(moving):
     path, process = moving(SLOWER)
     with WriteProtectedProcess(source_of(process).pid) as held:
@@ -418,6 +420,7 @@ def test_on_a_terminal_the_question_stands_below_the_forecast(moving):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_where_nobody_answers_nothing_is_changed(moving):
     path, _ = moving(HOT)
     with migkit("watch", path, "--every", "100 ms", "--json", "--apply", "max-bandwidth") as watching:
@@ -429,6 +432,7 @@ def test_where_nobody_answers_nothing_is_changed(moving):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_nothing_is_changed_without_a_yes_and_postcopy_needs_its_capability(moving):
     path, _ = moving(HOT)
     code, out, _ = watched(path, "--once", "--apply", "post-copy", said="n\n")
@@ -442,6 +446,7 @@ def test_nothing_is_changed_without_a_yes_and_postcopy_needs_its_capability(movi
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_migration_cancelled_by_someone_else_ends_the_watch(moving):
     path, process = moving(HOT)
     watching = migkit("watch", path, "--every", "100 ms", "--json")
@@ -453,6 +458,7 @@ def test_a_migration_cancelled_by_someone_else_ends_the_watch(moving):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 @pytest.mark.parametrize(
     ("options", "uri", "what", "where"),
     [
@@ -477,6 +483,7 @@ def test_how_a_migration_was_given_up_is_said_now_and_later(machine, options, ur
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_watch_goes_on_with_the_next_migration(machine):
     _, asked, path = machine("vm")
     say(asked, "migrate-set-parameters", max_bandwidth=20_000)
@@ -495,6 +502,7 @@ def test_a_watch_goes_on_with_the_next_migration(machine):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_destination_is_no_source(machine, tmp_path):
     uri = f"unix:{tmp_path / 'way'}"
     _, there, path = machine("there", "-incoming", "defer")
@@ -511,6 +519,7 @@ def test_a_destination_is_no_source(machine, tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_source_killed_in_a_post_copy_has_not_completed_it(machine, tmp_path):
     uri, on = f"unix:{tmp_path / 'way'}", [{"capability": "postcopy-ram", "state": True}]
     _, there, _ = machine("there", "-incoming", "defer")
@@ -532,6 +541,7 @@ def test_a_source_killed_in_a_post_copy_has_not_completed_it(machine, tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_qemu_killed_in_mid_migration_ends_the_watch(moving):
     path, process = moving(HOT)
     watching = migkit("watch", path, "--every", "100 ms", "--json")
@@ -543,6 +553,7 @@ def test_a_qemu_killed_in_mid_migration_ends_the_watch(moving):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_guest_that_is_not_moving_is_said_so(tmp_path):
     require(shutil.which(QEMU), "no QEMU; apt-get install qemu-system-x86")
     path = tmp_path / "vm.qmp"

@@ -24,7 +24,7 @@ def case(policy="qemu-10", dirty=(LARGE,), capacity=5e6, cap=CAP, limit_s=0.3, *
 
 @pytest.mark.parametrize("policy", ["qemu-7", "qemu-10", "qemu-11.1"])
 @pytest.mark.parametrize("preempt", [False, True])
-@pytest.mark.parametrize("capacity", [None, 5e6])
+@pytest.mark.parametrize("capacity", [None, pytest.param(5e6, marks=pytest.mark.compiled)])
 def test_both_engines_say_the_same_of_windows(policy, preempt, capacity):
     scenario = case(policy, capacity=capacity, preempt=preempt)
     expected, drawn = predict(scenario), simulate(scenario, seed=1, repeats=3)
@@ -111,8 +111,8 @@ SWEEPS = tuple(
 )
 
 
-@pytest.mark.parametrize("dirty", [MIXED, SWEEPS])
-@pytest.mark.parametrize("name", ["qemu-7", "qemu-11.1"])
+@pytest.mark.parametrize("dirty", [MIXED, pytest.param(SWEEPS, marks=pytest.mark.compiled)])
+@pytest.mark.parametrize("name", [pytest.param("qemu-7", marks=pytest.mark.compiled), "qemu-11.1"])
 def test_a_push_that_follows_goes_where_pages_are_demanded(name, dirty):
     zero_bytes = 192 * MIB - sum(one.region_bytes for one in dirty)
     held = {"memory_bytes": 192 * MIB, "zero_bytes": zero_bytes, "dirty": dirty}

@@ -52,7 +52,10 @@ def test_arcs_are_those_of_a_bitmap_whatever_is_sent_in_between(grain):
         assert run.left_pages == pytest.approx(bitmap.sum(), abs=1e-9)
 
 
-@pytest.mark.parametrize("writes_per_s", [4000.0, 12_000.0, 14_500.0, 20_000.0])
+@pytest.mark.parametrize(
+    "writes_per_s",
+    [4000.0, 12_000.0, *(pytest.param(rate, marks=pytest.mark.compiled) for rate in (14_500.0, 20_000.0))],
+)
 @pytest.mark.parametrize("offset_bytes", [0, 48 * MIB])
 def test_a_sweep_near_the_bandwidth_is_followed_exactly(writes_per_s, offset_bytes):
     region = DirtyClass(

@@ -76,7 +76,7 @@ def test_with_kvm_a_round_without_a_slice_marks_nothing():
     assert max(one.sync_s for one in result.rounds) < 0.01
 
 
-@pytest.mark.parametrize("platform", ["qemu-tcg", "qemu-kvm"])
+@pytest.mark.parametrize("platform", [pytest.param("qemu-tcg", marks=pytest.mark.compiled), "qemu-kvm"])
 def test_both_engines_say_the_same_of_slices(platform):
     scenario = case(platform)
     expected, one = predict(scenario), simulate(scenario, seed=1).runs[0]
@@ -85,8 +85,10 @@ def test_both_engines_say_the_same_of_slices(platform):
     assert one.transferred_bytes == pytest.approx(expected.transferred_bytes, rel=0.01)
 
 
-@pytest.mark.parametrize("kind", ["random", "sweep"])
-@pytest.mark.parametrize("write_fault_s", [0.0, 4e-7, 2e-6])
+@pytest.mark.parametrize("kind", [pytest.param("random", marks=pytest.mark.compiled), "sweep"])
+@pytest.mark.parametrize(
+    "write_fault_s", [*(pytest.param(each_s, marks=pytest.mark.compiled) for each_s in (0.0, 4e-7)), 2e-6]
+)
 def test_first_writes_to_pages_take_time_from_a_slice(kind, write_fault_s):
     pages, each_s = 10_240, 1 / 600_000
     busy = DirtyClass(region_bytes=pages * 4096, writes_per_s=600_000, kind=kind)
@@ -94,7 +96,7 @@ def test_first_writes_to_pages_take_time_from_a_slice(kind, write_fault_s):
         case("qemu-tcg"),
         guest=Guest(memory_bytes=256 * MIB, zero_bytes=128 * MIB, dirty=(busy,)),
         host=Host(platform="qemu-tcg", write_fault_s=write_fault_s),
-        policy=Policy(name="qemu-7", max_bandwidth_bytes_per_s=6e7, downtime_limit_s=0.001, time_limit_s=40.0),
+        policy=Policy(name="qemu-7", max_bandwidth_bytes_per_s=6e7, downtime_limit_s=0.001, time_limit_s=30.0),
     )
     marks = max(one.marked_pages for one in predict(one).rounds if one.throttle > 0.98)
     writes = marks if kind == "sweep" else -pages * np.log1p(-marks / pages)

@@ -88,7 +88,10 @@ ZERO_RUNS = {"at both ends": (0.47, 0.5), "mostly mixed": (0.1, 0.1), "mixed": (
 BUSY_HOST = Host(zero_page_cpu_s=2e-5)
 
 
-@pytest.mark.parametrize("places", ZERO_RUNS)
+@pytest.mark.parametrize(
+    "places",
+    ["mostly mixed", *(pytest.param(name, marks=pytest.mark.compiled) for name in ("at both ends", "mixed"))],
+)
 @pytest.mark.parametrize("name", ["random", "differences", "post-copy of zero pages"])
 def test_zero_pages_are_met_where_they_lie(places, name):
     classes, changes, strategy = CASES[name]

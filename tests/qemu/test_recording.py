@@ -86,3 +86,21 @@ def test_syncs_closer_than_two_samples_lose_no_page():
     rounds = recorder.rounds_table(10 * MS, (10 * MS, 10 * MS)).to_pydict()
     assert sum(rounds["marked_pages"]) == PAGES + 7
     assert sum(rounds["normal_pages"]) == PAGES
+
+
+def test_a_long_migration_is_looked_through_a_few_times_and_not_once_for_each_sample():
+    looked = []
+
+    class Counted(dict):
+        def get(self, name, otherwise=None):
+            looked.append(name)
+            return super().get(name, otherwise)
+
+    number, rounds = 2000, 200
+    recorder = Recorder(PAGES * PAGE_BYTES, start_ns=0, writes=0)
+    for at in range(1, number):
+        recorder.note(Sample(time_ns=at * MS, answer=Counted(answer("active", at, PAGES, at * rounds // number))))
+    assert recorder.samples_table().num_rows == number
+    assert recorder.rounds_table(number * MS, (number * MS, number * MS)).num_rows == rounds - 1
+    assert recorder.transferred_bytes == (number - 1) * 4104
+    assert len(looked) < 20 * number

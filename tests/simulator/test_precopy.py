@@ -55,6 +55,7 @@ for name in ("qemu-7", "kubevirt-ramp", "vmware-like"):
 """
 
 
+@pytest.mark.compiled
 def test_compiled_and_plain_runs_are_equal_to_the_last_bit():
     plain, compiled = (
         subprocess.run([sys.executable, "-c", RUN, mode], capture_output=True, text=True, check=True).stdout

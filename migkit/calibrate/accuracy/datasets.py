@@ -30,20 +30,36 @@ class Dataset(NamedTuple):
         What it is, in a line.
     score
         Yields its runs beside their predictions; takes a folder of the same form, or None for the data that ship.
+    files
+        Which files such a folder holds.
+    form
+        The same in words.
     """
 
     title: str
     score: Callable[[Path | None], Iterator[Scored]]
+    files: str
+    form: str
 
 
+_TABLE: Final = "the table of that name, with the columns that data/README.md lists"
+_TRACES: Final = "two or more traces of migkit capture or migkit qemu capture, on one machine"
+_LOGS: Final = (
+    "answers of query-migrate, SERIES-RUN.json.gz, two or more of the series precopy-4t, precopy-16t or "
+    "autoconverge-16t"
+)
 DATASETS: Final[Mapping[str, Dataset]] = MappingProxyType(
     {
-        "reference-runs": Dataset("real migrations by QEMU 7.2 and 10.0 (TCG)", reference_runs.score),
-        "harness": Dataset("real migrations by the page-copy harness", harness_traces.score),
-        "kvm-database": Dataset("real KVM migrations of a database", kvm_database.score),
-        "gigabit": Dataset("real KVM migrations over 1 Gbit/s", gigabit.score),
-        "published": Dataset("published migrations of idle guests", published.score),
-        "field-reports": Dataset("public reports with numbers", field_reports.score),
+        "reference-runs": Dataset(
+            "real migrations by QEMU 7.2 and 10.0 (TCG)", reference_runs.score, "reference_runs.csv", _TABLE
+        ),
+        "harness": Dataset("real migrations by the page-copy harness", harness_traces.score, "*.parquet", _TRACES),
+        "kvm-database": Dataset("real KVM migrations of a database", kvm_database.score, "*-*.json.gz", _LOGS),
+        "gigabit": Dataset("real KVM migrations over 1 Gbit/s", gigabit.score, "sysbench_kvm_1gbit.csv", _TABLE),
+        "published": Dataset(
+            "published migrations of idle guests", published.score, "published_measurements.csv", _TABLE
+        ),
+        "field-reports": Dataset("public reports with numbers", field_reports.score, "reports.csv", _TABLE),
     }
 )
 
@@ -68,8 +84,10 @@ def chosen(names: tuple[str, ...]) -> dict[str, tuple[Dataset, Path | None]]:
     for given in names or tuple(DATASETS):
         name, _, folder = given.partition("=")
         if name not in DATASETS:
-            raise UsageError(f"accuracy: {shown(name)} is no data set; use one of {', '.join(DATASETS)}")
+            own = "; runs of your own are given as NAME=FOLDER" if Path(given).exists() else ""
+            raise UsageError(f"accuracy: {shown(name)} is no data set; use one of {', '.join(DATASETS)}{own}")
         if folder and not Path(folder).is_dir():
-            raise UsageError(f"accuracy: {folder}: is no folder; name the one that holds runs of {name}")
+            wanted = f"{DATASETS[name].files}: {DATASETS[name].form}"
+            raise UsageError(f"accuracy: {folder}: is no folder; name one that holds {wanted}")
         found[name] = DATASETS[name], Path(folder) if folder else None
     return found

@@ -26,6 +26,8 @@ def score(folder: Path | None = None) -> Iterator[Scored]:
     """
     paths = data.shipped_traces() if folder is None else tuple(sorted(folder.glob("*.parquet")))
     traces = {path.stem: io.read(path) for path in paths}
+    if len(traces) < 2:
+        return
     for name, trace in traces.items():
         others = [other for other in traces.values() if other is not trace]
         yield beside([(name, trace)], fit(others), f"{len(others)} others")[0]

@@ -18,6 +18,7 @@ from migkit.calibrate.accuracy.scored import Origin, Scored, predicted, scored
 from migkit.calibrate.fit import fit
 from migkit.calibrate.guest import rounds
 from migkit.calibrate.guest.fitting import fit_guest
+from migkit.errors import UsageError
 from migkit.importers import Log, read
 from migkit.models.result import Prediction
 from migkit.scenario import Policy, Scenario, Strategy
@@ -84,7 +85,11 @@ def _crossed(
 ) -> Iterator[Scored]:
     """Yield each tested run beside what one fitted run, with one of the logs beside, says of it."""
     observed = rounds.of_log(log)
-    assert observed is not None, name
+    if observed is None:
+        raise UsageError(
+            f"accuracy: {name}: says nothing of what its guest writes; it needs readings with remaining and "
+            "dirty-sync-count"
+        )
     for other, more in beside:
         looks = [observed] if more is None else [observed, rounds.of_log(more)]
         guest = fit_guest([one for one in looks if one is not None]).guest

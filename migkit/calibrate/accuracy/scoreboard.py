@@ -142,17 +142,18 @@ def _own(name: str, dataset: Dataset, folder: Path, step: Callable[[float], None
     UsageError
         There is none that another one predicts, or they are not of the form of those that ship.
     """
+    takes = f"it takes {dataset.files}: {dataset.form}"
+    if not any(folder.glob(dataset.files)):
+        raise UsageError(f"accuracy: {folder} holds no runs of {name} to compare; {takes}")
     try:
         runs = _scored(dataset, folder, step)
     except MigkitError:
         raise
     except (KeyError, TypeError, ValueError) as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())[:120]
-        raise UsageError(
-            f"accuracy: {folder}: not runs of {name} ({said}); see data/README.md for its form"
-        ) from error
+        raise UsageError(f"accuracy: {folder}: not runs of {name} ({said}); {takes}") from error
     if not runs:
-        raise UsageError(f"accuracy: {folder} holds no runs of {name} to compare; see data/README.md for its form")
+        raise UsageError(f"accuracy: {folder} holds no runs of {name} to compare; {takes}")
     return runs
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from migkit.calibrate.forecast.extents import extended, level_of
+from migkit.calibrate.forecast.extents import extended
 from migkit.calibrate.forecast.lattice import normals
 from migkit.calibrate.forecast.shapes import Shapes, grid
 from migkit.calibrate.guest.rounds import Observed, Round
@@ -147,7 +147,7 @@ def _followed(guest: Guest, seen: Sequence[Round], slowed: bool) -> Iterator[tup
     times a second each, of which the share ``q`` was still pending.
     """
     pages = np.array([one.region_pages for one in guest.dirty], float)
-    rates = np.array([one.writes_per_s * level_of(one) for one in guest.dirty]) / np.maximum(pages, 1.0)
+    rates = np.array([one.writes_per_s * one.mean_intensity for one in guest.dirty]) / np.maximum(pages, 1.0)
     sweeps = np.array([one.kind != "random" for one in guest.dirty], bool)
     grows = np.array([one.kind == "growth" for one in guest.dirty], bool)
     dirty = _at_first(guest)

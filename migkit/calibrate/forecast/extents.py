@@ -10,7 +10,7 @@ from typing import Final
 from migkit.scenario import DirtyClass, Guest
 from migkit.units import PAGE_BYTES
 
-__all__ = ["extended", "level_of", "turned"]
+__all__ = ["extended", "turned"]
 
 _TURNED: Final = 0.65  # of the time for which a sweep was followed: a longer turn was not seen to end
 _BEGUN_ANEW: Final = 0.93  # of what a class would have written page after page: less, and it came back to some
@@ -65,7 +65,7 @@ def turned(guest: Guest, seen_s: float, written_pages: float) -> tuple[Guest, fl
     """
     is_open = [_is_open(one, seen_s) for one in guest.dirty]
     rates = [
-        one.writes_per_s * level_of(one) if goes_on else 0.0
+        one.writes_per_s * one.mean_intensity if goes_on else 0.0
         for one, goes_on in zip(guest.dirty, is_open, strict=True)
     ]
     others = sum(
@@ -83,7 +83,7 @@ def turned(guest: Guest, seen_s: float, written_pages: float) -> tuple[Guest, fl
 
 def _distinct_pages(one: DirtyClass, window_s: float) -> float:
     """Return how many pages of a class are written in a window; of a growth none, which is counted apart."""
-    written = one.writes_per_s * level_of(one) * window_s / one.region_pages
+    written = one.writes_per_s * one.mean_intensity * window_s / one.region_pages
     if one.kind == "growth":
         return 0.0
     return one.region_pages * (-math.expm1(-written) if one.kind == "random" else min(1.0, written))
@@ -91,7 +91,7 @@ def _distinct_pages(one: DirtyClass, window_s: float) -> float:
 
 def _is_open(one: DirtyClass, seen_s: float) -> bool:
     """Return whether a class was not seen to write a page again."""
-    written = one.writes_per_s * level_of(one) * seen_s
+    written = one.writes_per_s * one.mean_intensity * seen_s
     most = {"sweep": 1.0 / _TURNED, "random": _AGAIN}.get(one.kind, 0.0) * one.region_pages
     return written < most
 
@@ -100,7 +100,7 @@ def _going_on(guest: Guest, is_open: Sequence[bool], seen_s: float, times: float
     """Return the guest whose open classes are sweeps of so many times what was seen of them, if there is room."""
     pages = [float(one.region_pages) for one in guest.dirty]
     wanted = [
-        times * one.writes_per_s * level_of(one) * seen_s if goes_on else now
+        times * one.writes_per_s * one.mean_intensity * seen_s if goes_on else now
         for one, goes_on, now in zip(guest.dirty, is_open, pages, strict=True)
     ]
     more = sum(max(0.0, then - now) for then, now in zip(wanted, pages, strict=True))
@@ -117,15 +117,3 @@ def _going_on(guest: Guest, is_open: Sequence[bool], seen_s: float, times: float
 def _whole(pages: float) -> int:
     """Return the bytes of whole pages, of one at least."""
     return max(1, int(pages)) * PAGE_BYTES
-
-
-def level_of(one: DirtyClass) -> float:
-    """Return how busy a class is in the mean over its phases.
-
-    Examples
-    --------
-    >>> level_of(DirtyClass(region_bytes=2**20, writes_per_s=1.0, phases=((1.0, 1.0), (3.0, 0.0))))
-    0.25
-    """
-    cycle_s = sum(duration_s for duration_s, _ in one.phases)
-    return sum(duration_s * level for duration_s, level in one.phases) / cycle_s if cycle_s > 0.0 else 1.0

@@ -87,7 +87,7 @@ def in_order(guest: Guest, history: History) -> Guest:
 def _classes(guest: Guest, history: History, mean: Any) -> Any:
     """Return the number of the class that a page of each part is of, by how often it was written; -1: of none."""
     beat_s = float(np.diff(history.times_s).mean())
-    rates = np.array([_active(one) * one.writes_per_s / one.region_pages for one in guest.dirty])
+    rates = np.array([one.mean_intensity * one.writes_per_s / one.region_pages for one in guest.dirty])
     sweeps = np.array([one.kind == "sweep" for one in guest.dirty])
     often = np.where(sweeps, np.minimum(1.0, rates * beat_s), -np.expm1(-rates * beat_s))
     nearest = np.abs(np.log(np.maximum(mean, 1e-12))[:, None] - np.log(often)).argmin(axis=1)
@@ -96,14 +96,8 @@ def _classes(guest: Guest, history: History, mean: Any) -> Any:
 
 def _written(one: DirtyClass, time_s: float) -> float:
     """Return how many distinct pages a class writes in a time."""
-    turns = _active(one) * one.writes_per_s / one.region_pages * time_s
+    turns = one.mean_intensity * one.writes_per_s / one.region_pages * time_s
     return one.region_pages * (min(1.0, turns) if one.kind == "sweep" else -math.expm1(-turns))
-
-
-def _active(one: DirtyClass) -> float:
-    """Return the mean intensity of a class over its phases."""
-    cycle_s = sum(duration_s for duration_s, _ in one.phases)
-    return sum(duration_s * level for duration_s, level in one.phases) / cycle_s if one.phases else 1.0
 
 
 def _with_idle(guest: Guest, history: History, which: Any, order: list[int]) -> tuple[DirtyClass, ...]:

@@ -212,6 +212,5 @@ def _later(one: DirtyClass, after_s: float) -> DirtyClass:
         one = dataclasses.replace(one, phase_offset_s=(one.phase_offset_s + after_s) % cycle_s)
     if one.kind != "growth":
         return one
-    busy = sum(duration_s * level for duration_s, level in one.phases) / cycle_s if one.phases else 1.0
-    pages = (one.sweep_offset_bytes or 0) // PAGE_BYTES + round(one.writes_per_s * busy * after_s)
+    pages = (one.sweep_offset_bytes or 0) // PAGE_BYTES + round(one.writes_per_s * one.mean_intensity * after_s)
     return dataclasses.replace(one, sweep_offset_bytes=min(pages, one.region_pages) * PAGE_BYTES)

@@ -12,7 +12,7 @@ from migkit.scenario import DirtyClass, Guest
 
 __all__ = ["text", "write"]
 
-Tables = Mapping[str, Mapping[str, str]]
+Tables = Mapping[str, Mapping[str, str | Mapping[str, float]]]
 
 _COUNTED: Final[Tables] = {"host": {"firmware": "0 B"}}  # a log counts firmware as memory, so the host adds none
 
@@ -45,8 +45,14 @@ def text(guest: Guest, comments: Iterable[str] = (), tables: Tables = _COUNTED) 
     for one in guest.dirty:
         lines += [*_class(one), ""]
     for name, table in tables.items():
-        lines += [f"[{name}]", *(f'{key} = "{value}"' for key, value in table.items()), ""]
+        lines += [f"[{name}]", *(f"{key} = {_value(value)}" for key, value in table.items()), ""]
     return "\n".join(lines)
+
+
+def _value(value: str | Mapping[str, float]) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    return f"{{ {', '.join(f'{name} = {number!r}' for name, number in value.items())} }}"
 
 
 def _class(one: DirtyClass) -> Iterator[str]:

@@ -73,6 +73,7 @@ def run_for(guest: Attached, operations: int) -> None:
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_guest_that_runs_on_is_saved_as_it_was_at_one_operation(nursery, guest, tmp_path):
     channel, attached = guest
     run_for(attached, 3000)
@@ -89,6 +90,7 @@ def test_a_guest_that_runs_on_is_saved_as_it_was_at_one_operation(nursery, guest
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_pages_that_the_guest_writes_are_saved_first(nursery, tmp_path):
     """With a large guest that writes everywhere, some writes come before their page's turn."""
     busy = Scenario(
@@ -104,6 +106,7 @@ def test_pages_that_the_guest_writes_are_saved_first(nursery, tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_full_disk_leaves_the_guest_running_and_no_file(nursery, guest):
     _, attached = guest
     attached.order("resume")
@@ -142,6 +145,7 @@ umount "$folder"; rmdir "$folder"
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_guest_without_a_userfaultfd_is_refused(guest, tmp_path):
     _, attached = guest
     os.close(attached.take_userfaultfd())
@@ -151,6 +155,7 @@ def test_a_guest_without_a_userfaultfd_is_refused(guest, tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_an_altered_byte_anywhere_is_refused(file, tmp_path):
     original = file.read_bytes()
     for offset in (0, 8, 12, 20, 300, 4096, len(original) // 2, len(original) - 4000, len(original) - 1):
@@ -162,6 +167,7 @@ def test_an_altered_byte_anywhere_is_refused(file, tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 @pytest.mark.parametrize("kept", [0, 7, 15, 16, 100, 4096, 1 << 20, -33, -1])
 def test_a_truncated_file_is_refused(file, tmp_path, kept):
     (tmp_path / "cut").write_bytes(file.read_bytes()[:kept])
@@ -170,6 +176,7 @@ def test_a_truncated_file_is_refused(file, tmp_path, kept):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_appended_bytes_are_refused(file, tmp_path):
     (tmp_path / "long").write_bytes(file.read_bytes() + b"x")
     with pytest.raises(TraceError, match="has something appended"):
@@ -177,6 +184,7 @@ def test_appended_bytes_are_refused(file, tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_wrong_memory_with_a_right_checksum_fails_the_proof(nursery, file, tmp_path):
     data = bytearray(file.read_bytes()[:-32])
     data[checkpoint.read(file).memory_offset + 5000] ^= 1
@@ -186,6 +194,7 @@ def test_a_wrong_memory_with_a_right_checksum_fails_the_proof(nursery, file, tmp
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_the_command_restores_and_proves(file):
     done = subprocess.run(
         [sys.executable, "-m", "migkit", "restore", file, "--run", "100 ms", "--format", "json"],
@@ -235,6 +244,7 @@ def test_any_bytes_are_read_or_refused(tmp_path, header, version, claimed, rest)
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_captured_guest_is_saved_before_it_is_moved(nursery, tmp_path):
     from migkit.harness.runs.options import Options
     from migkit.harness.runs.run import run
@@ -259,6 +269,7 @@ def with_registers(data: bytes, **changes: int) -> bytes:
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -287,6 +298,7 @@ def test_registers_that_no_such_guest_has_are_refused_under_a_right_seal(file, t
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_registers_that_are_altered_after_they_were_read_are_refused(nursery, file, tmp_path):
     path = tmp_path / "forged"
     path.write_bytes(file.read_bytes())
@@ -330,6 +342,7 @@ def test_a_checkpoint_that_brings_a_rule_is_refused(tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.untimed
 def test_a_checkpoint_is_its_owners_alone(tmp_path, nursery, guest):
     _, attached = guest
     old = os.umask(0)

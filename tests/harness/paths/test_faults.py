@@ -8,7 +8,7 @@ from migkit.harness.processes.nursery import Nursery
 from tests.conftest import require
 from tests.verification.campaign import DISKS, KINDS, Case, campaign, private_temporary_files
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.untimed]
 MIB = 1 << 20
 WHOLE = 1000
 
