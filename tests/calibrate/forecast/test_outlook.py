@@ -96,6 +96,22 @@ def test_postcopy_ends_when_what_remains_has_fallen(recordings):
     assert outlook.end_s == pytest.approx(one.end_s, rel=0.2)
 
 
+@pytest.mark.parametrize("at_s", [0.7, 0.9, 1.1, 1.3, 1.5, 1.7])
+@pytest.mark.parametrize("run", [1, 2, 3, 4, 5])
+def test_of_a_push_the_zero_pages_to_come_lie_between_none_and_all(recordings, run, at_s):
+    one = recordings[f"postcopy-4t-{run}"]
+    outlook = Forecaster().outlook(at(one, at_s))
+    assert outlook.phase == "postcopy"
+    assert outlook.low_s < one.end_s < outlook.high_s
+
+
+@pytest.mark.parametrize("run", [1, 2, 3, 4])
+def test_what_demands_led_a_push_to_is_not_taken_for_all_that_is_left(recordings, run):
+    one = recordings[f"postcopy-4t-{run}"]
+    for at_s in (0.9, 1.1, 1.3, 1.5, 1.7):
+        assert Forecaster().outlook(at(one, at_s)).end_s == pytest.approx(one.end_s, rel=0.1)
+
+
 def test_the_cap_and_the_limit_in_force_are_those_of_the_log(recordings):
     one = at(recordings["a1-q7-0"], 5.2)
     assert beliefs(one)[0].case.policy.max_bandwidth_bytes_per_s == 40e6
