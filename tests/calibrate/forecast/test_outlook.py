@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from migkit import predict
+from migkit.calibrate.forecast import changes as forecast_changes
 from migkit.calibrate.forecast.belief import Belief, allowed_bytes, beliefs, course_of
 from migkit.calibrate.forecast.candidates import candidates
 from migkit.calibrate.forecast.changes import changes
@@ -19,7 +20,7 @@ from migkit.calibrate.guest.rounds import Round
 from migkit.engine import differences
 from migkit.engine.packing import pack
 from migkit.importers import read
-from migkit.models.midway import Standing
+from migkit.models.midway import Standing, rest
 from migkit.scenario import DirtyClass, Guest, Host, Policy, Scenario, Strategy
 from migkit.traces import data
 from migkit.units import MIB
@@ -130,6 +131,17 @@ def test_each_change_is_predicted_to_end_the_migration():
     assert all(30.0 < one.end_s < math.inf and one.downtime_s > 0.0 for one in offered)
     assert [one.needs_a_new_start for one in offered] == [False, True, False, False]
     assert offered[0].case.policy.max_bandwidth_bytes_per_s > case.policy.max_bandwidth_bytes_per_s
+
+
+def test_a_change_is_tried_with_an_even_part_of_many_guests(recordings, monkeypatch):
+    replayed = []
+    monkeypatch.setattr(forecast_changes, "rest", lambda *asked: replayed.append(asked) or rest(*asked))
+    log = at(recordings["a4-q10-0"], 8.0)
+    found = beliefs(log)
+    offered = changes(found, "does_not_converge", log)
+    assert len(found) == 61
+    assert len(replayed) < 0.5 * len(offered) * len(found)
+    assert all(0.0 < one.converges <= 1.0 for one in offered)
 
 
 def test_of_an_unknown_guest_no_change_is_named(recordings):
