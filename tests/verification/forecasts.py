@@ -3,11 +3,12 @@
     python -m tests.verification.forecasts
 
 The recordings are the reference runs and the migrations of a database that ship, none of them chosen. Each is looked
-at up to 20 times, evenly spread from 30 % of its time on, and of one that was turned to post-copy by hand from then
-on. Of a reading it is known what a watcher knows: the counters
-so far, the version, the cap, the limit and the capabilities. A look is right when the verdict is right and the end,
-where there is one, lies within 10 %. The database under 16 threads without help does not converge: its load was ended
-after the benchmark, or a lull let it through.
+at up to 20 times, evenly spread from 30 % of its time on. One that was turned to post-copy by hand is looked at from
+the first reading that shows it: no counter tells what somebody is about to order. Of a reading it is known what a
+watcher knows: the counters so far, the version, the cap, the limit and the capabilities. A look is right when the
+verdict is right and the end, where there is one, lies within 10 %. The database under 16 threads without help does
+not converge: its load was ended after the benchmark, or a lull let it through. Once it stands for the switchover it
+does.
 
 The grid (:mod:`tests.verification.qemu_grid`) is a further set, which no constant of the forecast was chosen on. Of
 its pre-copies each sync is known, and between two syncs the counters are taken to grow evenly. Each is looked at
@@ -206,16 +207,22 @@ def looks(one: Recorded, *, profiled: bool = False) -> list[Look]:
     """Return the forecasts of a recording."""
     frame = one.log.frame
     times = frame["t_s"].to_numpy(float)
-    since_s = max(FROM_SHARE * one.end_s, one.asked_s)
-    running = np.flatnonzero((times >= since_s) & (frame["phase"] != "done"))
+    running = np.flatnonzero((times >= max(FROM_SHARE * one.end_s, turned_s(one))) & (frame["phase"] != "done"))
     chosen = running[np.unique(np.linspace(0, running.size - 1, min(LOOKS, running.size)).round().astype(int))]
     base = _base(one) if profiled else None
     forecaster = Forecaster(base)
     found = []
     for at in chosen.tolist():
         log = until(one.log, at)
-        found.append(Look(one.name, times[at] / one.end_s, forecaster.outlook(log), one.verdict, one.end_s))
+        verdict = "converges" if frame["phase"].iloc[at] == "stopcopy" else one.verdict
+        found.append(Look(one.name, times[at] / one.end_s, forecaster.outlook(log), verdict, one.end_s))
     return found
+
+
+def turned_s(one: Recorded) -> float:
+    """Return when the first reading shows post-copy that was ordered by hand [s]; 0: none was."""
+    shown = one.log.frame.loc[one.log.frame["phase"] == "postcopy", "t_s"]
+    return float(shown.min()) if one.asked_s and len(shown) else 0.0
 
 
 def until(log: Log, at: int) -> Log:

@@ -97,7 +97,9 @@ def beliefs(log: Log, base: Scenario | None = None, told_now: bool = False, seen
     profiled = base.guest if base is not None else None
     if profiled is not None:
         profiled = _turned_back(profiled if told_now else later(profiled, now.t_s), now.t_s)
-    found = candidates(observed, memory_bytes, profiled, case.strategy.auto_converge or now.throttle > 0.0, seen_s)
+    throttles = case.strategy.auto_converge or now.throttle > 0.0
+    shortest_s = max(_WINDOW_S, case.policy.downtime_limit_s)  # in which what may be left at the end is sent
+    found = candidates(observed, memory_bytes, profiled, throttles, seen_s, shortest_s)
     known = bool(found)
     if case.xbzrle_cache_bytes is not None and observed is not None:
         each = difference_bytes(log)

@@ -54,6 +54,7 @@ def candidates(
     profiled: Guest | None = None,
     throttles: bool = False,
     seen_s: float = math.inf,
+    shortest_s: float = math.inf,
 ) -> list[Candidate]:
     """Return the guests that may be this one, the central one first; none where nothing is known.
 
@@ -69,6 +70,8 @@ def candidates(
         Whether the rule may throttle the guest.
     seen_s
         For how long it was measured [s]. What it wrote page after page until then may go on.
+    shortest_s
+        The shortest window to come [s].
 
     Examples
     --------
@@ -88,7 +91,7 @@ def candidates(
         return []
     zero = 0 if math.isnan(observed.zero_pages) else int(observed.zero_pages) * PAGE_BYTES
     limit = (memory_bytes - min(zero, memory_bytes - PAGE_BYTES)) / PAGE_BYTES
-    return _drawn(seen, memory_bytes, limit, throttles)
+    return _drawn(grid(seen, shortest_s), seen, memory_bytes, limit, throttles)
 
 
 def _in_full(observed: Observed | None) -> list[Round]:
@@ -193,10 +196,11 @@ def written_pages(one: DirtyClass) -> int:
     return (one.sweep_offset_bytes or 0) // PAGE_BYTES
 
 
-def _drawn(seen: Sequence[Round], memory_bytes: int, limit_pages: float, throttles: bool) -> list[Candidate]:
+def _drawn(
+    shapes: Shapes, seen: Sequence[Round], memory_bytes: int, limit_pages: float, throttles: bool
+) -> list[Candidate]:
     """Return guests drawn from those that tell the rounds, each as often as it is probable; the likeliest first."""
     found: list[_Weighed] = []
-    shapes = grid(seen)
     for slowed in (True, False) if throttles else (True,):
         found += _weighed(shapes, seen, slowed, limit_pages)
     total = sum(one.weight for one in found)
@@ -212,18 +216,25 @@ def _drawn(seen: Sequence[Round], memory_bytes: int, limit_pages: float, throttl
 
 
 class _Weighed(NamedTuple):
-    """A guest that may be, and how probable it is."""
+    """A guest that may be, by its place in a grid, and how probable it is."""
 
     weight: float
-    classes: tuple[DirtyClass, ...]
-    shares: tuple[float, ...]
+    shapes: Shapes
+    dirty: Any
+    at: int
     spread: float
     slowed: bool
 
+    @property
+    def shares(self) -> tuple[float, ...]:
+        dirty, pages = self.dirty[self.at], self.shapes.pages[self.at]
+        return tuple(dirty[pages >= 1.0].tolist())
+
     def guest(self, memory_bytes: int) -> Guest:
-        demand = sum(one.writes_per_s for one in self.classes)
+        classes = self.shapes.classes(self.at)
+        demand = sum(one.writes_per_s for one in classes)
         capacity = None if self.slowed or demand <= 0.0 else _SPARE * demand
-        return Guest(memory_bytes=memory_bytes, dirty=self.classes, capacity_writes_per_s=capacity)
+        return Guest(memory_bytes=memory_bytes, dirty=classes, capacity_writes_per_s=capacity)
 
 
 def _weighed(shapes: Shapes, seen: Sequence[Round], slowed: bool, limit_pages: float) -> list[_Weighed]:
@@ -245,14 +256,7 @@ def _weighed(shapes: Shapes, seen: Sequence[Round], slowed: bool, limit_pages: f
     sized = shapes.larger(np.exp(busy)).within(limit_pages)
     weight = np.exp(np.minimum(0.0, likely - likely[sized.prior > 0].max())) * sized.prior
     kept = np.flatnonzero(weight > _NEGLIGIBLE * weight.max())
-    return [
-        _Weighed(float(weight[at]), sized.classes(at), _of(dirty[at], sized.pages[at]), float(spread[at]), slowed)
-        for at in kept.tolist()
-    ]
-
-
-def _of(dirty: Any, pages: Any) -> tuple[float, ...]:
-    return tuple(dirty[pages >= 1.0].tolist())
+    return [_Weighed(float(weight[at]), sized, dirty, at, float(spread[at]), slowed) for at in kept.tolist()]
 
 
 def _drawn_from(guests: Sequence[Guest], seen: Sequence[Round]) -> list[Guest]:

@@ -12,7 +12,7 @@ import numpy as np
 from migkit.calibrate.forecast.belief import Belief, beliefs, is_ending
 from migkit.calibrate.forecast.candidates import DRAWS
 from migkit.calibrate.forecast.lattice import normals
-from migkit.calibrate.forecast.speeds import BINDS, falling, fastest_of, pushed, speed_of, zero_pages_passed
+from migkit.calibrate.forecast.speeds import BINDS, falling, fastest_of, push_of, pushed, speed_of, zero_pages_passed
 from migkit.calibrate.guest.first_pass import pages_ahead
 from migkit.engine.records import Result
 from migkit.models.midway import rest
@@ -30,6 +30,7 @@ _LEVEL: Final = 0.9
 _BACKWARDS: Final = 0.02  # of the expected time: what is shown never falls behind its best by more
 _RUN_TO_RUN: Final = 0.03  # of what is to come, from one run to the next
 _WINDOW_S: Final = 0.06
+_PRICES: Final = 0.2  # that what a page takes differs by in the course of a push
 _NEAR: Final = 0.07  # an end that is off by no more is as good as right, as logarithm ...
 _FAR: Final = 0.12  # ... and one that is off by so much as bad as any
 _ASKED: Final = 201
@@ -215,42 +216,82 @@ def _over(log: Log, last: dict[str, Any]) -> Outlook:
 def _pushing(log: Log, last: dict[str, Any], guest: Guest | None) -> Outlook:
     """Return the outlook where nothing is dirtied any more.
 
-    What remains goes as the last seconds did. How much of it is zero pages nobody knows, unless the guest is known.
-    A guest that stands already may stand for as long again: what it waits for is not in the counters.
+    What remains goes as what has gone. How much of it is zero pages nobody knows, unless the guest is known, so the
+    bounds are those of no full page and of full pages alone. A guest that stands already may stand for as long again:
+    what it waits for is not in the counters.
     """
     if last["waits_for"]:
         ends = {"end_s": math.inf, "low_s": last["t_s"], "high_s": math.inf, "share": math.nan}
         return Outlook(**last, verdict="converges", converges=1.0, **ends)
-    left_s, stood_s = 0.0, 0.0
+    left_s, low_s, high_s, stood_s = 0.0, 0.0, 0.0, 0.0
     if last["phase"] == "postcopy":
-        left_s = _push_s(log, last["remaining_bytes"], guest)
+        left_s, low_s, high_s = _push_s(log, last["remaining_bytes"], guest)
     else:
         stood_s = last["t_s"] - float(log.frame.loc[log.frame["phase"] == "stopcopy", "t_s"].min())
     end_s = last["t_s"] + left_s
-    zero_s = last["remaining_bytes"] / PAGE_BYTES * Host().postcopy_zero_page_cpu_s  # if no page holds anything
     return Outlook(
         **last,
         verdict="converges",
         end_s=end_s,
-        low_s=last["t_s"] + min(0.8 * left_s, zero_s) if zero_s > 0.0 else end_s,
-        high_s=end_s + max(0.5 * left_s, 2.0 * _WINDOW_S, stood_s),
+        low_s=last["t_s"] + low_s,
+        high_s=max(last["t_s"] + high_s, end_s + max(2.0 * _WINDOW_S, stood_s)),
         share=0.0,
         converges=1.0,
     )
 
 
-def _push_s(log: Log, left_bytes: float, guest: Guest | None) -> float:
-    """Return how long the push takes from now on [s]; 0: not known.
+def _push_s(log: Log, left_bytes: float, guest: Guest | None) -> tuple[float, float, float]:
+    """Return how long the push takes from now on, and the bounds of that [s]; 0: not known."""
+    zero_page_s = Host().postcopy_zero_page_cpu_s
+    if guest is None or not guest.zero_bytes:
+        found = _as_passed_s(log, left_bytes / PAGE_BYTES)
+        if found is not None:
+            return found
+    left_s = _as_known_s(log, left_bytes, guest)
+    return left_s, min(0.8 * left_s, left_bytes / PAGE_BYTES * zero_page_s), 1.5 * left_s
+
+
+def _as_passed_s(log: Log, pages: float) -> tuple[float, float, float] | None:
+    """Return how long pages take of which nobody knows how many are zero, and the bounds of that [s].
+
+    Where demands led the push there were more full pages than there are elsewhere. Where it went its own way there
+    were fewer than there are to come, since the guest has not asked for all that it uses. So the share lies between
+    these two, and the time in the middle of both.
+    """
+    host = Host()
+    speed = _freed_bytes_per_s(log)
+    speed = speed if speed > 0.0 else fastest_of(log)
+    speed = speed if speed > 0.0 else host.goodput_bytes_per_s
+    push = push_of(log, PAGE_BYTES / speed, host.postcopy_zero_page_cpu_s)
+    if push is None:
+        return None
+
+    def lasting_s(share: float) -> float:
+        return pages * (share * push.full_page_s + (1.0 - share) * push.zero_page_s)
+
+    none_s, all_s = sorted((lasting_s(0.0), lasting_s(1.0)))
+    left_s = math.sqrt(lasting_s(push.own_share) * lasting_s(push.share))
+    return left_s, (1.0 - _PRICES) * none_s, (1.0 + _PRICES) * all_s
+
+
+def _freed_bytes_per_s(log: Log) -> float:
+    """Return how fast a push may go that a cap held back before, while it was a pre-copy [B/s]; NaN: none did."""
+    said, frame = log.meta["settings"], log.frame
+    windows = frame.loc[frame["phase"] == "precopy", "bandwidth_bytes_per_s"]  # as QEMU measured them
+    fastest = max(fastest_of(log), float(np.nan_to_num(windows.max())))
+    if not fastest >= BINDS * float(said.get("max_bandwidth_bytes_per_s") or math.inf):
+        return math.nan
+    return min(Host().goodput_bytes_per_s, float(said.get("max_postcopy_bandwidth_bytes_per_s") or math.inf))
+
+
+def _as_known_s(log: Log, left_bytes: float, guest: Guest | None) -> float:
+    """Return how long the push takes from now on by what is known of its zero pages [s]; 0: not known.
 
     At its first reading it goes as fast as a host can, if a cap held the pre-copy back.
     """
-    said = log.meta["settings"]
-    cap = float(said.get("max_bandwidth_bytes_per_s") or math.inf)
     first = int((log.frame["phase"] == "postcopy").sum()) < 2
     zero_page_s = Host().postcopy_zero_page_cpu_s
-    speed = math.nan
-    if first and fastest_of(log) >= BINDS * cap:
-        speed = min(Host().goodput_bytes_per_s, float(said.get("max_postcopy_bandwidth_bytes_per_s") or math.inf))
+    speed = _freed_bytes_per_s(log) if first else math.nan
     if guest is None or not guest.zero_bytes:
         speed = speed if speed > 0 else falling(log)
         zero_bytes = 0.0

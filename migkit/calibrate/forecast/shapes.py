@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -22,10 +23,10 @@ from migkit.units import PAGE_BYTES
 __all__ = ["Shapes", "Told", "grid"]
 
 _SLOWEST: Final = 0.03  # writes to a page in the longest window
-_FASTEST: Final = 6.0  # ... in the shortest window
+_FASTEST: Final = 6.0  # ... in the shortest window, seen or to come
 _DECADE_RATES: Final = 3
 _MOST_RATES: Final = 16
-_PARTS: Final = (0.15, 0.4, 0.65, 0.9)  # of what a round marks, by the slower of two classes
+_PARTS: Final = tuple((at + 0.5) / 10 for at in range(10))  # of what a round marks, by the slower of two classes
 _ONE: Final = 0.25  # prior probability of one class
 _IN_ORDER: Final = 0.3  # of a class that sweeps
 _LIMIT: Final = 1.05  # of the memory: a count may be off
@@ -110,8 +111,16 @@ class Told:
     dirty: Any
 
 
-def grid(seen: Sequence[Round]) -> Shapes:
+def grid(seen: Sequence[Round], shortest_s: float = math.inf) -> Shapes:
     """Return the guests that may be, of which each marks about one page in a window of the middle length.
+
+    Parameters
+    ----------
+    seen
+        The rounds.
+    shortest_s
+        The shortest window to come [s]. Pages that each window so far found written may be written so often that
+        this one finds them, too.
 
     Examples
     --------
@@ -125,14 +134,15 @@ def grid(seen: Sequence[Round]) -> Shapes:
     True
     """
     windows_s = [one.window_s for one in seen]
-    shortest_s, longest_s = min(windows_s), max(windows_s)
-    middle_s = float(np.sqrt(shortest_s * longest_s))
-    low, high = _SLOWEST / longest_s, _FASTEST / shortest_s
-    count = min(_MOST_RATES, 1 + int(np.ceil(_DECADE_RATES * np.log10(high / low))))
-    rates = np.geomspace(low, high, count).tolist()
+    least_s, longest_s = min(windows_s), max(windows_s)
+    middle_s = float(np.sqrt(least_s * longest_s))
+    rates = _rates(_SLOWEST / longest_s, _FASTEST / least_s)
+    hotter = []
+    if len(seen) > 1 and shortest_s < least_s:  # one window alone tells of no pages that all of them find
+        hotter = _rates(_FASTEST / least_s, _FASTEST / shortest_s)[1:]
     rows = [((rate, 0.0), (1.0, 0.0), (sweep, False)) for rate in rates for sweep in (False, True)]
     alone = len(rows)
-    for slow, fast in itertools.combinations(rates, 2):
+    for slow, fast in (*itertools.combinations(rates, 2), *itertools.product(rates, hotter)):
         for part, sweep in itertools.product(_PARTS, (False, True)):
             rows.append(((slow, fast), (part, 1.0 - part), (sweep, False)))
     rates_per_s, parts, sweeps = (np.array(column) for column in zip(*rows, strict=True))
@@ -141,3 +151,9 @@ def grid(seen: Sequence[Round]) -> Shapes:
     prior[alone:] *= (1.0 - _ONE) / prior[alone:].sum()
     unit = Shapes(pages=parts, rates_per_s=rates_per_s, sweeps=sweeps.astype(bool), prior=prior)
     return dataclasses.replace(unit, pages=parts / np.maximum(unit._written(middle_s), 1e-12))
+
+
+def _rates(low: float, high: float) -> list[float]:
+    """Return rates evenly spread over their logarithms, both ends among them."""
+    count = min(_MOST_RATES, 1 + math.ceil(_DECADE_RATES * math.log10(high / low)))
+    return [float(rate) for rate in np.geomspace(low, high, count)]

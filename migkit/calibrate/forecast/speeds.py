@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BINDS",
+    "Push",
     "falling",
     "fastest_of",
+    "push_of",
     "pushed",
     "speed_of",
     "spent_since_s",
@@ -35,6 +37,7 @@ _MOSTLY_ZERO: Final = 0.5  # of the bytes of a stretch that are marks of zero pa
 _WINDOW_S: Final = 0.1  # of QEMU's rate limit
 _JUMPS: Final = 0.5  # of what a window may send: the counter of bytes has jumped
 _ENOUGH_ZERO: Final = 4096  # pages of a stretch that tells what one takes
+_TELLS: Final = 0.1  # of a push's time, which one kind of page usually takes, so that it tells what one takes
 
 _WAITING: Final = ("postcopy-paused", "postcopy-recover-setup", "postcopy-recover")
 
@@ -47,6 +50,7 @@ class _Stretches(NamedTuple):
     lasting_s: Values
     sent_bytes: Values
     zero_pages: Values
+    demands: Values
 
     @classmethod
     def of(cls, log: Log, *phases: str) -> _Stretches:
@@ -55,8 +59,10 @@ class _Stretches(NamedTuple):
         t_s, sent = told["t_s"].to_numpy(float), np.diff(told["sent_bytes"].to_numpy(float))
         passed = -np.diff(told["remaining_bytes"].to_numpy(float))
         zero_pages = (passed / PAGE_BYTES * _WIRE_BYTES - sent) / (_WIRE_BYTES - _ZERO_BYTES)
+        demands = told["postcopy_faults"].to_numpy(float) if "postcopy_faults" in told else np.zeros(len(told))
         going = _going(told)
-        return cls(np.diff(t_s)[going], sent[going], np.nan_to_num(zero_pages)[going])
+        asked = np.maximum(0.0, np.nan_to_num(np.diff(demands)))
+        return cls(np.diff(t_s)[going], sent[going], np.nan_to_num(zero_pages)[going], asked[going])
 
     @property
     def mostly_zero(self) -> Values:
@@ -192,6 +198,85 @@ def falling(log: Log) -> float:
     first = max(0, min(int((since_s > _LAST_S).sum()), stretches_s.size - 2))
     took_s, passed = float(stretches_s[first:].sum()), -float(fell[first:].sum())
     return passed / took_s if took_s > 0 and passed > 0 else speed_of(log)
+
+
+class Push(NamedTuple):
+    """What a post-copy tells of its pages.
+
+    Attributes
+    ----------
+    full_page_s, zero_page_s
+        What a page takes that holds something, and one that does not [s].
+    own_share, share
+        Share of the pages that held something, where the push went its own way, and of all.
+    """
+
+    full_page_s: float
+    zero_page_s: float
+    own_share: float
+    share: float
+
+
+def push_of(log: Log, full_page_s: float, zero_page_s: float) -> Push | None:
+    """Return what a post-copy tells of its pages; None: nothing yet.
+
+    QEMU goes on where a demand led its push, and a guest asks for pages that it uses, which are mostly full. So of
+    ``n`` pages and ``d`` demands between two readings the push found ``n / (d + 1)`` on its own way.
+
+    Parameters
+    ----------
+    log
+        The readings.
+    full_page_s, zero_page_s
+        What a page takes of a kind of which too few were seen to tell [s].
+
+    Examples
+    --------
+    >>> from migkit.importers import read
+    >>> from migkit.traces import data
+    >>> log = read(data.data_path("kvm_database/postcopy-4t-1.json.gz"))[0].until(1.1)
+    >>> push = push_of(log, 2e-6, 2e-7)
+    >>> round(push.own_share, 2), round(push.share, 2)
+    (0.01, 0.34)
+    """
+    stretches = _Stretches.of(log, "postcopy")
+    zero = np.maximum(0.0, stretches.zero_pages)
+    full = np.maximum(0.0, stretches.sent_bytes - _ZERO_BYTES * zero) / _WIRE_BYTES
+    passed = full + zero
+    kept = (passed > 0.0) & (stretches.lasting_s > 0.0)
+    if not kept.any():
+        return None
+    own = 1.0 / (1.0 + stretches.demands[kept])
+    told_full_s, told_zero_s = _prices(
+        stretches.lasting_s[kept], full[kept], zero[kept], np.array((full_page_s, zero_page_s))
+    )
+    full_s, zero_s = full[kept].sum() * full_page_s, zero[kept].sum() * zero_page_s
+    enough_s = _TELLS * (full_s + zero_s)
+    tells_full = (
+        full_s >= enough_s and told_full_s > told_zero_s
+    )  # a page that is sent takes more than one that is not
+    return Push(
+        told_full_s if tells_full else full_page_s,
+        told_zero_s if told_zero_s > 0.0 and zero_s >= enough_s else zero_page_s,
+        float((own * full[kept]).sum() / (own * passed[kept]).sum()),
+        float(full[kept].sum() / passed[kept].sum()),
+    )
+
+
+def _prices(lasting_s: Values, full: Values, zero: Values, usual_s: Values) -> tuple[float, float]:
+    """Return what a full and a zero page took [s], by least squares with a variance that grows with time.
+
+    Where stretches do not tell the two apart, those prices are taken that differ least from the usual ones.
+    """
+    each = np.column_stack((full, zero)) * usual_s / np.sqrt(lasting_s)[:, None]
+    times = np.linalg.lstsq(each, np.sqrt(lasting_s) - each.sum(axis=1), rcond=None)[0] + 1.0
+    if (times < 0.0).any():
+        alone = int(np.argmax(times))
+        own = each[:, alone]
+        times = np.zeros(2)
+        times[alone] = (own * np.sqrt(lasting_s)).sum() / (own**2).sum()
+    full_s, zero_s = (times * usual_s).tolist()
+    return full_s, zero_s
 
 
 def pushed(log: Log, zero_page_s: float) -> float:

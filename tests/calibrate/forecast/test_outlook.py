@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from migkit import predict
+from migkit.calibrate.forecast import changes as forecast_changes
 from migkit.calibrate.forecast.belief import Belief, allowed_bytes, beliefs, course_of
 from migkit.calibrate.forecast.candidates import candidates
 from migkit.calibrate.forecast.changes import changes
@@ -19,7 +20,7 @@ from migkit.calibrate.guest.rounds import Round
 from migkit.engine import differences
 from migkit.engine.packing import pack
 from migkit.importers import read
-from migkit.models.midway import Standing
+from migkit.models.midway import Standing, rest
 from migkit.scenario import DirtyClass, Guest, Host, Policy, Scenario, Strategy
 from migkit.traces import data
 from migkit.units import MIB
@@ -96,6 +97,22 @@ def test_postcopy_ends_when_what_remains_has_fallen(recordings):
     assert outlook.end_s == pytest.approx(one.end_s, rel=0.2)
 
 
+@pytest.mark.parametrize("at_s", [0.7, 0.9, 1.1, 1.3, 1.5, 1.7])
+@pytest.mark.parametrize("run", [1, 2, 3, 4, 5])
+def test_of_a_push_the_zero_pages_to_come_lie_between_none_and_all(recordings, run, at_s):
+    one = recordings[f"postcopy-4t-{run}"]
+    outlook = Forecaster().outlook(at(one, at_s))
+    assert outlook.phase == "postcopy"
+    assert outlook.low_s < one.end_s < outlook.high_s
+
+
+@pytest.mark.parametrize("run", [1, 2, 3, 4])
+def test_what_demands_led_a_push_to_is_not_taken_for_all_that_is_left(recordings, run):
+    one = recordings[f"postcopy-4t-{run}"]
+    for at_s in (0.9, 1.1, 1.3, 1.5, 1.7):
+        assert Forecaster().outlook(at(one, at_s)).end_s == pytest.approx(one.end_s, rel=0.1)
+
+
 def test_the_cap_and_the_limit_in_force_are_those_of_the_log(recordings):
     one = at(recordings["a1-q7-0"], 5.2)
     assert beliefs(one)[0].case.policy.max_bandwidth_bytes_per_s == 40e6
@@ -114,6 +131,17 @@ def test_each_change_is_predicted_to_end_the_migration():
     assert all(30.0 < one.end_s < math.inf and one.downtime_s > 0.0 for one in offered)
     assert [one.needs_a_new_start for one in offered] == [False, True, False, False]
     assert offered[0].case.policy.max_bandwidth_bytes_per_s > case.policy.max_bandwidth_bytes_per_s
+
+
+def test_a_change_is_tried_with_an_even_part_of_many_guests(recordings, monkeypatch):
+    replayed = []
+    monkeypatch.setattr(forecast_changes, "rest", lambda *asked: replayed.append(asked) or rest(*asked))
+    log = at(recordings["a4-q10-0"], 8.0)
+    found = beliefs(log)
+    offered = changes(found, "does_not_converge", log)
+    assert len(found) == 61
+    assert len(replayed) < 0.5 * len(offered) * len(found)
+    assert all(0.0 < one.converges <= 1.0 for one in offered)
 
 
 def test_of_an_unknown_guest_no_change_is_named(recordings):

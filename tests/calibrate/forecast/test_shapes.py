@@ -1,5 +1,6 @@
 """The grid of guests against rounds whose guest is known."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -63,3 +64,27 @@ def test_where_the_rule_may_throttle_some_candidates_have_time_to_spare():
     found = candidates(observed(of_class(20_000, 0.5, (6.0,))), MEMORY_BYTES, throttles=True)
     spare = [one.guest.capacity_writes_per_s is not None for one in found]
     assert 0.3 < np.mean(spare) < 0.7
+
+
+def test_hot_pages_beside_slow_ones_are_among_the_guests_of_few_windows():
+    slow, hot = (of_class(pages, rate, (24.0, 8.0, 3.5)) for pages, rate in ((500_000, 0.02), (33_000, 0.9)))
+    rounds = [
+        dataclasses.replace(one, marked_pages=one.marked_pages + more.marked_pages, to_send_pages=533_000)
+        for one, more in zip(slow, hot, strict=True)
+    ]
+    found = candidates(observed(rounds), 8 * MEMORY_BYTES, shortest_s=0.3)
+    told = [unique_dirty_pages(one.guest, 0.3) for one in found]
+    wanted = 500_000 * -math.expm1(-0.02 * 0.3) + 33_000 * -math.expm1(-0.9 * 0.3)
+    assert np.quantile(told, 0.05) < wanted < np.quantile(told, 0.95)
+
+
+def test_pages_that_each_window_found_may_be_found_by_a_shorter_one():
+    rounds = of_class(20_000, 2.0, (6.0, 4.0))
+    told = {
+        shortest_s: max(
+            unique_dirty_pages(one.guest, 0.3)
+            for one in candidates(observed(rounds), MEMORY_BYTES, shortest_s=shortest_s)
+        )
+        for shortest_s in (math.inf, 0.3)
+    }
+    assert told[math.inf] < 15_000 < told[0.3]
