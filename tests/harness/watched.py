@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import subprocess
 import threading
@@ -20,6 +21,7 @@ from migkit.harness.watching import watchable
 PROGRAMS = Path(__file__).with_name("programs")
 NAMES = ("waiter", "rests", "registers", "odd", "killer", "churn", "pauses")
 SETTLES_WITHIN_S = 20.0
+CHILD_ENDED = 1 << signal.SIGCHLD - 1
 
 
 def build(folder: Path) -> Path:
@@ -43,11 +45,14 @@ def running(*command: str | Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def facts(pid: int, *, masks: bool = True, maps: bool = True) -> tuple[Any, ...]:
-    """Return what must be left alone: descriptors, each thread's masks, pending signals and tracer, mappings."""
-    names = ("SigCgt", "SigIgn", "SigPnd", "ShdPnd", "TracerPid", *(("SigBlk",) if masks else ()))
+    """Return what must be left alone: descriptors, each thread's masks, pending signals and tracer, mappings.
+
+    Of the pending signals SIGCHLD says only that a child of the program's own has just ended.
+    """
+    names = ("SigCgt", "SigIgn", "TracerPid", *(("SigBlk",) if masks else ()))
     threads = [
-        tuple(watchable.status(pid, int(thread)).get(name) for name in names)
-        for thread in sorted(path.name for path in Path(f"/proc/{pid}/task").iterdir())
+        (*map(status.get, names), *(int(status.get(name, "0"), 16) & ~CHILD_ENDED for name in ("SigPnd", "ShdPnd")))
+        for status in (watchable.status(pid, int(one.name)) for one in sorted(Path(f"/proc/{pid}/task").iterdir()))
     ]
     alive = watchable.reachable(pid)
     return sorted(watchable.descriptors(alive)), threads, joined(alive) if maps else None
