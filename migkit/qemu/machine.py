@@ -192,10 +192,11 @@ class Machine:
         if len(guest) >= len(os.sched_getaffinity(0)):
             return False
         ours = os.sched_getparam(0).sched_priority  # 0: an ordinary process
+        above = min(ours + 1, os.sched_get_priority_max(os.SCHED_RR))
         try:
             for task in (self.pid, *guest):
-                os.sched_setscheduler(task, os.SCHED_RR, os.sched_param(ours + 1))
-        except PermissionError:
+                os.sched_setscheduler(task, os.SCHED_RR, os.sched_param(above))
+        except (PermissionError, ProcessLookupError):  # a QEMU that has ended is told where it is asked next
             return False
         return True
 

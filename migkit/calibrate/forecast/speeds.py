@@ -252,9 +252,8 @@ def push_of(log: Log, full_page_s: float, zero_page_s: float) -> Push | None:
     )
     full_s, zero_s = full[kept].sum() * full_page_s, zero[kept].sum() * zero_page_s
     enough_s = _TELLS * (full_s + zero_s)
-    tells_full = (
-        full_s >= enough_s and told_full_s > told_zero_s
-    )  # a page that is sent takes more than one that is not
+    # A page that is sent takes more than one that is not.
+    tells_full = full_s >= enough_s and told_full_s > told_zero_s
     return Push(
         told_full_s if tells_full else full_page_s,
         told_zero_s if told_zero_s > 0.0 and zero_s >= enough_s else zero_page_s,
